@@ -1,0 +1,39 @@
+"""Settings that depend on the model: one named profile a model family.
+
+A profile's value replaces the paper's default; the task file and `--set` replace the profile's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`values` maps 'section.field' to (value, why)."""
+
+    name: str
+    values: Mapping[str, tuple[Any, str]]
+
+
+EMBEDDED = Profile(
+    "embedded",
+    {
+        "sampling.steps": (20, "the tiny model draws cleanly in 20"),
+        "sampling.chunk_size": (16, "first picture within 2 s on two cores"),
+        "embedding.width": (512, "the paper's width takes 5 minutes a round on a core"),
+        "embedding.head": ((256, 128, 64), "narrowed with the width"),
+        "embedding.learning_rate": (1e-3, "for the narrow embedding"),
+        "embedding.steps": (100, "the loss is zero by then"),
+        "update.steps": ("first", "the last steps teach this model nothing (docs/method.md)"),
+        "update.learning_rate": (3e-3, "a LoRA of 30,000 parameters takes large steps"),
+        "update.micro_batch_size": (40, "one optimizer step in one forward pass"),
+    },
+)
+
+STABLE_DIFFUSION = Profile("stable-diffusion", {})
+
+
+def profile_for(model: str) -> Profile:
+    """The profile of the family that `model` (a task's `model`) belongs to."""
+    return EMBEDDED if model == "embedded" else STABLE_DIFFUSION

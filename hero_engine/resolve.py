@@ -1,0 +1,179 @@
+"""From a task's name or file, a model and overrides to one Task with every value settled.
+
+Later layers win: the paper's defaults, the model family's profile, the task file, `--set`. Where
+each value came from is kept, for `tasks show`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hero_engine.errors import InputError
+from hero_engine.profiles import profile_for
+from hero_engine.task import Section, Task
+from hero_engine.yamlfile import read_mapping
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A task and, for each dotted field, the layer and reason its value came from."""
+
+    task: Task
+    origins: Mapping[str, str]
+
+
+def shipped_tasks() -> dict[str, Path]:
+    """The tasks that come with hero-tui, by name: in the wheel, or in the checkout."""
+    folder = Path(__file__).parent / "shipped_tasks"
+    if not folder.is_dir():
+        folder = Path(__file__).parents[1] / "tasks"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_task(name_or_path: str) -> Path:
+    """The file of a shipped task's name, or of a path.
+
+    Raises:
+        InputError: neither exists.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = shipped_tasks()
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise InputError(
+        f"{name_or_path}: no such task file, and no shipped task of that name; "
+        f"shipped tasks: {', '.join(shipped)}"
+    )
+
+
+def resolve(
+    name_or_path: str,
+    *,
+    model: str | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Resolved:
+    """The settled task.
+
+    Args:
+        name_or_path: a shipped task's name or a task file.
+        model: replaces the task's model.
+        seed: replaces the task's seed.
+        overrides: `section.field=value`, the value written as in YAML.
+
+    Raises:
+        InputError: names the file (or option), the field and what was expected.
+    """
+    path = find_task(name_or_path)
+    written = read_mapping(path)
+    options: dict[str, Any] = {}
+    for text in overrides:
+        dotted, value = _parse_override(text)
+        options[dotted] = value
+    if model is not None:
+        options["model"] = model
+    if seed is not None:
+        options["seed"] = seed
+
+    # The file alone is checked first, so that its mistakes are reported as its own.
+    _validate(written, str(path))
+    chosen_model = str(
+        options.get("model", written.get("model", Task.model_fields["model"].default))
+    )
+    profile = profile_for(chosen_model)
+
+    values: dict[str, Any] = {}
+    origins = dict(_default_origins(Task))
+    for dotted, (value, why) in profile.values.items():
+        _put(values, dotted, value)
+        origins[dotted] = f"profile {profile.name}: {why}"
+    for dotted, value in _leaves(written):
+        _put(values, dotted, value)
+        origins[dotted] = f"task file {path.name}"
+    for dotted, value in options.items():
+        _put(values, dotted, value)
+        origins[dotted] = "command line"
+    task = _validate(values, f"{path} with {profile.name} profile and command line")
+    return Resolved(task, origins)
+
+
+def load_frozen(path: Path) -> Task:
+    """The task of a run folder's task.yaml: no layer is applied again.
+
+    Raises:
+        InputError: the file is missing or not a task.
+    """
+    return _validate(read_mapping(path), str(path))
+
+
+def _validate(values: Mapping[str, Any], where: str) -> Task:
+    try:
+        return Task.model_validate(values)
+    except ValidationError as error:
+        raise InputError(describe(error, where)) from None
+
+
+def describe(error: ValidationError, where: str) -> str:
+    """A pydantic error as lines of `file: field: what was expected`."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        field = ".".join(str(part) for part in problem["loc"]) or "the file"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "there is no such field"
+        elif problem["type"] != "missing" and not isinstance(problem["input"], dict | BaseModel):
+            given = repr(problem["input"])
+            message += f", found {given if len(given) <= 60 else given[:57] + '...'}"
+        lines.append(f"{where}: {field}: {message}")
+    return "\n".join(lines)
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    dotted, equals, value = text.partition("=")
+    dotted = dotted.strip()
+    known = _default_origins(Task)
+    if not equals or dotted not in known:
+        raise InputError(
+            f"--set {text}: expected section.field=value, for example sampling.steps=20; "
+            f"fields: {', '.join(name for name in known if '.' in name)}"
+        )
+    try:
+        return dotted, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"--set {text}: '{value}' is not a YAML value") from None
+
+
+def _default_origins(section: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    origins: dict[str, str] = {}
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            origins |= _default_origins(annotation, f"{prefix}{name}.")
+        else:
+            extra = field.json_schema_extra
+            source = extra.get("source") if isinstance(extra, dict) else None
+            origins[prefix + name] = f"default: {source}" if source else "default"
+    return origins
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            leaves += _leaves(value, f"{prefix}{name}.")
+        else:
+            leaves.append((prefix + name, value))
+    return leaves
+
+
+def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, name = dotted.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[name] = value

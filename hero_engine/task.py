@@ -1,0 +1,185 @@
+"""What a task says: the prompts, the success criteria, and every setting of the method.
+
+The fields' defaults are the paper's protocol for Stable Diffusion 1.5; each carries its source.
+What depends on the model is in `profiles`; how the layers combine is in `resolve`.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+RewardName = Literal["similarity-to-best", "similarity-to-positives", "binary", "no-embedding"]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+
+
+def setting(default: Any, source: str, description: str, **limits: Any) -> Any:
+    """A field whose `source` (paper, official code or ours) `tasks show` and the docs print."""
+    return Field(default, description=description, json_schema_extra={"source": source}, **limits)
+
+
+class Section(BaseModel):
+    """A group of settings: unknown keys are refused, values cannot change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_yes_and_no_as_numbers(cls, values: Any) -> Any:
+        # YAML reads a bare `yes` as true, and pydantic would read true as 1.
+        if isinstance(values, dict):
+            for name, value in values.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field and field.annotation is not bool:
+                    raise ValueError(f"'{name}' is {value}, expected {field.annotation}")
+        return values
+
+
+class Sampling(Section):
+    """DDIM with classifier-free guidance."""
+
+    steps: int = setting(50, "paper, Sec. 5", "denoising steps T of a picture", ge=1, le=1000)
+    guidance_scale: float = setting(
+        5.0, "paper, Table 7", "classifier-free guidance; 1 turns it off", ge=0, le=100
+    )
+    eta: float = setting(
+        1.0, "paper, Table 7", "DDIM's noise: 1 is stochastic, as DDPO needs", gt=0, le=1
+    )
+    chunk_size: int = setting(
+        8, "official code", "pictures sampled together; each chunk is shown when decoded",
+        ge=1, le=1024,
+    )  # fmt: skip
+
+
+class Feedback(Section):
+    """How many labels are asked for."""
+
+    batch_size: int = setting(64, "paper, Sec. 5.2", "pictures a round", ge=2, le=1024)
+    rounds: int = setting(8, "paper, Sec. 5.2", "rounds; with batch_size, the budget", ge=1, le=999)
+
+
+class Embedding(Section):
+    """The embedding E_theta, its head g_theta and their training by triplets (Eq. 3)."""
+
+    channels: tuple[int, int, int] = setting(
+        (16, 32, 64), "paper, App. D.2 (last: 64); others ours", "of the three convolutions"
+    )
+    width: int = setting(4096, "paper, App. D.2", "of the learned representation", ge=1, le=65536)
+    head: tuple[int, ...] = setting(
+        (2048, 1024, 512), "paper, App. D.2", "widths of the head's layers", min_length=1
+    )
+    learning_rate: float = setting(1e-5, "official code", "of Adam", gt=0, le=1)
+    steps: int = setting(500, "official code", "of Adam a round, at most", ge=1, le=100_000)
+    margin: float = setting(0.5, "paper, Sec. 4.2.1", "of the triplet loss", gt=0, le=1)
+    patience: int = setting(
+        20, "ours: the gradient is exactly zero by then",
+        "stop a round's training after so many steps of zero loss", ge=1,
+    )  # fmt: skip
+    data: Literal["round", "all"] = setting(
+        "round", "paper, Sec. 4.2.2", "train on this round's labels, or on all so far"
+    )
+
+
+class Reward(Section):
+    """What a picture earns."""
+
+    name: RewardName = setting(
+        "similarity-to-best", "paper, Eq. 4", "the reward, by name (Sec. 5.3.1 compares them)"
+    )
+
+
+class Update(Section):
+    """DDPO on a LoRA."""
+
+    steps: Literal["last", "first", "spread", "random", "all"] = setting(
+        "last", "paper, Eq. 8", "which denoising steps are trained"
+    )
+    k: int = setting(5, "paper, Table 5", "how many of them (unused with all)", ge=1, le=1000)
+    learning_rate: float = setting(3e-4, "the authors' own runs", "of AdamW", gt=0, le=1)
+    betas: tuple[float, float] = setting((0.9, 0.999), "official code", "of AdamW")
+    weight_decay: float = setting(1e-4, "official code", "of AdamW", ge=0, le=1)
+    max_grad_norm: float = setting(1.0, "official code", "gradients are clipped to this", gt=0)
+    clip_range: float = setting(
+        1e-4, "official code", "of PPO's ratio, for a log-prob that is a mean", gt=0, lt=1
+    )
+    advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
+    batch_size: int = setting(
+        8, "paper, Table 7 (2 x 4)", "pictures an optimizer step, k transitions each", ge=1
+    )
+    micro_batch_size: int = setting(
+        8, "ours: memory", "transitions a forward pass; changes speed, not the result", ge=1
+    )
+    guidance: bool = setting(True, "official code", "train through classifier-free guidance")
+    lora_rank: int = setting(4, "official code", "of the LoRA; its alpha equals it", ge=1, le=1024)
+
+
+class Noise(Section):
+    """Where the next round's z_T come from (Eq. 5)."""
+
+    pool: Literal["variance-preserving", "additive", "none"] = setting(
+        "variance-preserving", "official code",
+        "around the goods' z_T: sqrt(1 - s^2) mu + s eps, or mu + s eps; none: fresh noise",
+    )  # fmt: skip
+    s: float = setting(
+        0.1, "official code (the paper's additive form has s^2 = 0.1)",
+        "the pool's standard deviation", ge=0, le=1,
+    )  # fmt: skip
+    best_ratio: float = setting(
+        0.5, "paper, Sec. 4.3", "beta: the share of a batch around the best", ge=0, le=1
+    )
+
+
+class Evaluation(Section):
+    """What is measured when the run ends, from pi_HERO and from N(0, I)."""
+
+    images: int = setting(
+        200, "paper, Sec. 5.3.1", "pictures from each of the two noises; 0: none", ge=0, le=100_000
+    )
+
+
+class Task(Section):
+    """One thing to teach, and everything that determines a run."""
+
+    name: Slug = Field(description="short name, in lower case with hyphens")
+    prompts: tuple[Prompt, ...] = Field(
+        min_length=1, max_length=64, description="spread evenly over a batch"
+    )
+    negative_prompt: str = Field("", max_length=2000)
+    criteria: tuple[Prompt, ...] = Field(
+        min_length=1, max_length=32, description="what makes a picture good, shown to the labeler"
+    )
+    categories: tuple[str, ...] = Field((), description="kinds of difficulty (paper, App. C)")
+    transfer_prompts: tuple[Prompt, ...] = Field(
+        (), description="prompts to try the result on, never trained on"
+    )
+    oracle: str | None = Field(
+        None, description="the cartoon subject whose oracle can judge the embedded model's pictures"
+    )
+    model: str = Field(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        min_length=1,
+        description="'embedded', a folder, or a name on the Hugging Face hub",
+    )
+    revision: str | None = Field(None, description="of the model on the hub: a branch, tag or hash")
+    seed: int = Field(0, ge=0, lt=2**63, description="every random draw of the run comes from it")
+    sampling: Sampling = Sampling()
+    feedback: Feedback = Feedback()
+    embedding: Embedding = Embedding()
+    reward: Reward = Reward()
+    update: Update = Update()
+    noise: Noise = Noise()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _k_fits(self) -> Self:
+        if self.update.steps != "all" and self.update.k > self.sampling.steps:
+            raise ValueError(
+                f"update.k is {self.update.k}, expected at most sampling.steps "
+                f"({self.sampling.steps})"
+            )
+        return self
+
+    @property
+    def labels_budget(self) -> int:
+        """Labels of a whole run: pictures a round times rounds."""
+        return self.feedback.batch_size * self.feedback.rounds
