@@ -32,6 +32,7 @@ CREATE TABLE run (
 CREATE TABLE rounds (
     round INTEGER PRIMARY KEY, images INTEGER NOT NULL,
     started REAL NOT NULL, first_image REAL, sampled REAL, submitted REAL, trained REAL,
+    outcome TEXT NOT NULL DEFAULT '',   -- what training did, in words, when it is not the usual
     step INTEGER NOT NULL DEFAULT 0   -- the edit that is in force; 0: none
 );
 CREATE TABLE images (
@@ -69,6 +70,8 @@ class Round:
     sampled: float | None
     submitted: float | None
     trained: float | None
+    outcome: str
+    """Why training did less than usual, in words for the person; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ class Record:
     def rounds(self) -> list[Round]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT round, images, started, first_image, sampled, submitted, trained"
+                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome"
                 " FROM rounds ORDER BY round"
             )
             return [Round(*row) for row in rows]
@@ -250,11 +253,12 @@ class Record:
             _put_metrics(connection, number, {0: metrics})
             connection.execute("UPDATE run SET state = 'labeling'")
 
-    def finish_training(self, number: int, metrics: Mapping[str, float]) -> None:
+    def finish_training(self, number: int, metrics: Mapping[str, float], outcome: str = "") -> None:
         """The round's checkpoint is complete."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE rounds SET trained = ? WHERE round = ?", (time.time(), number)
+                "UPDATE rounds SET trained = ?, outcome = ? WHERE round = ?",
+                (time.time(), outcome, number),
             )
             _put_metrics(connection, number, {0: metrics})
 
