@@ -1,0 +1,1 @@
+"""One module a subject: its prompt, the names of its flaws, and `paint(rng, flaw)`."""
