@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -293,6 +293,18 @@ class Record:
                 ),
             )
             connection.execute("UPDATE rounds SET step = ? WHERE round = ?", (step + 1, number))
+
+    def edit(self, number: int, change: Callable[[Labels], Labels]) -> None:
+        """Changes the labels as they stand, in one transaction: no other writer's edit is lost.
+
+        Raises:
+            InputError: the round is submitted already (by another interface, say).
+        """
+        with self._writing():
+            labels = self.labels(number)
+            changed = change(labels)
+            if changed != labels:
+                self.label(number, changed)
 
     def undo(self, number: int) -> bool:
         """Goes back one edit; False when there is none."""
