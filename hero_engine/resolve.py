@@ -112,6 +112,11 @@ def load_frozen(path: Path) -> Task:
     return _validate(read_mapping(path), str(path))
 
 
+def setting_values(task: Task) -> list[tuple[str, Any]]:
+    """Every dotted field of the task and its value, in the order of the file format."""
+    return _leaves({name: getattr(task, name) for name in Task.model_fields})
+
+
 def _validate(values: Mapping[str, Any], where: str) -> Task:
     try:
         return Task.model_validate(values)
@@ -165,6 +170,8 @@ def _default_origins(section: type[BaseModel], prefix: str = "") -> dict[str, st
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     for name, value in values.items():
+        if isinstance(value, Section):
+            value = {field: getattr(value, field) for field in type(value).model_fields}
         if isinstance(value, Mapping):
             leaves += _leaves(value, f"{prefix}{name}.")
         else:

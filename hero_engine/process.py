@@ -1,0 +1,98 @@
+"""Starting, watching and stopping the engine process of a run.
+
+The engine runs in a session of its own: closing the terminal, or killing who started it, does not
+reach it. What it prints goes to the run's engine.log.
+"""
+
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+from hero_engine.errors import EngineError
+from hero_engine.folder import RunFolder, engine_holder
+
+POLL_SECONDS = 0.05
+
+
+def start_engine(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    """Starts the run's engine, detached; returns at once, before it has loaded anything.
+
+    Raises:
+        EngineError: the process or its log cannot be made.
+    """
+    # -P: a torch.py in the folder that one happens to be in is not imported.
+    command = [sys.executable, "-P", "-m", "hero_engine", "run", str(folder.path.absolute())]
+    try:
+        with folder.log_file.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise EngineError(f"{folder.path}: cannot start the engine: {error}") from None
+
+
+def is_running(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+    """Whether an engine works on the run: `process`, if given, or any that holds the lock."""
+    started_here = process is not None and process.poll() is None
+    return started_here or engine_holder(folder) is not None
+
+
+def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") -> None:
+    """Waits until `process`, or another engine, holds the run.
+
+    Returns when `process` has ended well, too: a run with nothing left to do is over quickly.
+
+    Raises:
+        EngineError: it ended with an error before.
+    """
+    while engine_holder(folder) is None:
+        if process.poll() is not None:
+            if process.returncode not in (0, 3):
+                raise EngineError(failure(folder, f"the engine {ending(process.returncode)}"))
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def stop_engine(folder: RunFolder) -> bool:
+    """Asks the run's engine to stop and waits until it has finished the write it is in.
+
+    Returns:
+        False when none is running.
+    """
+    if engine_holder(folder) is None:
+        return False
+    with closing(folder.open_record()) as record:
+        record.send("stop")
+    while engine_holder(folder) is not None:
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def ending(returncode: int) -> str:
+    """How a process ended, in words."""
+    if returncode < 0:
+        return f"was killed by signal {-returncode}"
+    return f"ended with exit code {returncode}"
+
+
+def log_end(folder: RunFolder, lines: int = 15) -> str:
+    """The last lines of the engine's log, or "" if there is none."""
+    try:
+        with folder.log_file.open("rb") as log:
+            log.seek(max(0, folder.log_file.stat().st_size - 16_384))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().split("\n")[-lines:])
+
+
+def failure(folder: RunFolder, reason: str) -> str:
+    """The message for an engine that failed: the reason, the log's end and where the log is."""
+    end = log_end(folder)
+    said = f"its log ends with:\n{end}" if end else "its log is empty"
+    return f"{folder.path}: {reason}; {said}\nThe whole log: {folder.log_file}"

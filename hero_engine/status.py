@@ -1,0 +1,129 @@
+"""Where a run stands, as the one object that `hero-tui status --json` prints."""
+
+from contextlib import closing
+from typing import NotRequired, TypedDict
+
+from hero_engine.folder import RunFolder, engine_holder
+from hero_engine.labels import Best
+from hero_engine.record import Final, Record, Round, State
+
+ACTIVE_STATES = ("sampling", "labeling", "training")
+
+
+class RoundStatus(TypedDict):
+    """A submitted round. Seconds, and measures that the engine has not written, may be None."""
+
+    round: int
+    images: int
+    good: int
+    bad: int
+    best: Best
+    success_rate: float
+    diversity: float | None
+    noise_norm: float | None
+    sample_s: float | None
+    label_s: float | None
+    train_s: float | None
+    wait_s: float | None
+
+
+class FinalStatus(TypedDict):
+    """Success of the final model from one noise."""
+
+    images: int
+    success_rate: float
+    diversity: float
+
+
+class Status(TypedDict):
+    """A run. `round` is the latest round begun, from 0; `final` is there once both are measured."""
+
+    run: str
+    task: str
+    model: str
+    state: State
+    round: int
+    rounds: int
+    labels_used: int
+    labels_budget: int
+    history: list[RoundStatus]
+    final: NotRequired[dict[str, FinalStatus]]
+
+
+def status(folder: RunFolder) -> Status:
+    """The run's status.
+
+    Raises:
+        InputError: its task or its record is missing or damaged.
+    """
+    task = folder.task()
+    with closing(folder.open_record()) as record:
+        rounds = record.rounds()
+        found: Status = {
+            "run": folder.name,
+            "task": task.name,
+            "model": task.model,
+            "state": _live(record.state()[0], folder),
+            "round": rounds[-1].number if rounds else 0,
+            "rounds": task.feedback.rounds,
+            "labels_used": sum(r.images for r in rounds if r.submitted is not None),
+            "labels_budget": task.labels_budget,
+            "history": _history(record, rounds),
+        }
+        final = record.final()
+        if len(final) == 2:
+            found["final"] = {noise: _final(measured) for noise, measured in final.items()}
+    return found
+
+
+def live_state(folder: RunFolder) -> State:
+    """The run's state; one that only an engine can be in, with none running, is `paused`."""
+    with closing(folder.open_record()) as record:
+        return _live(record.state()[0], folder)
+
+
+def _live(written: State, folder: RunFolder) -> State:
+    if written in ACTIVE_STATES and engine_holder(folder) is None:
+        return "paused"
+    return written
+
+
+def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
+    history: list[RoundStatus] = []
+    previous: Round | None = None
+    for r in rounds:
+        if r.submitted is None:
+            continue
+        labels = record.labels(r.number)
+        good = len(labels.good)
+        measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
+        history.append(
+            {
+                "round": r.number,
+                "images": r.images,
+                "good": good,
+                "bad": r.images - good,
+                "best": labels.best,
+                "success_rate": good / r.images,
+                "diversity": measured.get("diversity"),
+                "noise_norm": measured.get("noise_norm"),
+                "sample_s": measured.get("sample_s"),
+                "label_s": _seconds(r.first_image, r.submitted),
+                "train_s": measured.get("train_s"),
+                "wait_s": _seconds(previous.submitted, r.first_image) if previous else 0.0,
+            }
+        )
+        previous = r
+    return history
+
+
+def _seconds(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(end - start, 3)
+
+
+def _final(measured: Final) -> FinalStatus:
+    return {
+        "images": measured.images,
+        "success_rate": measured.good / measured.images if measured.images else 0.0,
+        "diversity": measured.diversity,
+    }

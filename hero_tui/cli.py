@@ -1,0 +1,383 @@
+"""The `hero-tui` command: reads the arguments, and leaves the work to one module a command.
+
+Modules are imported within the commands, so that `hero-tui --help` is there at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hero_engine.errors import HeroError, InputError
+from hero_tui.output import message, table
+from hero_tui.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hero_engine.folder import RunFolder
+    from hero_engine.labels import Labels
+    from hero_engine.task import Task
+    from hero_tui.labelers import Labeler
+
+app = typer.Typer(
+    help="Teach a text-to-image model by labeling its pictures in a terminal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tasks_app = typer.Typer(help="The tasks: what can be taught.", no_args_is_help=True)
+app.add_typer(tasks_app, name="tasks")
+
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run's folder, its name, or a unique start of it; else the latest."
+    ),
+]
+RunsDir = Annotated[
+    Path,
+    typer.Option("--runs-dir", envvar="HERO_TUI_RUNS_DIR", help="The folder that the runs are in."),
+]
+LabelsFile = Annotated[Path | None, typer.Option("--labels", help="Label as this file says.")]
+Oracle = Annotated[bool, typer.Option("--oracle", help="Let the task's oracle label.")]
+Function = Annotated[
+    str | None, typer.Option("--labeler", help="Label by a function, as module:function.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
+]
+RUNS_DIR = Path("runs")
+
+
+def main() -> None:
+    """Runs the command line; errors of hero-tui become a message and their exit code."""
+    try:
+        app()
+    except HeroError as error:
+        message(str(error))
+        sys.exit(error.exit_code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hero_engine import __version__
+
+        print(f"hero-tui {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# -- runs ------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task file or a shipped task.")],
+    model: Model = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    name: Annotated[str | None, typer.Option("--name", help="The run's name.")] = None,
+    labels: LabelsFile = None,
+    oracle: Oracle = False,
+    labeler: Function = None,
+    detach: Detach = False,
+) -> None:
+    """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
+    from hero_engine.folder import create_run
+    from hero_engine.resolve import resolve
+
+    settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
+    chosen = _labeler(settled, labels, oracle, labeler)
+    if chosen is None and not detach:
+        _require_terminal("run")
+    folder = create_run(runs_dir, settled, name)
+    if detach:
+        _start_in_background(folder, labels, oracle, labeler)
+    elif chosen is None:
+        _interface(folder)
+    else:
+        _drive(folder, chosen)
+
+
+@app.command()
+def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Show a run in the terminal, starting its engine if none is running."""
+    from hero_engine.folder import find_run
+
+    folder = find_run(run, runs_dir)
+    _require_terminal("attach")
+    _interface(folder)
+
+
+@app.command()
+def resume(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    labels: LabelsFile = None,
+    oracle: Oracle = False,
+    labeler: Function = None,
+    detach: Detach = False,
+) -> None:
+    """Continue a run without a terminal."""
+    from contextlib import closing
+
+    from hero_engine.folder import find_run
+    from hero_engine.labelfile import submitted_labels
+
+    folder = find_run(run, runs_dir)
+    task = folder.task()
+    with closing(folder.open_record()) as record:
+        submitted = submitted_labels(record)
+        ending = record.state()[0] == "finished" or record.is_pending("finish")
+    chosen = _labeler(task, labels, oracle, labeler, submitted)
+    if chosen is None and not ending and len(submitted) < task.feedback.rounds and not detach:
+        raise InputError(
+            f"{folder.path}: {len(submitted)} of {task.feedback.rounds} rounds are labelled; say "
+            "who labels the others with --labels FILE, --oracle or --labeler module:function, or "
+            "label them yourself with `hero-tui attach`"
+        )
+    if detach:
+        _start_in_background(folder, labels, oracle, labeler)
+    else:
+        _drive(folder, chosen)
+
+
+@app.command()
+def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
+    """List the runs."""
+    from hero_engine.folder import list_runs
+    from hero_engine.status import status
+
+    rows = []
+    for folder in list_runs(runs_dir):
+        try:
+            found = status(folder)
+        except InputError as error:
+            rows.append([folder.name, "", "", f"unreadable: {error}", "", ""])
+            continue
+        history = found["history"]
+        success = f"{history[-1]['success_rate']:.0%}" if history else ""
+        rounds = f"{len(history)}/{found['rounds']}"
+        rows.append([folder.name, found["task"], found["model"], found["state"], rounds, success])
+    table(["run", "task", "model", "state", "labelled", "success"], rows)
+
+
+@app.command()
+def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Stop a run's engine once it has finished the write it is in; nothing is lost."""
+    from hero_engine.folder import find_run
+    from hero_engine.process import stop_engine
+    from hero_tui.headless import reference
+
+    folder = find_run(run, runs_dir)
+    if stop_engine(folder):
+        message(f"Stopped {folder.name}. Continue with `hero-tui attach {reference(folder)}`.")
+    else:
+        message(f"{folder.name}: no engine is running, nothing to stop.")
+
+
+@app.command()
+def status(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say where a run stands."""
+    import json
+
+    from hero_engine.folder import find_run
+    from hero_engine.status import status as status_of
+    from hero_tui.statusview import show
+
+    found = status_of(find_run(run, runs_dir))
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        show(found)
+
+
+@app.command()
+def labels(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write this file.")] = None,
+) -> None:
+    """Write a run's submitted labels as a label file."""
+    from contextlib import closing
+
+    from hero_engine.folder import find_run
+    from hero_engine.labelfile import dump, submitted_labels
+
+    folder = find_run(run, runs_dir)
+    with closing(folder.open_record()) as record:
+        text = dump(folder.task().name, submitted_labels(record))
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+@app.command()
+def export(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The folder to write; else exports/ in the run's."),
+    ] = None,
+) -> None:
+    """Write a run's LoRA, noise pool and model card."""
+    import subprocess
+
+    from hero_engine.folder import find_run
+
+    folder = find_run(run, runs_dir)
+    target = (output or folder.exports).absolute()
+    command = [sys.executable, "-P", "-m", "hero_engine", "export", str(folder.path), str(target)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+# -- tasks -----------------------------------------------------------------------------------
+
+
+@tasks_app.command("list")
+def tasks_list() -> None:
+    """List the shipped tasks."""
+    from hero_engine.resolve import load_frozen, shipped_tasks
+
+    table(
+        ["task", "prompt"],
+        [[name, load_frozen(path).prompts[0]] for name, path in shipped_tasks().items()],
+    )
+
+
+@tasks_app.command("show")
+def tasks_show(
+    task: Annotated[str, typer.Argument(metavar="TASK")],
+    model: Model = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show every setting of a task, and where each came from."""
+    from hero_engine.resolve import resolve, setting_values
+
+    resolved = resolve(task, model=model, seed=seed, overrides=overrides or ())
+    table(
+        ["field", "value", "from"],
+        [
+            [field, _shown(value), resolved.origins[field]]
+            for field, value in setting_values(resolved.task)
+        ],
+    )
+
+
+@tasks_app.command("check")
+def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE...")]) -> None:
+    """Check task files."""
+    from hero_engine.resolve import resolve
+
+    problems = []
+    for file in files:
+        try:
+            resolve(file)
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            print(f"{plain(file)}: ok")
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+@tasks_app.command("schema")
+def tasks_schema() -> None:
+    """Print the JSON Schema of task files, for editors."""
+    import json
+
+    from hero_engine.task import Task
+
+    print(json.dumps(Task.model_json_schema(), indent=2))
+
+
+# -- shared by commands ----------------------------------------------------------------------
+
+
+def _labeler(
+    task: "Task",
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    submitted: "Sequence[Labels]" = (),
+) -> "Labeler | None":
+    from hero_tui import labelers
+
+    if (labels is not None) + oracle + (function is not None) > 1:
+        raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
+    if labels is not None:
+        return labelers.from_file(labels, task, submitted)
+    if oracle:
+        return labelers.from_oracle(task)
+    if function is not None:
+        return labelers.from_function(function)
+    return None
+
+
+def _require_terminal(command: str) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        instead = "--labels FILE, --oracle or --labeler module:function"
+        raise InputError(
+            f"hero-tui {command}: there is no terminal to label in; use {instead}"
+            + ("" if command == "run" else " with `hero-tui resume`")
+        )
+
+
+def _interface(folder: "RunFolder") -> None:
+    from hero_tui.app import run_interface
+
+    raise typer.Exit(run_interface(folder))
+
+
+def _drive(folder: "RunFolder", labeler: "Labeler | None") -> None:
+    from hero_tui.headless import drive
+
+    raise typer.Exit(drive(folder, labeler))
+
+
+def _start_in_background(
+    folder: "RunFolder", labels: Path | None, oracle: bool, function: str | None
+) -> None:
+    from hero_engine.process import start_engine, wait_until_running
+    from hero_tui.headless import reference, start_in_background
+
+    if labels is None and not oracle and function is None:
+        wait_until_running(folder, start_engine(folder))
+    else:
+        start_in_background(folder, labels, oracle, function)
+    print(plain(folder.name))
+    message(f"Running. Look at it with `hero-tui attach {reference(folder)}`.")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,179 @@
+"""Who labels when nobody sits at a terminal: a label file, the oracle, or one's own function."""
+
+import importlib
+import operator
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hero_engine import labelfile
+from hero_engine.errors import InputError
+from hero_engine.labels import KEEP, Labels, problem_with
+from hero_engine.task import Task
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """What a labeler is shown of a round.
+
+    Attributes:
+        number: of the round, from 0.
+        paths: the pictures' PNG files; a picture's number is its place.
+        task: what the pictures should show.
+        reigning_best: the picture that is the best so far, None before there is one.
+    """
+
+    number: int
+    paths: Sequence[Path]
+    task: Task
+    reigning_best: Path | None
+
+
+Labeler = Callable[[RoundView], Labels | None]
+"""Labels a round; None: there are no labels for it, the run has to pause."""
+
+
+def from_file(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> Labeler:
+    """Labels as the label file says (`labelfile.load`, whose errors this raises)."""
+    rounds = labelfile.load(path, task, submitted)
+
+    def label(view: RoundView) -> Labels | None:
+        return rounds[view.number] if view.number < len(rounds) else None
+
+    return label
+
+
+def from_oracle(task: Task) -> Labeler:
+    """Labels by the task's oracle; the best is the good picture of the highest quality.
+
+    Raises:
+        InputError: the task has no oracle, or its model's pictures are not the oracle's.
+    """
+    from hero_engine.cartoons.drawing import SUBJECTS
+    from hero_engine.cartoons.oracle import Verdict, judge
+
+    subject = task.oracle
+    if subject is None:
+        raise InputError(f"--oracle: the task '{task.name}' names no oracle; label it yourself")
+    if subject not in SUBJECTS:
+        raise InputError(
+            f"--oracle: the task '{task.name}' names the oracle '{subject}', which does not exist; "
+            f"expected one of {', '.join(SUBJECTS)}"
+        )
+    if task.model != "embedded":
+        raise InputError(
+            f"--oracle: it can only judge the cartoons of the embedded model, this run's model is "
+            f"'{task.model}'; add --model embedded, or label the pictures yourself"
+        )
+
+    def label(view: RoundView) -> Labels:
+        from PIL import Image
+
+        def verdict(path: Path) -> Verdict:
+            with Image.open(path, formats=["PNG"]) as image:
+                return judge(subject, image.convert("RGB"))
+
+        verdicts = [verdict(path) for path in view.paths]
+        good = [number for number, found in enumerate(verdicts) if found.good]
+        if not good:
+            return Labels()
+        best = max(good, key=lambda number: verdicts[number].quality)
+        if view.reigning_best is not None:
+            reigning = verdict(view.reigning_best)
+            if reigning.quality >= verdicts[best].quality:
+                return Labels.of(good, KEEP)
+        return Labels.of(good, best)
+
+    return label
+
+
+def from_function(name: str) -> Labeler:
+    """Labels by the function `module:function`, imported from the current folder too.
+
+    It is called with the pictures' paths (a list) and the task, and returns the numbers of the
+    good pictures and the best: one of them, "keep" (the reigning best stays), or None.
+
+    Raises:
+        InputError: there is no such function; the labeler raises it when the function fails or
+            returns something else.
+    """
+    function = _import(name)
+
+    def label(view: RoundView) -> Labels:
+        try:
+            returned = function(list(view.paths), view.task)
+        except Exception as error:
+            raise InputError(f"--labeler {name}: {_where(error)}") from error
+        labels = _understood(returned)
+        problem = (
+            "expected (numbers of the good pictures, best)"
+            if labels is None
+            else problem_with(labels, len(view.paths), view.reigning_best is not None)
+        )
+        if labels is None or problem:
+            raise InputError(f"--labeler {name}: it returned {_shortened(returned)}: {problem}")
+        return labels
+
+    return label
+
+
+def _import(name: str) -> Callable[[list[Path], Task], Any]:
+    module_name, colon, function_name = name.partition(":")
+    if not (colon and module_name and function_name):
+        raise InputError(f"--labeler {name}: expected module:function, for example mylabels:judge")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name, None)
+    except Exception as error:
+        raise InputError(
+            f"--labeler {name}: cannot import {module_name}: {_where(error)}"
+        ) from None
+    if not callable(function):
+        raise InputError(f"--labeler {name}: {module_name} has no function {function_name}")
+    checked: Callable[[list[Path], Task], Any] = function
+    return checked
+
+
+def _where(error: Exception) -> str:
+    """The error, with the line of the labeler's code that it came from."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    said = f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [
+        frame
+        for frame in frames
+        if frame.filename != __file__
+        and "importlib" not in frame.filename
+        and Path(frame.filename).is_file()
+    ]
+    return f"{outside[-1].filename}:{outside[-1].lineno}: {said}" if outside else said
+
+
+def _understood(returned: Any) -> Labels | None:
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return None
+    good, best = returned
+    if not isinstance(good, Iterable) or isinstance(good, str | bytes):
+        return None
+    try:
+        return Labels.of(
+            [_number(n) for n in good], best if best in (None, KEEP) else _number(best)
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return operator.index(value)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
