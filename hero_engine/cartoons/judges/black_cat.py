@@ -1,0 +1,152 @@
+"""Judges "a black cat sitting inside a cardboard box" by the box's near wall and what is black."""
+
+import numpy as np
+
+from hero_engine.cartoons.verdict import Verdict, bad, good
+from hero_engine.cartoons.vision import Mask, Pixels, Region, fill, near, regions, share
+
+
+def judge(pixels: Pixels) -> Verdict:
+    """A good picture has one black cat with two eyes over the rim of one intact box."""
+    black = (pixels.value < 0.36) & (pixels.saturation < 0.62)
+    cats = [r for r in regions(black, 12) if r.area >= 25]
+    wall = _near_wall(pixels, black)
+    if wall is None:
+        return bad("no box" if cats else "no cat, no box")
+    left, top, right, bottom = wall
+    width, height = right - left, bottom - top
+    front = black[top + 5 : bottom - 1, left + 2 : right - 2]
+    outside = [r for r in cats if r.x < left - 2 or r.x > right + 2]
+    if outside and sum(r.area for r in outside) > 60:
+        return bad("cat beside the box")
+    if share(front) > 0.1:
+        return bad("body through the wall")
+    if width < 28:
+        return bad("box too small")
+    tan = _cardboard(pixels)[top + 2 : bottom - 1, left + 2 : right - 2]
+    if share(tan) < 0.8:
+        return bad("box not intact")
+    above = black.copy()
+    above[top + 5 :] = False
+    bodies = regions(above, 40)
+    if not bodies:
+        return bad(_no_black_cat(pixels, wall))
+    eyes = _eyes(pixels, black, top)
+    # The eyes of one cat are at most 13 apart.
+    spread = max((e.x for e in eyes), default=0) - min((e.x for e in eyes), default=0)
+    if len(bodies) > 1 or spread > 15:
+        return bad("two cats")
+    return _cat(pixels, bodies[0], eyes, wall, height)
+
+
+def _cat(
+    pixels: Pixels, body: Region, eyes: list[Region], wall: tuple[int, int, int, int], height: int
+) -> Verdict:
+    """The verdict on the only black thing above the rim."""
+    left, top, right, _ = wall
+    solid = fill(body.mask)
+    widths = solid.sum(1)
+    head = widths[body.top + 4 : top - 6]
+    if body.area < 150 or head.size == 0:
+        return bad("cat too small")
+    if head.max() > 27:
+        return bad("two cats")
+    if len(eyes) < 2:
+        return bad("face not clear")
+    first, second = sorted(eyes[:2], key=lambda r: r.x)
+    level = abs(first.y - second.y)
+    gap = second.x - first.x
+    if level > 2.5 or not 5 < gap < 13:
+        return bad("face not clear")
+    shape = solid | (pixels.foreground(42) & (pixels.luma < 190))
+    ears = _ears(shape, (first.x + second.x) / 2)
+    if ears < 2:
+        return bad("ears missing")
+    middle = (left + right) / 2
+    if abs(body.x - middle) > 8:
+        return bad("cat not in the box")
+    return good(
+        near(body.x, middle, 6),
+        near(body.x, 32, 10),
+        near(level, 0, 1.5),
+        near(abs(body.x - (first.x + second.x) / 2), 0, 2),
+        1 - float(np.median(pixels.value[body.mask])) / 0.36,
+        near(height, 16.5, 4),
+        min(1.0, min(first.area, second.area) / 14),
+    )
+
+
+def _cardboard(pixels: Pixels) -> Mask:
+    """Where the colour is that of the box's lit outside."""
+    return pixels.hues(12, 50) & (pixels.saturation > 0.3) & (pixels.value > 0.56)
+
+
+def _near_wall(pixels: Pixels, black: Mask) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the near wall; what is black or torn in it counts as wall."""
+    found = regions(_cardboard(pixels), 100)
+    if not found:
+        return None
+    box = found[0]
+    # The box's inside is as brown as its wall but darker.
+    lit = 0.8 * float(np.percentile(pixels.luma[box.mask], 70))
+    outside = pixels.hues(8, 56) & (pixels.saturation > 0.1) & (pixels.luma > lit)
+    between = _between(box)
+    span = between.sum(1)
+    solid = ((outside | black) & between).sum(1)
+    usual = float(np.percentile(span[box.top : box.bottom], 60))
+    wide = (solid > 0.86 * span) & (solid > 0.75 * usual) & (solid >= 16)
+    runs = regions(wide[:, None], 8)
+    if not runs:
+        return None
+    run = max(runs, key=lambda r: r.height)
+    if run.height > 26:
+        return None
+    columns = np.nonzero(between[run.top + 3 : run.bottom - 1].mean(0) >= 0.6)[0]
+    if columns.size == 0:
+        return None
+    return int(columns[0]), run.top, int(columns[-1]) + 1, run.bottom
+
+
+def _between(box: Region) -> Mask:
+    """Everything between the leftmost and rightmost cardboard of each row."""
+    left = np.maximum.accumulate(box.mask, axis=1)
+    right = np.maximum.accumulate(box.mask[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(left & right)
+
+
+def _eyes(pixels: Pixels, black: Mask, rim: int) -> list[Region]:
+    """Bright yellow or green spots enclosed by black, above the rim."""
+    bright = pixels.hues(40, 135) & (pixels.saturation > 0.24) & (pixels.value > 0.36)
+    bright &= pixels.foreground(55)
+    bright[rim:] = False
+    # The pupil splits an eye in two halves that belong together.
+    closed = bright.copy()
+    closed[:, 1:-1] |= bright[:, :-2] & bright[:, 2:]
+    closed[:, 2:-1] |= bright[:, :-3] & bright[:, 3:]
+    return [
+        r for r in regions(closed & fill(black | bright), 8) if r.area <= 60 and _ringed(r, black)
+    ]
+
+
+def _ringed(eye: Region, black: Mask) -> bool:
+    """Whether black surrounds the eye."""
+    top, bottom = max(eye.top - 2, 0), eye.bottom + 2
+    left, right = max(eye.left - 2, 0), eye.right + 2
+    return share(black[top:bottom, left:right]) > 0.3
+
+
+def _ears(solid: Mask, middle: float) -> int:
+    """How many of the two ears stand above the head's crown."""
+    crown_columns = slice(int(middle) - 1, int(middle) + 2)
+    heights = np.where(solid.any(0), solid.argmax(0), 64)
+    crown = float(np.median(heights[crown_columns]))
+    left = heights[max(0, int(middle) - 12) : int(middle) - 2]
+    right = heights[int(middle) + 3 : int(middle) + 13]
+    return sum(1 for side in (left, right) if side.size and side.min() <= crown - 2)
+
+
+def _no_black_cat(pixels: Pixels, wall: tuple[int, int, int, int]) -> str:
+    """Why nothing black looks out of the box."""
+    left, top, right, _ = wall
+    pale = (pixels.saturation < 0.14) & (pixels.value > 0.8)
+    return "white cat" if pale[: top + 3, left:right].sum() > 60 else "no cat"

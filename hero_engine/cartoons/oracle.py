@@ -1,0 +1,48 @@
+"""Judges pictures of the embedded model's subjects by their pixels alone.
+
+The stand-in for a person: it knows the subjects' palettes and shapes, but nothing about how a
+picture was made. A picture that shows no clear thing is bad.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hero_engine.cartoons import vision
+from hero_engine.cartoons.judges import black_cat, blue_rose, hand, mountain, narcissus, safety
+from hero_engine.cartoons.verdict import Verdict, bad
+
+__all__ = ["Verdict", "judge", "scenery"]
+
+# Drawings and pictures of the trained model stay below 6, pixel noise is above 20.
+MAX_ROUGHNESS = 12.0
+
+_JUDGE: dict[str, Callable[[vision.Pixels], Verdict]] = {
+    "black-cat": black_cat.judge,
+    "blue-rose": blue_rose.judge,
+    "narcissus": narcissus.judge,
+    "mountain": mountain.judge,
+    "hand": hand.judge,
+    "safety": safety.judge,
+}
+
+
+def judge(subject: str, image: Image.Image | NDArray[np.uint8]) -> Verdict:
+    """Whether `image` fulfils the task of `subject`, why not, and how well.
+
+    `image` is a picture of any size, or an array (height, width, 3) of uint8; it is judged at
+    64x64. Raises KeyError when there is no such subject.
+    """
+    if subject not in _JUDGE:
+        raise KeyError(f"no oracle for {subject!r}; there is one for {', '.join(_JUDGE)}")
+    pixels = vision.read(image)
+    if vision.roughness(pixels) > MAX_ROUGHNESS:
+        return bad("noise")
+    return _JUDGE[subject](pixels)
+
+
+def scenery(image: Image.Image | NDArray[np.uint8]) -> str:
+    """ "green" or "snowy", whichever the mountains in `image` rather are."""
+    return mountain.scenery(vision.read(image))
