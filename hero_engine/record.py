@@ -191,18 +191,18 @@ class Record:
         with self._writing() as connection:
             connection.execute("INSERT INTO commands (command, taken) VALUES (?, 0)", (command,))
 
-    def pending_command(self) -> Command | None:
-        """The newest command that no engine has taken."""
+    def is_pending(self, command: Command) -> bool:
+        """Whether `command` was sent and no engine has obeyed it yet."""
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT command FROM commands WHERE NOT taken ORDER BY id DESC LIMIT 1"
+                "SELECT 1 FROM commands WHERE command = ? AND NOT taken", (command,)
             ).fetchone()
-            return row[0] if row else None
+            return row is not None
 
-    def take_commands(self) -> None:
-        """Marks every command as obeyed."""
+    def take(self, command: Command) -> None:
+        """Marks `command` as obeyed."""
         with self._writing() as connection:
-            connection.execute("UPDATE commands SET taken = 1")
+            connection.execute("UPDATE commands SET taken = 1 WHERE command = ?", (command,))
 
     # -- rounds and pictures -----------------------------------------------------------------
 

@@ -1,0 +1,101 @@
+"""The engine process: `python -m hero_engine run FOLDER`, or `export FOLDER DESTINATION`.
+
+`hero-tui` starts it; its standard error is the run's engine.log.
+"""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hero_engine.errors import EngineError, HeroError
+from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.interrupts import Interrupts, Stop
+from hero_engine.record import Record
+
+USAGE = "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION"
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 0 done, 2 wrong input, 3 paused, 4 failed."""
+    match arguments:
+        case ["run", folder]:
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+            return _reported(lambda: run(RunFolder(Path(folder).absolute())))
+        case ["export", folder, destination]:
+            return _reported(lambda: export(RunFolder(Path(folder)), Path(destination)))
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+def run(folder: RunFolder) -> int:
+    """Holds the run's lock and runs it; what happened is in its record, too."""
+    with engine_lock(folder):
+        record, task = folder.open_record(), folder.task()
+        interrupts = Interrupts(record)
+        interrupts.listen()
+        try:
+            # Its hints about image processors, which nothing here uses, would fill the log.
+            os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+            # torch takes seconds to import; another engine is refused before that.
+            from hero_engine import loop
+
+            loop.run_to_the_end(loop.Run(folder, record, task, interrupts))
+        except Stop:
+            log.info("stopped; continue with `hero-tui attach %s`", folder.name)
+            record.set_state("paused")
+            return 3
+        except Exception as error:
+            failure = _explained(error)
+            if not isinstance(error, HeroError):
+                log.exception("the engine failed")
+            _try_to_record(record, failure)
+            raise failure from error
+    return 0
+
+
+def export(folder: RunFolder, destination: Path) -> int:
+    """Exports the run and prints the paths of what was written."""
+    from hero_engine.export import export as export_run
+
+    print(*export_run(folder, destination), sep="\n")
+    return 0
+
+
+def _explained(error: Exception) -> HeroError:
+    if isinstance(error, HeroError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        todo = {
+            errno.ENOSPC: "free some space",
+            errno.EDQUOT: "free some space",
+            errno.EROFS: "make the file system writable",
+            errno.EACCES: "check the folder's owner and mode",
+            errno.ENOENT: "was the run folder moved or removed?",
+        }.get(error.errno or 0, "look into the disk")
+        return EngineError(f"{where}{error.strerror or error}; {todo}, then continue the run")
+    return EngineError(f"{type(error).__name__}: {error} (the engine log has the details)")
+
+
+def _try_to_record(record: Record, failure: HeroError) -> None:
+    try:
+        record.set_state("failed", str(failure))
+    except HeroError as also:
+        log.error("the failure could not be recorded: %s", also)
+
+
+def _reported(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except HeroError as error:
+        print(f"hero-engine: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

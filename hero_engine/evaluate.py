@@ -1,0 +1,81 @@
+"""The final evaluation: success of the model from pi_HERO and from N(0, I), by the oracle.
+
+Both noises are reported, because a model can owe its success to its initial noise alone.
+"""
+
+import logging
+
+import numpy as np
+import torch
+
+from hero_engine import measures, noise, seeds
+from hero_engine.cartoons import oracle
+from hero_engine.folder import RunFolder
+from hero_engine.interrupts import Interrupts
+from hero_engine.pictures import save_picture
+from hero_engine.record import Final, Noise, Record
+from hero_engine.rollout import denoise
+from hero_engine.state import State
+from hero_engine.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def can_judge(task: Task) -> bool:
+    """Whether an oracle knows the pictures: only the embedded model draws what it can read."""
+    return task.oracle is not None and task.model == "embedded"
+
+
+def evaluate(
+    folder: RunFolder, record: Record, task: Task, learned: State, interrupts: Interrupts
+) -> None:
+    """Samples `evaluation.images` pictures from each noise, judges them and records the result.
+
+    Does nothing when no oracle can judge the task's pictures.
+
+    Raises:
+        Stop: asked for in the meantime; evaluating again gives the same pictures.
+    """
+    if not can_judge(task) or not task.evaluation.images:
+        return
+    record.set_state("sampling")
+    noises: dict[Noise, noise.NoisePool | None] = {"pi": learned.pool, "fresh": None}
+    for which, pool in noises.items():
+        record.set_final(which, _evaluate(folder, record, task, learned, interrupts, which, pool))
+
+
+@torch.no_grad()
+def _evaluate(
+    folder: RunFolder,
+    record: Record,
+    task: Task,
+    learned: State,
+    interrupts: Interrupts,
+    which: Noise,
+    pool: noise.NoisePool | None,
+) -> Final:
+    model, count = learned.model, task.evaluation.images
+    purpose: seeds.Purpose = "final-pi" if which == "pi" else "final-fresh"
+    fresh = seeds.normal(task.seed, purpose, 0, range(count), model.latent_shape)
+    z_T = noise.draw(pool, fresh, task.noise)
+    phase = f"evaluating from {'pi_HERO' if which == 'pi' else 'fresh noise'}"
+    record.set_progress(phase, 0, count)
+    pictures: list[np.ndarray] = []
+    good = 0
+    for images in torch.arange(count).split(task.sampling.chunk_size):
+        # Round numbers of a run start at 0, so 1 + image never repeats a z_T draw's generator.
+        epsilon = seeds.normal(
+            task.seed, purpose, 1, images.tolist(), (model.schedule.steps, *model.latent_shape)
+        )
+        trajectory, _ = denoise(model, task, z_T[images], epsilon, images)
+        for image, picture in zip(
+            images.tolist(), model.decode(trajectory[:, -1].to(model.device)).numpy(), strict=True
+        ):
+            save_picture(folder.final_image(which, image), picture)
+            pictures.append(picture)
+            good += oracle.judge(str(task.oracle), picture).good
+        record.set_progress(phase, len(pictures), count)
+        interrupts.check()
+    result = Final(count, good, measures.diversity(np.stack(pictures)))
+    log.info("%s: %d of %d good", phase, good, count)
+    return result

@@ -1,0 +1,59 @@
+"""Being asked to stop or to finish, by a signal or by a command in the record.
+
+The engine looks between writes, so whatever it was writing is whole when it goes.
+"""
+
+import signal
+import threading
+from types import FrameType
+
+from hero_engine.record import Record
+
+
+class Stop(Exception):  # noqa: N818, a request and not an error
+    """Pause here; the run can be continued."""
+
+
+class Finish(Exception):  # noqa: N818
+    """The person is satisfied: evaluate now and end the run."""
+
+
+class Interrupts:
+    """Watches one run's commands, and SIGTERM and SIGINT once `listen` was called."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._stop = threading.Event()
+        self._finishing = False
+        # A stop that was sent while no engine ran must not end the next one.
+        record.take("stop")
+
+    def listen(self) -> None:
+        """Makes SIGTERM and SIGINT ask for a stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def check_stop(self) -> None:
+        """Raises Stop if one was asked for."""
+        if self._record.is_pending("stop"):
+            self._record.take("stop")
+            self._stop.set()
+        if self._stop.is_set():
+            raise Stop
+
+    def check(self) -> None:
+        """Raises Stop, or Finish the first time that one is pending.
+
+        Finish stays pending until the run has ended, so that it survives an interruption.
+        """
+        self.check_stop()
+        if not self._finishing and self._record.is_pending("finish"):
+            self._finishing = True
+            raise Finish
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, but not past a signal."""
+        self._stop.wait(seconds)

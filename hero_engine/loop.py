@@ -1,0 +1,271 @@
+"""Algorithm 1: rounds of sampling, labels and learning, until the feedback budget is used.
+
+Labels come through the record, whoever gives them. Every round ends in a checkpoint, and a run
+that was interrupted anywhere goes on from the latest one.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hero_engine import (
+    ddpo,
+    embedding,
+    evaluate,
+    export,
+    measures,
+    models,
+    noise,
+    reward,
+    seeds,
+    state,
+)
+from hero_engine.folder import RunFolder, write_complete
+from hero_engine.interrupts import Finish, Interrupts
+from hero_engine.labels import Labels
+from hero_engine.pictures import save_picture
+from hero_engine.record import Record
+from hero_engine.rollout import Rollout, sample
+from hero_engine.state import State
+from hero_engine.task import Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every part of the loop needs."""
+
+    folder: RunFolder
+    record: Record
+    task: Task
+    interrupts: Interrupts
+
+
+def run_to_the_end(run: Run) -> None:
+    """Samples, waits for labels and learns until the budget is used or the person is satisfied.
+
+    Raises:
+        Stop: a stop was asked for; the run can be continued.
+        HeroError: why the engine cannot go on.
+    """
+    task = run.task
+    run.record.set_progress("loading", 0, 1)
+    learned = state.initial_state(models.load(task), task)
+    first_round = resume(run, learned)
+    try:
+        for round_number in range(first_round, task.feedback.rounds):
+            z_T = noise.draw(learned.pool, fresh_noise(run, learned, round_number), task.noise)
+            rollout = collect(run, learned, z_T, round_number)
+            labels = wait_for_labels(run, round_number)
+            learn(run, learned, rollout, labels, round_number)
+    except Finish:
+        log.info("asked to finish")
+    evaluate.evaluate(run.folder, run.record, task, learned, run.interrupts)
+    if any(r.trained for r in run.record.rounds()):
+        export.export(run.folder, run.folder.exports)
+    run.record.set_state("finished")
+
+
+def resume(run: Run, learned: State) -> int:
+    """Loads the latest checkpoint, if there is one, and returns the round to do next."""
+    trained = [r.number for r in run.record.rounds() if r.trained is not None]
+    if not trained:
+        return 0
+    state.load(learned, run.folder, trained[-1])
+    return trained[-1] + 1
+
+
+def fresh_noise(run: Run, learned: State, round_number: int) -> Tensor:
+    """Standard normal draws for a round, [batch_size, C, H, W]."""
+    images = range(run.task.feedback.batch_size)
+    return seeds.normal(run.task.seed, "z_T", round_number, images, learned.model.latent_shape)
+
+
+def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout:
+    """The round's pictures and trajectories, sampled now or before an interruption.
+
+    A picture enters the record when its file is complete; the round, when its rollout is.
+    """
+    folder, record = run.folder, run.record
+    if _is_sampled(record, round_number):
+        record.set_state("labeling")
+        return Rollout.load(folder.rollout(round_number))
+    started = time.monotonic()
+    pictures: list[np.ndarray] = []
+    record.begin_round(round_number, len(z_T))
+    record.set_progress("sampling", 0, len(z_T))
+
+    def keep(images: Sequence[int], chunk: Tensor) -> None:
+        for image, picture in zip(images, chunk.numpy(), strict=True):
+            save_picture(folder.image(round_number, image), picture)
+            pictures.append(picture)
+        record.add_images(round_number, images)
+        record.set_progress("sampling", images[-1] + 1, len(z_T))
+        run.interrupts.check()
+
+    rollout = sample(learned.model, run.task, z_T, round_number, keep)
+    write_complete(folder.rollout(round_number), rollout.save)
+    metrics = {
+        "diversity": measures.diversity(np.stack(pictures)),
+        "noise_norm": noise.norm_ratio(z_T),
+        "sample_s": time.monotonic() - started,
+    }
+    record.finish_sampling(round_number, metrics)
+    log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
+    return rollout
+
+
+def _is_sampled(record: Record, round_number: int) -> bool:
+    return any(r.number == round_number and r.sampled is not None for r in record.rounds())
+
+
+def wait_for_labels(run: Run, round_number: int) -> Labels:
+    """Waits until the round is submitted.
+
+    Raises:
+        Stop, Finish: asked for in the meantime.
+    """
+    run.record.set_progress("waiting for labels", 0, 0)
+    seen = None
+    while True:
+        run.interrupts.check()
+        changes = run.record.changes()
+        if changes != seen:
+            seen = changes
+            if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                return run.record.labels(round_number)
+        run.interrupts.wait(0.02)
+
+
+def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_number: int) -> None:
+    """Embedding, reward, DDPO and noise pool from one round's labels, then its checkpoint."""
+    started = time.monotonic()
+    run.record.set_state("training")
+    good = torch.zeros(len(rollout.z_0), dtype=torch.bool)
+    good[sorted(labels.good)] = True
+
+    remember(learned, rollout, good, labels, run.task)
+    metrics, outcome = improve(run, learned, rollout, good, round_number)
+
+    state.save(learned, run.folder, round_number)
+    metrics["train_s"] = time.monotonic() - started
+    run.record.finish_training(round_number, metrics, outcome)
+    log.info("round %d: %d good, trained in %.1f s. %s", round_number, len(labels.good),
+             metrics["train_s"], outcome)  # fmt: skip
+
+
+def remember(learned: State, rollout: Rollout, good: Tensor, labels: Labels, task: Task) -> None:
+    """Carries the reigning best over or replaces it, and builds the next round's noise pool.
+
+    A round without a good picture leaves both as they are.
+    """
+    if not good.any():
+        return
+    if isinstance(labels.best, int):
+        learned.best_z_0 = rollout.z_0[labels.best]
+        best_z_T = rollout.z_T[labels.best]
+    else:
+        assert learned.pool is not None, "keep was submitted, so there is a reigning best"
+        best_z_T = learned.pool.best
+    goods = good.clone()
+    if isinstance(labels.best, int) and good.sum() > 1 and task.noise.best_ratio > 0:
+        # As the official code: the best has its own share, unless that share is 0.
+        goods[labels.best] = False
+    learned.pool = noise.NoisePool(best_z_T, rollout.z_T[goods])
+
+
+def improve(
+    run: Run, learned: State, rollout: Rollout, good: Tensor, round_number: int
+) -> tuple[dict[str, float], str]:
+    """Trains the embedding and the LoRA; returns metrics, and why less was done than usual."""
+    if not good.any():
+        where = "the same noise pool" if learned.pool else "fresh noise"
+        return {}, f"No good picture: nothing is learned, the next round starts from {where}."
+    assert learned.best_z_0 is not None, "a submitted round with goods has a best"
+    metrics: dict[str, float] = {}
+    outcome = ""
+    good_z_0, bad_z_0 = triplet_latents(run, rollout, good, round_number)
+    if len(bad_z_0):
+        metrics["embedding_loss"] = train_embedding(run, learned, good_z_0, bad_z_0, round_number)
+    else:
+        outcome = "All good: there are no triplets, the reward uses the embedding as it is."
+    rewards = compute_rewards(run.task, learned, rollout, good)
+    metrics |= {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
+    advantage = ddpo.advantages(rewards, run.task.update.advantage_clip)
+    if not advantage.any():
+        return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
+    return metrics | train_lora(run, learned, rollout, advantage, round_number), outcome
+
+
+def triplet_latents(
+    run: Run, rollout: Rollout, good: Tensor, round_number: int
+) -> tuple[Tensor, Tensor]:
+    """The goods' and the bads' z_0, of this round or of all so far (`embedding.data`)."""
+    goods, bads = [rollout.z_0[good]], [rollout.z_0[~good]]
+    if run.task.embedding.data == "all":
+        for earlier in range(round_number):
+            z_0 = Rollout.load(run.folder.rollout(earlier)).z_0
+            was_good = torch.zeros(len(z_0), dtype=torch.bool)
+            was_good[sorted(run.record.labels(earlier).good)] = True
+            goods.append(z_0[was_good])
+            bads.append(z_0[~was_good])
+    return torch.cat(goods), torch.cat(bads)
+
+
+def train_embedding(
+    run: Run, learned: State, good_z_0: Tensor, bad_z_0: Tensor, round_number: int
+) -> float:
+    """Trains E_theta and its head by triplets around the reigning best; returns the last loss."""
+    settings, device = run.task.embedding, learned.model.device
+    run.record.set_progress("training the embedding", 0, settings.steps)
+
+    def report(step: int, loss: float) -> None:
+        if step % 10 == 0:
+            run.record.add_metrics(round_number, step, {"embedding_loss_curve": loss})
+            run.record.set_progress("training the embedding", step, settings.steps)
+            run.interrupts.check_stop()
+
+    assert learned.best_z_0 is not None
+    return embedding.train(
+        learned.embedder,
+        learned.embedder_optimizer,
+        learned.best_z_0.to(device),
+        good_z_0.to(device),
+        bad_z_0.to(device),
+        settings,
+        report,
+    )
+
+
+@torch.no_grad()
+def compute_rewards(task: Task, learned: State, rollout: Rollout, good: Tensor) -> Tensor:
+    """Each picture's reward, [N], on the CPU."""
+    assert learned.best_z_0 is not None
+    network, device = learned.embedder.network, learned.model.device
+    embedded = network(rollout.z_0.to(device)).cpu()
+    embedded_best = network(learned.best_z_0[None].to(device))[0].cpu()
+    return reward.compute(task.reward.name, rollout.z_0, good, embedded, embedded_best)
+
+
+def train_lora(
+    run: Run, learned: State, rollout: Rollout, advantage: Tensor, round_number: int
+) -> dict[str, float]:
+    """DDPO on the LoRA; returns its metrics."""
+    run.record.set_progress("training the LoRA", 0, 1)
+
+    def report(step: int, total: int, metrics: Mapping[str, float]) -> None:
+        run.record.add_metrics(
+            round_number, step, {f"{name}_curve": value for name, value in metrics.items()}
+        )
+        run.record.set_progress("training the LoRA", step, total)
+        run.interrupts.check_stop()
+
+    return ddpo.update(
+        learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
+    )

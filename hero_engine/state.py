@@ -1,0 +1,153 @@
+"""What a run has learned so far, and its checkpoints: tensors only, in safetensors.
+
+A checkpoint is everything that the next round depends on: the LoRA and its AdamW, the embedding,
+its head and their Adam, the reigning best, the noise pool.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hero_engine import seeds
+from hero_engine.embedding import Embedder, initialise
+from hero_engine.errors import EngineError
+from hero_engine.folder import RunFolder, write_complete
+from hero_engine.models import Model
+from hero_engine.noise import NoisePool
+from hero_engine.task import Task
+
+
+@dataclass
+class State:
+    """What changes from round to round.
+
+    Attributes:
+        best_z_0: the reigning best's clean latent [C, H, W], the embedding's anchor; None before
+            the first good picture.
+        pool: the noises that the next round starts from; None: fresh noise.
+    """
+
+    model: Model
+    lora_optimizer: torch.optim.AdamW
+    embedder: Embedder
+    embedder_optimizer: torch.optim.Adam
+    best_z_0: Tensor | None = None
+    pool: NoisePool | None = None
+
+
+def initial_state(model: Model, task: Task) -> State:
+    """The state before round 0."""
+    update, settings = task.update, task.embedding
+    embedder = Embedder(model.latent_shape, settings)
+    initialise(embedder, seeds.generator(task.seed, "embedding"))
+    embedder.to(model.device)
+    return State(
+        model=model,
+        lora_optimizer=torch.optim.AdamW(
+            list(model.lora().values()),
+            lr=update.learning_rate,
+            betas=update.betas,
+            weight_decay=update.weight_decay,
+        ),
+        embedder=embedder,
+        embedder_optimizer=torch.optim.Adam(embedder.parameters(), lr=settings.learning_rate),
+    )
+
+
+def save(state: State, folder: RunFolder, round_number: int) -> None:
+    """Writes the checkpoint of `round_number`; it appears only when it is whole.
+
+    The embedding and the optimizers, by far the largest part, are kept for the latest two rounds
+    only; every round keeps its LoRA and noise pool, from which pictures can be made.
+    """
+    write_complete(folder.checkpoint(round_number), lambda path: _write(state, path))
+    if round_number >= 2:
+        older = folder.checkpoint(round_number - 2)
+        for name in ("optimizers.safetensors", "embedder.safetensors"):
+            (older / name).unlink(missing_ok=True)
+
+
+def _write(state: State, path: Path) -> None:
+    path.mkdir()
+    save_file(
+        {n: p.detach().cpu() for n, p in state.model.lora().items()}, path / "lora.safetensors"
+    )
+    save_file(
+        {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},
+        path / "embedder.safetensors",
+    )
+    save_file(
+        _optimizer_tensors("lora", state.lora_optimizer)
+        | _optimizer_tensors("embedder", state.embedder_optimizer),
+        path / "optimizers.safetensors",
+    )
+    noise: dict[str, Tensor] = {}
+    if state.best_z_0 is not None and state.pool is not None:
+        noise = {
+            "best_z_0": state.best_z_0,
+            "best_z_T": state.pool.best,
+            "good_z_T": state.pool.goods,
+        }
+    save_file({n: t.contiguous() for n, t in noise.items()}, path / "noise_pool.safetensors")
+
+
+def load(state: State, folder: RunFolder, round_number: int) -> None:
+    """Puts the checkpoint of `round_number` into `state`.
+
+    Raises:
+        EngineError: a file of it is missing or damaged, or does not fit the task's model.
+    """
+    path = folder.checkpoint(round_number)
+    try:
+        load_lora(state.model, path)
+        state.embedder.load_state_dict(load_file(path / "embedder.safetensors"))
+        tensors = load_file(path / "optimizers.safetensors")
+        _load_optimizer(state.lora_optimizer, "lora", tensors)
+        _load_optimizer(state.embedder_optimizer, "embedder", tensors)
+        noise = load_file(path / "noise_pool.safetensors")
+    except Exception as error:  # safetensors raises its own kinds, load_state_dict RuntimeError
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(
+            f"{path}: the checkpoint cannot be read: {reason}; restore the folder from a copy, or "
+            "start again and replay the labels (`hero-tui labels`)"
+        ) from error
+    if noise:
+        state.best_z_0 = noise["best_z_0"]
+        state.pool = NoisePool(noise["best_z_T"], noise["good_z_T"])
+
+
+def load_lora(model: Model, path: Path) -> None:
+    """Puts the LoRA of the checkpoint folder `path` into the model.
+
+    Raises:
+        ValueError: its tensors are not those of the model's LoRA.
+    """
+    tensors, parameters = load_file(path / "lora.safetensors"), model.lora()
+    if tensors.keys() != parameters.keys():
+        raise ValueError("its LoRA belongs to another model")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])
+
+
+def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}.{index}.{name}": tensor.cpu().contiguous()
+        for index, tensors in state.items()
+        for name, tensor in tensors.items()
+    }
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]
+) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        owner, index, name = key.split(".")
+        if owner == prefix:
+            state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
