@@ -7,7 +7,9 @@ reach it. What it prints goes to the run's engine.log.
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 from hero_engine.errors import EngineError
 from hero_engine.folder import RunFolder, engine_holder
@@ -23,8 +25,17 @@ def start_engine(folder: RunFolder) -> "subprocess.Popen[bytes]":
     """
     # -P: a torch.py in the folder that one happens to be in is not imported.
     command = [sys.executable, "-P", "-m", "hero_engine", "run", str(folder.path.absolute())]
+    return start_detached(command, folder.log_file)
+
+
+def start_detached(command: Sequence[str], log_file: Path) -> "subprocess.Popen[bytes]":
+    """Starts a process that outlives this one and its terminal; what it prints is appended.
+
+    Raises:
+        EngineError: the process or its log cannot be made.
+    """
     try:
-        with folder.log_file.open("ab") as log:
+        with log_file.open("ab") as log:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -33,7 +44,7 @@ def start_engine(folder: RunFolder) -> "subprocess.Popen[bytes]":
                 start_new_session=True,
             )
     except OSError as error:
-        raise EngineError(f"{folder.path}: cannot start the engine: {error}") from None
+        raise EngineError(f"{log_file}: cannot start the engine: {error.strerror}") from None
 
 
 def is_running(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = None) -> bool:

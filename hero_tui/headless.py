@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -42,9 +43,11 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
         EngineError: the engine failed or was killed.
         InputError: the labeler cannot label a round; the run is paused.
     """
-    # A service manager's SIGTERM pauses the run, as ctrl+c does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with closing(folder.open_record()) as record, closing(_Progress(folder, record)) as progress:
+    with (
+        _sigterm_as_ctrl_c(),
+        closing(folder.open_record()) as record,
+        closing(_Progress(folder, record)) as progress,
+    ):
         engine = None if process.is_running(folder) else process.start_engine(folder)
         try:
             ran_out = _follow(folder, record, labeler, engine, progress)
@@ -59,6 +62,16 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
             progress.say(f"The labels have run out. {_how_to_continue(folder, record)}")
             return PAUSED
         return _outcome(folder, record, engine, progress)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """A service manager's SIGTERM pauses the run, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _follow(
@@ -94,9 +107,10 @@ def _follow(
 
 def _waiting_for_labels(record: Record) -> Round | None:
     rounds = record.rounds()
-    if rounds and rounds[-1].sampled is not None and rounds[-1].submitted is None:
-        return rounds[-1]
-    return None
+    if not rounds or rounds[-1].sampled is None or rounds[-1].submitted is not None:
+        return None
+    # Who asked to finish will not label the round that is open.
+    return None if record.is_pending("finish") else rounds[-1]
 
 
 def _view(folder: RunFolder, record: Record, task: Task, r: Round) -> RoundView:
@@ -238,51 +252,46 @@ class _Progress:
 
     def _labelled(self, r: Round) -> str:
         labels = self._record.labels(r.number)
-        best = ", the best stays" if labels.best == KEEP else f", best {labels.best}"
-        rate = len(labels.good) / r.images
-        return f"Round {r.number}: {len(labels.good)} of {r.images} good ({rate:.0%}){best if labels.best is not None else ''}"
+        said = f"Round {r.number}: {len(labels.good)} of {r.images} good"
+        said += f" ({len(labels.good) / r.images:.0%})"
+        if labels.best is not None:
+            said += ", the best stays" if labels.best == KEEP else f", best {labels.best}"
+        return said
 
     def _show_phase(self, rounds: list[Round]) -> None:
-        now = time.time()
         done = self._record.progress()
-        if done.phase and done.phase != self._phase and not self._console.is_terminal:
-            self.say(f"  {done.phase}")
+        left = seconds_left(rounds, self._rounds, time.time())
+        estimate = "" if left is None else f"run: about {_clock(left)} left"
+        # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
+        new_phase = done.phase != self._phase and done.total > 0
+        if new_phase and not self._console.is_terminal:
+            self.say(f"  {done.phase}" + (f" ({estimate})" if estimate else ""))
         self._phase = done.phase
-        left = seconds_left(rounds, self._rounds, now) if rounds else None
         self._bar.update(
             self._task,
             description=done.phase or "starting the engine",
             completed=done.done,
             total=done.total or None,
-            left="" if left is None else f"run: about {_clock(left)} left",
+            left=estimate,
         )
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-        if minutes >= 60
-        else (f"{minutes}:{seconds:02d}")
-    )
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def start_in_background(
     folder: RunFolder, labels: Path | None, oracle: bool, function: str | None
 ) -> None:
     """Goes on with the run in a process of its own, whose messages go to headless.log."""
-    command = [sys.executable, "-m", "hero_tui", "resume", str(folder.path.absolute())]
+    command = [sys.executable, "-P", "-m", "hero_tui", "resume", str(folder.path.absolute())]
     if labels is not None:
         command += ["--labels", str(labels.absolute())]
     if oracle:
         command += ["--oracle"]
     if function is not None:
         command += ["--labeler", function]
-    with (folder.path / "headless.log").open("ab") as log:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process.start_detached(command, folder.path / "headless.log")

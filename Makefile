@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine with Python 3.11 to 3.13; both can be repeated:
+#   make run    installs into .venv, then teaches the embedded model a black cat in a box
+#   make test   installs into .venv with what the tests need, then lints and tests
+.DEFAULT_GOAL := help
+.PHONY: help run test lint
+
+VENV := .venv
+BIN := $(VENV)/bin
+WANTED := pyproject.toml constraints.txt
+RUN := hero-tui run tasks/black-cat.yaml --model embedded
+# No terminal, nobody to label: the oracle does.
+TERMINAL := [ -t 0 ] && [ -t 1 ]
+
+help:
+	@sed -n '1,3s/^# *//p' Makefile
+
+run: $(VENV)/installed
+	@if $(TERMINAL); then \
+		echo "$(RUN)"; exec $(BIN)/$(RUN); \
+	else \
+		echo "There is no terminal to label in: the oracle labels."; \
+		echo "$(RUN) --oracle"; exec $(BIN)/$(RUN) --oracle; \
+	fi
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+			2>/dev/null; then \
+			echo "Making the virtual environment $(VENV) with $$python"; \
+			exec $$python -m venv $(VENV); \
+		fi; \
+	done; \
+	echo "make: hero-tui needs Python 3.11, 3.12 or 3.13, and none was found on PATH" >&2; exit 1
+
+$(VENV)/installed: $(BIN)/python $(WANTED)
+	@echo "Installing hero-tui and what it needs into $(VENV) (the first time, a few minutes)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(BIN)/python $(WANTED)
+	@echo "Installing hero-tui and what its tests need into $(VENV) (the first time, a few minutes)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $(VENV)/installed $@

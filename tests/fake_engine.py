@@ -1,0 +1,95 @@
+"""An engine without a model, for tests of what drives one: it only speaks the record's protocol.
+
+`python fake_engine.py FOLDER [failing | dying]`: pictures are flat colours, training is instant.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from PIL import Image
+
+from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.record import Final, Record
+
+
+class StopRequested(Exception):  # noqa: N818, as hero_engine.interrupts.Stop
+    pass
+
+
+def start(folder: RunFolder, *misbehaviour: str) -> "subprocess.Popen[bytes]":
+    """What `process.start_engine` does, for this engine."""
+    with folder.log_file.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, __file__, str(folder.path), *misbehaviour],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+
+
+def main(folder: RunFolder, misbehaviour: str = "") -> int:
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    with engine_lock(folder):
+        record = folder.open_record()
+        record.take("stop")
+        print("the fake engine starts", flush=True)
+        if misbehaviour == "failing":
+            record.set_state("failed", "the model does not load")
+            return 4
+        try:
+            run(folder, record, stopped, misbehaviour)
+        except StopRequested:
+            record.set_state("paused")
+            return 3
+        record.set_final("pi", Final(images=10, good=8, diversity=0.15))
+        record.set_final("fresh", Final(images=10, good=6, diversity=0.18))
+        record.set_state("finished")
+        return 0
+
+
+def run(folder: RunFolder, record: Record, stopped: threading.Event, misbehaviour: str) -> None:
+    task = folder.task()
+    trained = len([r for r in record.rounds() if r.trained is not None])
+    for number in range(trained, task.feedback.rounds):
+        if record.is_pending("finish"):
+            return
+        images = task.feedback.batch_size
+        record.begin_round(number, images)
+        record.set_progress("sampling", 0, images)
+        for image in range(images):
+            path = folder.image(number, image)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (image, number, 0)).save(path)
+        record.add_images(number, range(images))
+        metrics = {"diversity": 0.2, "noise_norm": 1.0, "sample_s": 0.5}
+        record.finish_sampling(number, metrics)
+        if misbehaviour == "dying":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if not labels_came(record, number, stopped):
+            return
+        record.set_state("training")
+        good = record.labels(number).good
+        record.finish_training(number, {"train_s": 0.25}, "" if good else "No good picture.")
+
+
+def labels_came(record: Record, number: int, stopped: threading.Event) -> bool:
+    """Waits for them; False: asked to finish instead."""
+    while record.rounds()[number].submitted is None:
+        if stopped.is_set() or record.is_pending("stop"):
+            record.take("stop")
+            raise StopRequested
+        if record.is_pending("finish"):
+            return False
+        stopped.wait(0.01)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(Path(sys.argv[1])), *sys.argv[2:]))

@@ -1,0 +1,467 @@
+"""The commands, driven as from a shell, with an engine that has no model."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hero_engine import process
+from hero_engine.folder import RunFolder, engine_holder, list_runs
+from hero_engine.labels import Labels
+from hero_tui import cli
+from tests import fake_engine
+
+TASK = """
+name: test-task
+prompts: [a thing]
+criteria: [it is a thing]
+oracle: black-cat
+model: embedded
+feedback: {batch_size: 4, rounds: 3}
+"""
+LABELS = """
+task: test-task
+rounds:
+  - {good: [0, 1], best: 1}
+  - {good: [2, 3], best: keep}
+  - {good: []}
+"""
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the commands run in, with a task and labels for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HERO_TUI_RUNS_DIR", raising=False)
+    Path("task.yaml").write_text(TASK)
+    Path("labels.yaml").write_text(LABELS)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """The engines that the commands start: fakes; none outlives the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+        started.append(fake_engine.start(folder))
+        return started[-1]
+
+    monkeypatch.setattr(process, "start_engine", start)
+    yield started
+    for engine in started:
+        engine.kill()
+        engine.wait()
+
+
+@pytest.fixture
+def hero_tui(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs one command; returns its exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["hero-tui", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+def the_run() -> RunFolder:
+    (found,) = list_runs(Path("runs"))
+    return found
+
+
+def write_labeler(body: str) -> str:
+    """A labeler module in the current folder; its name is new, so that it is imported afresh."""
+    name = f"labeler_{abs(hash((body, Path.cwd())))}"
+    lines = "\n".join(f"    {line}" for line in body.strip().split("\n"))
+    Path(f"{name}.py").write_text(f"def label(paths, task):\n{lines}\n")
+    return f"{name}:label"
+
+
+# -- running without a terminal --------------------------------------------------------------
+
+
+def test_a_label_file_labels_a_run_to_its_end(hero_tui: Cli) -> None:
+    code, out, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert code == 0
+    assert out == ""
+    assert "Round 0: 2 of 4 good (50%), best 1" in err
+    assert "Round 1: 2 of 4 good (50%), the best stays" in err
+    assert "Round 2: 0 of 4 good (0%)" in err
+    assert "No good picture." in err
+    assert "8 of 10 good (80%)" in err
+    with closing(the_run().open_record()) as record:
+        assert [record.labels(n) for n in range(3)] == [
+            Labels.of([0, 1], 1),
+            Labels.of([2, 3], "keep"),
+            Labels.of([], "keep"),
+        ]
+
+
+def test_the_labels_of_a_run_replay_it(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "first")
+    code, written, _ = hero_tui("labels", "first")
+    assert code == 0
+    Path("again.yaml").write_text(written)
+    assert hero_tui("run", "task.yaml", "--labels", "again.yaml", "--name", "second")[0] == 0
+    assert hero_tui("labels", "second")[1] == written
+    assert hero_tui("labels", "second", "-o", "out.yaml")[:2] == (0, "")
+    assert Path("out.yaml").read_text() == written
+
+
+def test_too_few_labels_pause_the_run_and_a_longer_file_continues_it(hero_tui: Cli) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
+    code, out, err = hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    assert (code, out) == (3, "")
+    assert "labels have run out" in err
+    assert f"hero-tui resume runs/{the_run().name}" in err
+    assert engine_holder(the_run()) is None
+    assert json.loads(hero_tui("status", "--json")[1])["state"] == "paused"
+
+    code, _, err = hero_tui("resume", "--labels", "labels.yaml")
+    assert code == 0
+    assert "Round 0" not in err
+    assert "Round 1" in err
+
+
+def test_a_file_that_contradicts_submitted_labels_is_refused(hero_tui: Cli) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [3], best: 3}\n")
+    hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    code, _, err = hero_tui("resume", "--labels", "labels.yaml")
+    assert code == 2
+    assert "labels.yaml: round 0: the run has other labels" in err
+
+
+def test_the_oracle_labels_the_embedded_model_only(hero_tui: Cli) -> None:
+    assert hero_tui("run", "task.yaml", "--oracle", "--name", "judged")[0] == 0
+    code, _, err = hero_tui("run", "task.yaml", "--oracle", "--model", "some/model")
+    assert code == 2
+    assert "embedded" in err
+    assert "some/model" in err
+    Path("blind.yaml").write_text(TASK.replace("oracle: black-cat", ""))
+    code, _, err = hero_tui("run", "blind.yaml", "--oracle")
+    assert code == 2
+    assert "names no oracle" in err
+    Path("unicorn.yaml").write_text(TASK.replace("oracle: black-cat", "oracle: unicorn"))
+    code, _, err = hero_tui("run", "unicorn.yaml", "--oracle")
+    assert code == 2
+    assert "unicorn" in err
+    assert the_run().name == "judged"
+
+
+def test_a_function_labels(hero_tui: Cli) -> None:
+    name = write_labeler("assert task.name == 'test-task'\nreturn {len(paths) - 1}, 3")
+    assert hero_tui("run", "task.yaml", "--labeler", name)[0] == 0
+    with closing(the_run().open_record()) as record:
+        assert record.labels(2) == Labels.of([3], 3)
+
+
+def test_a_function_that_fails_pauses_the_run_and_says_where(hero_tui: Cli) -> None:
+    name = write_labeler("x = 1\nreturn x / 0")
+    code, _, err = hero_tui("run", "task.yaml", "--labeler", name)
+    assert code == 2
+    assert f"{name.split(':')[0]}.py:3: ZeroDivisionError" in err
+    assert "hero-tui resume" in err
+    assert "Traceback" not in err
+    assert engine_holder(the_run()) is None
+
+
+def test_without_terminal_or_labeler_a_run_is_refused_before_it_is_made(hero_tui: Cli) -> None:
+    code, out, err = hero_tui("run", "task.yaml")
+    assert (code, out) == (2, "")
+    assert "no terminal" in err
+    for instead in ("--labels", "--oracle", "--labeler"):
+        assert instead in err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--labels", "missing.yaml"], "missing.yaml: there is no such file"),
+        (["--labels", "labels.yaml", "--oracle"], "expected one of them"),
+        (["--labeler", "nonsense"], "expected module:function"),
+        (["--labeler", "no_such_module:f"], "cannot import no_such_module"),
+        (["--labeler", "os:no_such_function"], "no function no_such_function"),
+        (["--labels", "labels.yaml", "--set", "feedback.rounds=2"], "3 rounds, the run has 2"),
+        (["--oracle", "--set", "sampling.steps=many"], "sampling.steps"),
+        (["--oracle", "--set", "nonsense"], "nonsense"),
+        (["--oracle", "--name", "../elsewhere"], "--name"),
+    ],
+)
+def test_wrong_options_make_no_run(arguments: list[str], expected: str, hero_tui: Cli) -> None:
+    code, out, err = hero_tui("run", "task.yaml", *arguments)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert not Path("runs").exists() or not list_runs(Path("runs"))
+
+
+def test_resume_wants_to_know_who_labels(hero_tui: Cli) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds: []\n")
+    hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    code, _, err = hero_tui("resume")
+    assert code == 2
+    assert "0 of 3 rounds are labelled" in err
+
+
+def test_resume_ends_a_fully_labelled_run_with_nobody_to_label(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert hero_tui("resume")[0] == 0
+
+
+def test_finish_ends_a_run_early(hero_tui: Cli) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
+    hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    with closing(the_run().open_record()) as record:
+        record.send("finish")
+    assert hero_tui("resume")[0] == 0
+    assert json.loads(hero_tui("status", "--json")[1])["state"] == "finished"
+
+
+# -- stopping and dying ----------------------------------------------------------------------
+
+
+def test_ctrl_c_stops_the_engine_and_says_how_to_continue(hero_tui: Cli) -> None:
+    code, _, err = hero_tui(
+        "run", "task.yaml", "--labeler", write_labeler("raise KeyboardInterrupt")
+    )
+    assert code == 3
+    assert "hero-tui resume" in err
+    assert engine_holder(the_run()) is None
+    with closing(the_run().open_record()) as record:
+        assert record.state() == ("paused", "")
+
+
+def test_sigterm_is_as_ctrl_c(hero_tui: Cli) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    name = write_labeler("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nreturn [], None")
+    assert hero_tui("run", "task.yaml", "--labeler", name)[0] == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_engine(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hero_tui.headless._stop", interrupted)
+    code, _, err = hero_tui(
+        "run", "task.yaml", "--labeler", write_labeler("raise KeyboardInterrupt")
+    )
+    assert code == 3
+    assert "Not waiting" in err
+
+
+def test_a_stop_from_elsewhere_pauses(hero_tui: Cli) -> None:
+    name = write_labeler(
+        "from pathlib import Path\n"
+        "from hero_engine.record import Record\n"
+        "Record.open(paths[0].parents[3] / 'run.sqlite').send('stop')\n"
+        "import time\n"
+        "from hero_engine.folder import RunFolder, engine_holder\n"
+        "while engine_holder(RunFolder(paths[0].parents[3])): time.sleep(0.01)\n"
+        "return [], None"
+    )
+    code, _, err = hero_tui("run", "task.yaml", "--labeler", name)
+    assert code == 3
+    assert "Stopped." in err
+
+
+def test_a_killed_engine_is_reported_and_its_run_continues(
+    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+            engines.append(fake_engine.start(folder, "dying"))
+            engines[-1].wait()
+            return engines[-1]
+
+        patch.setattr(process, "start_engine", start)
+        code, _, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert code == 4
+    assert "killed by signal 9" in err
+    assert "the fake engine starts" in err
+    assert "engine.log" in err
+    assert "hero-tui resume" in err
+    status = json.loads(hero_tui("status", "--json")[1])
+    assert status["state"] == "paused"
+
+    assert hero_tui("resume", "--labels", "labels.yaml")[0] == 0
+
+
+def test_a_failed_engine_gives_its_reason(
+    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+        engines.append(fake_engine.start(folder, "failing"))
+        return engines[-1]
+
+    monkeypatch.setattr(process, "start_engine", start)
+    code, _, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert code == 4
+    assert "the model does not load" in err
+    assert json.loads(hero_tui("status", "--json")[1])["state"] == "failed"
+
+
+def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
+    code, out, err = hero_tui("run", "task.yaml", "--detach", "--name", "away")
+    assert (code, out) == (0, "away\n")
+    assert "hero-tui attach runs/away" in err
+    assert engine_holder(the_run()) is not None
+    code, _, err = hero_tui("stop", "away")
+    assert code == 0
+    assert "Stopped away" in err
+    assert engine_holder(the_run()) is None
+    code, _, err = hero_tui("stop", "away")
+    assert code == 0
+    assert "no engine is running" in err
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    code, out, err = hero_tui("status", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert list(found) == [
+        "run", "task", "model", "state", "round", "rounds",
+        "labels_used", "labels_budget", "history", "final",
+    ]  # fmt: skip
+    history = found.pop("history")
+    assert found == {
+        "run": "done",
+        "task": "test-task",
+        "model": "embedded",
+        "state": "finished",
+        "round": 2,
+        "rounds": 3,
+        "labels_used": 12,
+        "labels_budget": 12,
+        "final": {
+            "pi": {"images": 10, "success_rate": 0.8, "diversity": 0.15},
+            "fresh": {"images": 10, "success_rate": 0.6, "diversity": 0.18},
+        },
+    }
+    assert [r["best"] for r in history] == [1, "keep", "keep"]
+    times = {"label_s", "wait_s"}
+    assert {key: value for key, value in history[0].items() if key not in times} == {
+        "round": 0, "images": 4, "good": 2, "bad": 2, "best": 1, "success_rate": 0.5,
+        "diversity": 0.2, "noise_norm": 1.0, "sample_s": 0.5, "train_s": 0.25,
+    }  # fmt: skip
+    assert history[0]["wait_s"] == 0.0
+    assert all(r["label_s"] >= 0 and r["wait_s"] >= 0 for r in history)
+
+
+def test_status_and_runs_for_people_are_not_cut_when_piped(hero_tui: Cli) -> None:
+    name = "a-name-of-some-length-" * 8
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", name)
+    code, out, _ = hero_tui("runs")
+    assert code == 0
+    header, row = out.splitlines()
+    assert row.split() == [name, "test-task", "embedded", "finished", "3/3", "0%"]
+    assert header.index("state") == row.index("finished")
+    code, out, _ = hero_tui("status", name[:5])
+    assert code == 0
+    assert "3 of 3 rounds labelled, 12 of 12 labels used" in out
+
+
+def test_a_damaged_run_does_not_hide_the_others(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "good")
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "damaged")
+    Path("runs/damaged/run.sqlite").write_bytes(b"nothing of the kind")
+    code, out, _ = hero_tui("runs")
+    assert code == 0
+    assert "finished" in out
+    assert "not a hero-tui record" in out
+
+
+def test_what_files_say_is_shown_and_not_obeyed(hero_tui: Cli) -> None:
+    Path("evil.yaml").write_text(
+        TASK.replace("[a thing]", r'["\e[31m[bold]red[/bold]\a ‮reversed"]'), "utf-8"
+    )
+    code, out, _ = hero_tui("tasks", "show", "evil.yaml")
+    assert code == 0
+    assert r"\x1b[31m[bold]red[/bold]\x07 \u202ereversed" in out
+    assert "\x1b" not in out
+    code, _, err = hero_tui("run", "no\x1b[31msuch", "--oracle")
+    assert code == 2
+    assert r"no\x1b[31msuch" in err
+
+
+# -- tasks -----------------------------------------------------------------------------------
+
+
+def test_tasks_are_listed_shown_and_checked(hero_tui: Cli) -> None:
+    code, out, _ = hero_tui("tasks", "list")
+    assert code == 0
+    assert "black-cat  a black cat sitting inside a cardboard box" in out
+    code, out, _ = hero_tui("tasks", "show", "hand", "--model", "embedded", "--set", "noise.s=0.2")
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert "task file hand.yaml" in rows["feedback.batch_size"]
+    assert "command line" in rows["noise.s"]
+    assert "profile embedded" in rows["update.steps"]
+    assert "paper" in rows["noise.best_ratio"]
+    Path("wrong.yaml").write_text(TASK + "color: blue\n")
+    code, out, err = hero_tui("tasks", "check", "task.yaml", "wrong.yaml", "missing.yaml")
+    assert code == 2
+    assert out == "task.yaml: ok\n"
+    assert "wrong.yaml: color: there is no such field" in err
+    assert "missing.yaml" in err
+
+
+def test_the_schema_is_a_json_schema(hero_tui: Cli) -> None:
+    code, out, _ = hero_tui("tasks", "schema")
+    assert code == 0
+    assert set(json.loads(out)["required"]) == {"name", "prompts", "criteria"}
+
+
+# -- the command line itself -----------------------------------------------------------------
+
+
+def test_runs_are_private_and_their_place_can_be_chosen(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERO_TUI_RUNS_DIR", "elsewhere")
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "mine")
+    assert stat.S_IMODE(Path("elsewhere/mine").stat().st_mode) == 0o700
+    assert hero_tui("status", "mine", "--runs-dir", "nowhere")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["stop"], ["labels"], ["resume"], ["attach"], ["export"]]
+)
+def test_commands_on_a_run_say_when_there_is_none(arguments: list[str], hero_tui: Cli) -> None:
+    code, out, err = hero_tui(*arguments)
+    assert (code, out) == (2, "")
+    assert "there are no runs yet" in err
+    code, _, err = hero_tui(*arguments, "no-such-run")
+    assert code == 2
+    assert "no-such-run" in err
+
+
+def test_the_version_is_said(hero_tui: Cli) -> None:
+    code, out, _ = hero_tui("--version")
+    assert code == 0
+    assert out.startswith("hero-tui 0.")
+
+
+def test_unknown_commands_and_options_are_wrong_input(hero_tui: Cli) -> None:
+    assert hero_tui("frobnicate")[0] == 2
+    assert hero_tui("run", "--frobnicate")[0] == 2
