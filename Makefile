@@ -2,6 +2,7 @@
 #   make run    installs into .venv, then teaches the embedded model a black cat in a box
 #   make test   installs into .venv with what the tests need, then lints and tests
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help run test lint
 
 VENV := .venv

@@ -3,6 +3,7 @@
 The rules of what a round's labels may be are in `labels`; this module reads, writes and checks.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ class _Round(BaseModel):
     @field_validator("good")
     @classmethod
     def _each_once(cls, good: list[int]) -> list[int]:
-        twice = sorted({image for image in good if good.count(image) > 1})
+        twice = [image for image, count in Counter(good).items() if count > 1]
         if twice:
             raise ValueError(f"picture {twice[0]} is given twice")
         return good

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from hero_engine import yamlfile
 from hero_engine.errors import InputError
 from hero_engine.profiles import profile_for
 from hero_engine.task import Section, Task
-from hero_engine.yamlfile import read_mapping
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def find_task(name_or_path: str) -> Path:
         InputError: neither exists.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if _is_file(path):
         return path
     shipped = shipped_tasks()
     if name_or_path in shipped:
@@ -50,6 +49,13 @@ def find_task(name_or_path: str) -> Path:
         f"{name_or_path}: no such task file, and no shipped task of that name; "
         f"shipped tasks: {', '.join(shipped)}"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
 def resolve(
@@ -71,7 +77,7 @@ def resolve(
         InputError: names the file (or option), the field and what was expected.
     """
     path = find_task(name_or_path)
-    written = read_mapping(path)
+    written = yamlfile.read_mapping(path)
     options: dict[str, Any] = {}
     for text in overrides:
         dotted, value = _parse_override(text)
@@ -109,7 +115,7 @@ def load_frozen(path: Path) -> Task:
     Raises:
         InputError: the file is missing or not a task.
     """
-    return _validate(read_mapping(path), str(path))
+    return _validate(yamlfile.read_mapping(path), str(path))
 
 
 def setting_values(task: Task) -> list[tuple[str, Any]]:
@@ -133,10 +139,17 @@ def describe(error: ValidationError, where: str) -> str:
         if problem["type"] == "extra_forbidden":
             message = "there is no such field"
         elif problem["type"] != "missing" and not isinstance(problem["input"], dict | BaseModel):
-            given = repr(problem["input"])
-            message += f", found {given if len(given) <= 60 else given[:57] + '...'}"
+            message += f", found {_shortened(problem['input'])}"
         lines.append(f"{where}: {field}: {message}")
     return "\n".join(lines)
+
+
+def _shortened(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of over 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _parse_override(text: str) -> tuple[str, Any]:
@@ -148,10 +161,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
             f"--set {text}: expected section.field=value, for example sampling.steps=20; "
             f"fields: {', '.join(name for name in known if '.' in name)}"
         )
-    try:
-        return dotted, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"--set {text}: '{value}' is not a YAML value") from None
+    return dotted, yamlfile.parse(value, f"--set {text}")
 
 
 def _default_origins(section: type[BaseModel], prefix: str = "") -> dict[str, str]:

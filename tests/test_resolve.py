@@ -1,0 +1,184 @@
+"""Settling a task: the layers, where values come from, and what is refused."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hero_engine import yamlfile
+from hero_engine.errors import InputError
+from hero_engine.folder import RunFolder
+from hero_engine.resolve import load_frozen, resolve, setting_values, shipped_tasks
+from tests.mangling import SCALARS, mangled, refusal
+
+MINIMAL = "name: small\nprompts: [a cat]\ncriteria: [a cat is seen]\n"
+FIELDS = [field for field, _ in setting_values(resolve("hand").task)]
+
+
+@pytest.fixture
+def task_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def write(path: Path, more: str) -> str:
+    path.write_text(MINIMAL + more)
+    return str(path)
+
+
+# -- layers ----------------------------------------------------------------------------------
+
+
+def test_later_layers_win_and_say_so(task_file: Path) -> None:
+    name = write(task_file, "model: embedded\nupdate: {k: 3}\n")
+    resolved = resolve(name, seed=7, overrides=["noise.s=0.2"])
+    task, origins = resolved.task, resolved.origins
+    assert (task.noise.best_ratio, origins["noise.best_ratio"]) == (
+        0.5,
+        "default: paper, Sec. 4.3",
+    )
+    assert task.update.steps == "first"
+    assert origins["update.steps"].startswith("profile embedded: ")
+    assert (task.update.k, origins["update.k"]) == (3, "task file small.yaml")
+    assert (task.noise.s, origins["noise.s"]) == (0.2, "command line")
+    assert (task.seed, origins["seed"]) == (7, "command line")
+
+
+def test_the_task_file_wins_over_the_profile_and_the_command_line_over_both(
+    task_file: Path,
+) -> None:
+    name = write(task_file, "model: embedded\nupdate: {steps: spread}\n")
+    assert resolve(name).task.update.steps == "spread"
+    assert resolve(name, overrides=["update.steps=all"]).task.update.steps == "all"
+
+
+def test_the_profile_is_that_of_the_model_that_is_used(task_file: Path) -> None:
+    assert resolve(str(task_file)).task.update.steps == "last"
+    assert resolve(str(task_file), model="embedded").task.update.steps == "first"
+    name = write(task_file, "model: embedded\n")
+    assert resolve(name, model="other/model").task.update.steps == "last"
+
+
+def test_every_field_has_an_origin() -> None:
+    resolved = resolve("mountain", model="embedded")
+    assert [field for field, _ in setting_values(resolved.task)] == list(resolved.origins)
+
+
+def test_a_frozen_task_is_read_back_without_layers(tmp_path: Path) -> None:
+    for name in shipped_tasks():
+        for model in (None, "embedded"):
+            task = resolve(name, model=model).task
+            (tmp_path / "task.yaml").write_text(yamlfile.dump(task.model_dump(mode="json")))
+            assert load_frozen(tmp_path / "task.yaml") == task
+
+
+# -- what is refused, and how ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "expected"),
+    [
+        ("colour: blue\n", "colour", "there is no such field"),
+        ("sampling: {steps: 0}\n", "sampling.steps", "greater than or equal to 1, found 0"),
+        ("sampling: {steps: many}\n", "sampling.steps", "found 'many'"),
+        ("sampling: {steps: yes}\n", "sampling", "'steps' is True"),
+        ("noise: {s: .nan}\n", "noise.s", "finite"),
+        ("sampling:\n", "sampling", "found None"),
+        ("sampling: {steps: 4}\nupdate: {k: 5}\n", "update.k", "at most sampling.steps"),
+        ("seed: -1\n", "seed", "greater than or equal to 0"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_field(
+    task_file: Path, more: str, field: str, expected: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        resolve(write(task_file, more))
+    assert str(refused.value).startswith(str(task_file))
+    assert field in str(refused.value)
+    assert expected in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "expected a mapping"),
+        (b"- a\n", "expected a mapping"),
+        (b"name: [", "line 1"),
+        (b"name: a\nname: b\n", "line 2: 'name' is given twice"),
+        (b"name: &x a\n", "anchors are not allowed"),
+        (b"name: *x\n", "anchors are not allowed"),
+        (b"name: !!python/object/apply:os.system [ls]\n", "tags are not allowed"),
+        (b"1: a\n", "expected a name as key, found 1"),
+        (b"\xff", "not UTF-8"),
+        (b"[" * 100_000, "not valid YAML"),
+        (b" " * (1 << 21), "too large"),
+    ],
+)
+def test_a_file_that_is_not_plain_yaml_is_refused(
+    task_file: Path, content: bytes, expected: str
+) -> None:
+    task_file.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        resolve(str(task_file))
+    assert str(task_file) in str(refused.value)
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sampling.steps", "steps=20", "sampling=20", "=", "sampling.steps=[", "sampling.steps=*a"],
+)
+def test_a_wrong_override_is_named(text: str, task_file: Path) -> None:
+    with pytest.raises(InputError, match="--set") as refused:
+        resolve(str(task_file), overrides=[text])
+    assert text in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["no-such-task", "x" * 5000, "a/b/c.yaml", "", ".", "\x00"])
+def test_an_unknown_task_lists_the_shipped_ones(name: str) -> None:
+    with pytest.raises(InputError, match="black-cat, blue-rose, hand"):
+        resolve(name)
+
+
+def test_infinite_and_missing_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too large"):
+        yamlfile.read_mapping(Path("/dev/zero"))
+    with pytest.raises(InputError, match="no such file"):
+        yamlfile.read_mapping(tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot be read"):
+        yamlfile.read_mapping(tmp_path)
+
+
+# -- whatever a file says --------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=mangled(resolve("hand", model="embedded").task.model_dump(mode="json")))
+def test_any_mangled_task_loads_or_is_refused_by_name(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mangled.yaml"
+        path.write_bytes(data)
+        refused = refusal(lambda: resolve(str(path)))
+        if refused is not None:
+            assert "mangled.yaml" in refused
+            return
+        task = resolve(str(path)).task
+        frozen = RunFolder(Path(folder)).task_file
+        frozen.write_text(yamlfile.dump(task.model_dump(mode="json")), "utf-8")
+        assert load_frozen(frozen) == task
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    field=st.sampled_from(FIELDS) | st.text(max_size=20),
+    value=st.text(max_size=20) | SCALARS.map(lambda value: yaml.dump(value).split("\n")[0]),
+)
+def test_any_override_is_taken_or_refused_by_name(field: str, value: str) -> None:
+    text = f"{field}={value}"
+    refused = refusal(lambda: resolve("hand", overrides=[text]))
+    assert refused is None or text in refused or "command line" in refused
