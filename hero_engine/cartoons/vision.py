@@ -104,26 +104,22 @@ def distance(rgb: Plane, colour: Plane | tuple[int, int, int]) -> Plane:
 def regions(mask: Mask, smallest: int = 1) -> list[Region]:
     """The eight-connected regions of at least `smallest` pixels, largest first."""
     labels, _ = ndimage.label(mask, structure=_EIGHT)
-    found = []
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        part = labels == index
-        area = int(part[box].sum())
-        if area < smallest:
-            continue
-        ys, xs = np.nonzero(part)
-        found.append(
-            Region(
-                part,
-                area,
-                float(xs.mean()) + 0.5,
-                float(ys.mean()) + 0.5,
-                int(box[1].start),
-                int(box[0].start),
-                int(box[1].stop),
-                int(box[0].stop),
-            )
-        )
-    return sorted(found, key=lambda region: -region.area)
+    parts = (_measured(labels == k + 1) for k in range(int(labels.max())))
+    return sorted((r for r in parts if r.area >= smallest), key=lambda r: -r.area)
+
+
+def _measured(mask: Mask) -> Region:
+    ys, xs = np.nonzero(mask)
+    return Region(
+        mask=mask,
+        area=int(xs.size),
+        x=float(xs.mean()) + 0.5,
+        y=float(ys.mean()) + 0.5,
+        left=int(xs.min()),
+        top=int(ys.min()),
+        right=int(xs.max()) + 1,
+        bottom=int(ys.max()) + 1,
+    )
 
 
 def grow(mask: Mask, pixels: int) -> Mask:
@@ -150,3 +146,14 @@ def roughness(pixels: Pixels) -> float:
     """Mean distance of pixels from their 3x3 median: about 3 in a drawing, over 20 in noise."""
     middle = ndimage.median_filter(pixels.rgb, size=(3, 3, 1))
     return float(np.abs(pixels.rgb - middle).mean())
+
+
+def steepness(pixels: Pixels) -> float:
+    """Of the steps of colour between neighbours that can be seen, the share that is steep.
+
+    About 0.7 in a drawing, 0.4 after a blur of 0.7 pixels, and 0 in a smear.
+    """
+    across = np.abs(np.diff(pixels.rgb, axis=1)).max(-1)
+    down = np.abs(np.diff(pixels.rgb, axis=0)).max(-1)
+    steps = np.concatenate([across.ravel(), down.ravel()])
+    return float((steps > 30).sum() / max(1, (steps > 20).sum()))

@@ -1,20 +1,21 @@
 """Judges "a black cat sitting inside a cardboard box" by the box's near wall and what is black."""
 
 import numpy as np
+from scipy import ndimage
 
 from hero_engine.cartoons.verdict import Verdict, bad, good
-from hero_engine.cartoons.vision import Mask, Pixels, Region, fill, near, regions, share
+from hero_engine.cartoons.vision import Mask, Pixels, Plane, Region, fill, near, regions, share
 
 
 def judge(pixels: Pixels) -> Verdict:
     """A good picture has one black cat with two eyes over the rim of one intact box."""
-    black = (pixels.value < 0.36) & (pixels.saturation < 0.62)
+    black = (pixels.luma < 66) & (pixels.value < 0.42)
     cats = [r for r in regions(black, 12) if r.area >= 25]
     wall = _near_wall(pixels, black)
     if wall is None:
         return bad("no box" if cats else "no cat, no box")
     left, top, right, bottom = wall
-    width, height = right - left, bottom - top
+    width = right - left
     front = black[top + 5 : bottom - 1, left + 2 : right - 2]
     outside = [r for r in cats if r.x < left - 2 or r.x > right + 2]
     if outside and sum(r.area for r in outside) > 60:
@@ -26,40 +27,43 @@ def judge(pixels: Pixels) -> Verdict:
     tan = _cardboard(pixels)[top + 2 : bottom - 1, left + 2 : right - 2]
     if share(tan) < 0.8:
         return bad("box not intact")
-    above = black.copy()
+    above = ndimage.binary_closing(np.pad(black, 2), iterations=2)[2:-2, 2:-2]
     above[top + 5 :] = False
     bodies = regions(above, 40)
     if not bodies:
         return bad(_no_black_cat(pixels, wall))
-    eyes = _eyes(pixels, black, top)
-    # The eyes of one cat are at most 13 apart.
-    spread = max((e.x for e in eyes), default=0) - min((e.x for e in eyes), default=0)
-    if len(bodies) > 1 or spread > 15:
+    eyes = _eyes(pixels, black, bodies[0], top)
+    ys, xs = np.nonzero(eyes)
+    # The eyes of one cat are at most 16 across.
+    across = np.percentile(xs, 95) - np.percentile(xs, 5) if xs.size else 0.0
+    if len(bodies) > 1 or across > 18:
         return bad("two cats")
-    return _cat(pixels, bodies[0], eyes, wall, height)
+    return _cat(pixels, bodies[0], (ys + 0.5, xs + 0.5), wall)
 
 
 def _cat(
-    pixels: Pixels, body: Region, eyes: list[Region], wall: tuple[int, int, int, int], height: int
+    pixels: Pixels, body: Region, eyes: tuple[Plane, Plane], wall: tuple[int, int, int, int]
 ) -> Verdict:
-    """The verdict on the only black thing above the rim."""
-    left, top, right, _ = wall
+    """The verdict on the only black thing above the rim, its eyes given as pixels."""
+    left, top, right, bottom = wall
     solid = fill(body.mask)
-    widths = solid.sum(1)
-    head = widths[body.top + 4 : top - 6]
+    head = solid.sum(1)[body.top + 4 : top - 6]
     if body.area < 150 or head.size == 0:
         return bad("cat too small")
     if head.max() > 27:
         return bad("two cats")
-    if len(eyes) < 2:
+    ys, xs = eyes
+    if xs.size < 16:
         return bad("face not clear")
-    first, second = sorted(eyes[:2], key=lambda r: r.x)
-    level = abs(first.y - second.y)
-    gap = second.x - first.x
-    if level > 2.5 or not 5 < gap < 13:
+    between = (xs.min() + xs.max()) / 2
+    west, east = xs < between, xs >= between
+    level = abs(ys[west].mean() - ys[east].mean())
+    gap = xs[east].mean() - xs[west].mean()
+    balance = min(west.sum(), east.sum()) / max(west.sum(), east.sum())
+    if level > 2.5 or not 5 < gap < 13 or balance < 0.4:
         return bad("face not clear")
     shape = solid | (pixels.foreground(42) & (pixels.luma < 190))
-    ears = _ears(shape, (first.x + second.x) / 2)
+    ears = _ears(shape, between)
     if ears < 2:
         return bad("ears missing")
     middle = (left + right) / 2
@@ -69,10 +73,10 @@ def _cat(
         near(body.x, middle, 6),
         near(body.x, 32, 10),
         near(level, 0, 1.5),
-        near(abs(body.x - (first.x + second.x) / 2), 0, 2),
+        near(abs(body.x - between), 0, 2),
         1 - float(np.median(pixels.value[body.mask])) / 0.36,
-        near(height, 16.5, 4),
-        min(1.0, min(first.area, second.area) / 14),
+        near(bottom - top, 16.5, 4),
+        balance,
     )
 
 
@@ -114,25 +118,14 @@ def _between(box: Region) -> Mask:
     return np.asarray(left & right)
 
 
-def _eyes(pixels: Pixels, black: Mask, rim: int) -> list[Region]:
-    """Bright yellow or green spots enclosed by black, above the rim."""
-    bright = pixels.hues(40, 135) & (pixels.saturation > 0.24) & (pixels.value > 0.36)
-    bright &= pixels.foreground(55)
-    bright[rim:] = False
-    # The pupil splits an eye in two halves that belong together.
-    closed = bright.copy()
-    closed[:, 1:-1] |= bright[:, :-2] & bright[:, 2:]
-    closed[:, 2:-1] |= bright[:, :-3] & bright[:, 3:]
-    return [
-        r for r in regions(closed & fill(black | bright), 8) if r.area <= 60 and _ringed(r, black)
-    ]
-
-
-def _ringed(eye: Region, black: Mask) -> bool:
-    """Whether black surrounds the eye."""
-    top, bottom = max(eye.top - 2, 0), eye.bottom + 2
-    left, right = max(eye.left - 2, 0), eye.right + 2
-    return share(black[top:bottom, left:right]) > 0.3
+def _eyes(pixels: Pixels, black: Mask, body: Region, rim: int) -> Mask:
+    """What is bright yellow or green within the cat's head."""
+    # Red over green is near 0 or below in eyes, 80 in ears and nose.
+    pink = pixels.rgb[..., 0] - pixels.rgb[..., 1] > 38
+    eyes = fill(body.mask) & ~black & ~pink & (pixels.luma > 76)
+    eyes[: body.top + 7] = False
+    eyes[rim - 4 :] = False
+    return np.asarray(eyes)
 
 
 def _ears(solid: Mask, middle: float) -> int:

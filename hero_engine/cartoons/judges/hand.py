@@ -51,7 +51,9 @@ def judge(pixels: Pixels) -> Verdict:
 def _verdict(rings: list[list[_Digit]], radius: float, x: float, y: float, axis: float) -> Verdict:
     """The verdict from the digits on every ring."""
     counts = Counter(len(ring) for ring in rings)
-    total = max(counts, key=lambda n: (counts[n], n))
+    # Digits that touch near the palm come apart further out: three rings that see more digits
+    # than the rest are right.
+    total = max((n for n in counts if counts[n] >= 3), default=0)
     agreeing = [ring for ring in rings if len(ring) == total]
     thumbs = Counter(_thumbs(ring) for ring in agreeing).most_common(1)[0][0]
     if thumbs > 1:
@@ -65,7 +67,7 @@ def _verdict(rings: list[list[_Digit]], radius: float, x: float, y: float, axis:
     agreement = len(clear) / len(rings)
     fingers = np.array([[d.width for d in ring if abs(d.angle) <= THUMB_FROM] for ring in clear])
     angles = np.array([[d.angle for d in ring if abs(d.angle) <= THUMB_FROM] for ring in clear])
-    if agreement < 0.5 or fingers.max() > 10 or np.median(fingers) < 3.5:
+    if agreement < 0.4 or np.percentile(fingers, 80) > 9.5 or np.median(fingers) < 3.5:
         return bad("fingers not clear")
     evenness = float(np.diff(angles, axis=1).mean(0).std())
     if evenness > 9:

@@ -49,6 +49,9 @@ def judge(pixels: Pixels) -> Verdict:
     peaks = regions(_mountains(pixels) & view.mask, 40)
     if sum(r.area for r in peaks) < 120:
         return bad("empty window")
+    middle = sum(r.y * r.area for r in peaks) / sum(r.area for r in peaks)
+    if middle < view.y + 1:
+        return bad("mountains not on the ground")
     rise = view.bottom - min(r.top for r in peaks)
     if rise < 11:
         return bad("mountains too low")
@@ -82,7 +85,7 @@ def _window_like(whole: Region, view: Region) -> bool:
     """Whether the opening is about as large, square and full as a carriage window."""
     full = view.area / (view.width * view.height)
     return (
-        full > 0.85
+        full > 0.9
         and 30 <= view.width <= 54
         and 26 <= view.height <= 50
         and whole.width - view.width < 24

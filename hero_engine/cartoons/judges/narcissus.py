@@ -3,6 +3,8 @@
 The shore is found first; the flower above it is then compared with what is at its mirrored place.
 """
 
+import math
+
 import numpy as np
 
 from hero_engine.cartoons.verdict import Verdict, bad, good
@@ -26,8 +28,13 @@ def judge(pixels: Pixels) -> Verdict:
     whole = fill(head.mask | (orange & _box(head)))
     cup = int((orange & _box(head)).sum())
     size = int(whole.sum())
-    if cup < 8:
+    cups = regions(orange & _box(head), 6)
+    if not cups:
         return bad("flower without a cup")
+    if len(cups) > 1 or cups[0].width > 12:
+        return bad("several flowers")
+    if math.hypot(cups[0].x - (head.left + head.right) / 2, cups[0].y - head.y) > 4:
+        return bad("flower misshapen")
     if not 120 <= size <= 420 or not 0.7 < head.width / head.height < 1.45:
         return bad("flower misshapen")
     return _reflection(pixels, shore, head, cup / size)
