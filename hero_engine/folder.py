@@ -123,9 +123,14 @@ def _free_name(runs_dir: Path, name: str) -> Path:
 def list_runs(runs_dir: Path) -> list[RunFolder]:
     """The runs of `runs_dir`, oldest first."""
     found = [path.parent for path in runs_dir.glob("*/run.sqlite") if path.parent.name[0] != "."]
-    return [
-        RunFolder(path) for path in sorted(found, key=lambda p: (p / "task.yaml").stat().st_mtime)
-    ]
+    return [RunFolder(path) for path in sorted(found, key=_made)]
+
+
+def _made(path: Path) -> float:
+    try:
+        return (path / "task.yaml").stat().st_mtime
+    except OSError:  # a damaged run is listed, too
+        return 0.0
 
 
 def find_run(which: str | None, runs_dir: Path) -> RunFolder:
@@ -140,7 +145,7 @@ def find_run(which: str | None, runs_dir: Path) -> RunFolder:
             raise InputError(f"{runs_dir}: there are no runs yet; start one with `hero-tui run`")
         return runs[-1]
     path = Path(which)
-    if (path / "run.sqlite").is_file():
+    if os.path.isfile(path / "run.sqlite"):  # noqa: PTH113, False for a name that is too long
         return RunFolder(path.absolute())
     matches = [run for run in runs if run.name == which] or [
         run for run in runs if run.name.startswith(which)
@@ -212,7 +217,7 @@ def _read_holder(folder: RunFolder) -> Holder:
     try:
         holder = json.loads(folder.lock_file.read_text("utf-8"))
         return Holder(int(holder["pid"]), str(holder["host"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Holder(0, "an unknown host")
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Best, Labels, problem_with
+from hero_engine.labels import KEEP, Labels, problem_with
 
 SCHEMA_VERSION = 1
 
@@ -135,17 +135,24 @@ class Record:
         """
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; is this a run folder?")
-        with _explained(path):
-            connection = _connect(path, "rw")
+        with _explained(path), _damage_explained(path):
+            record = cls(path, _connect(path, "rw"))
+        try:
+            record._check_version()
+            record.state()
+        except InputError:
+            record.close()
+            raise
+        return record
+
+    def _check_version(self) -> None:
+        with self._reading() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version != SCHEMA_VERSION:
-                connection.close()
-                raise InputError(
-                    f"{path}: format {version}, this hero-tui reads format {SCHEMA_VERSION}; "
-                    "install the version that wrote it"
-                )
-            connection.execute("SELECT state FROM run").fetchone()[0]
-        return cls(path, connection)
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{self.path}: format {version}, this hero-tui reads format {SCHEMA_VERSION}; "
+                "install the version that wrote it"
+            )
 
     def close(self) -> None:
         self._connection.close()
@@ -161,7 +168,9 @@ class Record:
         """The state as last written, and the error's text if it is `failed`."""
         with self._reading() as connection:
             state, error = connection.execute("SELECT state, error FROM run").fetchone()
-            return state, error
+            if state not in get_args(State):
+                raise ValueError(f"unknown state {state!r}")
+            return state, str(error)
 
     def created(self) -> float:
         """When the run was created, in seconds since the epoch."""
@@ -174,8 +183,10 @@ class Record:
 
     def progress(self) -> Progress:
         with self._reading() as connection:
-            row = connection.execute("SELECT phase, done, total, started FROM progress").fetchone()
-            return Progress(*row)
+            phase, done, total, started = connection.execute(
+                "SELECT phase, done, total, started FROM progress"
+            ).fetchone()
+            return Progress(str(phase), int(done), int(total), float(started))
 
     def set_progress(self, phase: str, done: int, total: int) -> None:
         """Says what the engine does; `done` = 0 starts the phase's clock."""
@@ -212,7 +223,7 @@ class Record:
                 "SELECT round, images, started, first_image, sampled, submitted, trained, outcome"
                 " FROM rounds ORDER BY round"
             )
-            return [Round(*row) for row in rows]
+            return [_round(*row) for row in rows]
 
     def begin_round(self, number: int, images: int) -> None:
         """Opens a round and the state `sampling`; a round that was begun before is left as is."""
@@ -241,7 +252,7 @@ class Record:
             rows = connection.execute(
                 "SELECT image FROM images WHERE round = ? ORDER BY image", (number,)
             )
-            return [image for (image,) in rows]
+            return [int(image) for (image,) in rows]
 
     def finish_sampling(self, number: int, metrics: Mapping[str, float]) -> None:
         """The round's pictures and rollout are complete; the state becomes `labeling`."""
@@ -351,7 +362,7 @@ class Record:
             rows = connection.execute(
                 "SELECT image FROM images WHERE round = ? AND seen", (number,)
             )
-            return {image for (image,) in rows}
+            return {int(image) for (image,) in rows}
 
     def reigning_best(self, before: int) -> tuple[int, int] | None:
         """(round, image) of the best when round `before` is labelled, or None."""
@@ -364,7 +375,7 @@ class Record:
             for number, text in rows:
                 best = json.loads(text)
                 if isinstance(best, int):
-                    return number, best
+                    return int(number), best
             return None
 
     def submit(self, number: int) -> None:
@@ -410,7 +421,7 @@ class Record:
                 "SELECT name, step, value FROM metrics WHERE round = ? ORDER BY name, step",
                 (number,),
             ):
-                curves.setdefault(name, []).append((step, value))
+                curves.setdefault(str(name), []).append((int(step), float(value)))
             return curves
 
     def set_final(self, noise: Noise, final: Final) -> None:
@@ -423,14 +434,14 @@ class Record:
     def final(self) -> dict[Noise, Final]:
         with self._reading() as connection:
             rows = connection.execute("SELECT noise, images, good, diversity FROM final")
-            found = {noise: Final(*rest) for noise, *rest in rows}
+            found = {n: Final(int(images), int(good), float(d)) for n, images, good, d in rows}
             return {noise: found[noise] for noise in get_args(Noise) if noise in found}
 
     # -- transactions ------------------------------------------------------------------------
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self.path):
+        with self._lock, _explained(self.path), _damage_explained(self.path):
             yield self._connection
 
     @contextmanager
@@ -481,6 +492,15 @@ def _explained(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {advice}") from error
 
 
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    """Reading what SQLite's own checks let through: bytes that are not text, rows that lack."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: it is damaged ({error}); restore it from a copy") from error
+
+
 def _put_metrics(
     connection: sqlite3.Connection, number: int, points: Mapping[int, Mapping[str, float]]
 ) -> None:
@@ -494,6 +514,30 @@ def _put_metrics(
     )
 
 
+def _round(*row: Any) -> Round:
+    number, images, started, first_image, sampled, submitted, trained, outcome = row
+    if int(images) < 1:
+        raise ValueError(f"a round of {images} pictures")
+    return Round(
+        number=int(number),
+        images=int(images),
+        started=float(started),
+        first_image=_time(first_image),
+        sampled=_time(sampled),
+        submitted=_time(submitted),
+        trained=_time(trained),
+        outcome=str(outcome),
+    )
+
+
+def _time(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
 def _labels(good: str, best: str) -> Labels:
-    chosen: Best = json.loads(best)
-    return Labels.of(json.loads(good), KEEP if chosen == "keep" else chosen)
+    images, chosen = json.loads(good), json.loads(best)
+    if not all(isinstance(image, int) for image in images):
+        raise ValueError(f"labels {good!r}")
+    if chosen is not None and chosen != KEEP and not isinstance(chosen, int):
+        raise ValueError(f"best {best!r}")
+    return Labels.of(images, chosen)

@@ -3,6 +3,7 @@
 import importlib
 import operator
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -143,15 +144,13 @@ def _where(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
     said = f"{type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [
+    installed = tuple(sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
+    frames = [
         frame
-        for frame in frames
-        if frame.filename != __file__
-        and "importlib" not in frame.filename
-        and Path(frame.filename).is_file()
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith((*installed, "<"))
     ]
-    return f"{outside[-1].filename}:{outside[-1].lineno}: {said}" if outside else said
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {said}" if frames else said
 
 
 def _understood(returned: Any) -> Labels | None:

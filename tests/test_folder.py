@@ -1,0 +1,240 @@
+"""The run folder: made at once or not at all, found by name, written by one engine."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hero_engine import process
+from hero_engine.errors import EngineError, InputError
+from hero_engine.folder import (
+    RunFolder,
+    create_run,
+    engine_holder,
+    engine_lock,
+    find_run,
+    list_runs,
+    write_complete,
+)
+from hero_engine.record import Record
+from hero_engine.resolve import resolve
+from hero_engine.status import live_state
+
+TASK = resolve("black-cat", model="embedded").task
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from hero_engine.folder import RunFolder, engine_lock
+with engine_lock(RunFolder(Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def hold_in_another_process(folder: RunFolder) -> "subprocess.Popen[str]":
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def end(holder: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> None:
+    holder.send_signal(number)
+    holder.communicate()
+
+
+# -- making a run ----------------------------------------------------------------------------
+
+
+def test_a_new_run_is_private_and_has_its_task_and_record(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert folder.task() == TASK
+    record = folder.open_record()
+    assert record.state() == ("paused", "")
+    record.close()
+    assert folder.name == "mine"
+
+
+def test_a_run_is_named_after_its_task_and_time(runs_dir: Path) -> None:
+    name = create_run(runs_dir, TASK).name
+    assert name.startswith("black-cat-20")
+    assert len(name) == len("black-cat-20260131-142530")
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> Record:
+        path.write_bytes(b"half a record")
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(Record, "create", full)
+    with pytest.raises(InputError, match="disk is full"):
+        create_run(runs_dir, TASK, "mine")
+    assert list(runs_dir.iterdir()) == []
+
+
+def test_a_taken_name_is_refused_and_the_run_kept(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    (folder.path / "kept").touch()
+    with pytest.raises(InputError, match="choose another with --name"):
+        create_run(runs_dir, TASK, "mine")
+    assert (folder.path / "kept").exists()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "/tmp/x", "a\nb", "\x1b[31m", "x" * 300])
+def test_an_unusable_name_is_refused(runs_dir: Path, name: str) -> None:
+    with pytest.raises(InputError):
+        create_run(runs_dir, TASK, name)
+    assert not list_runs(runs_dir)
+
+
+def test_a_runs_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="--runs-dir"):
+        create_run(tmp_path / "file", TASK)
+
+
+# -- finding a run ---------------------------------------------------------------------------
+
+
+def test_a_run_is_found_by_folder_name_prefix_or_as_the_latest(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age, name in enumerate(["cat-2", "cat-1", "dog"]):
+        folder = create_run(runs_dir, TASK, name)
+        os.utime(folder.task_file, (1000 + age, 1000 + age))
+    assert [run.name for run in list_runs(runs_dir)] == ["cat-2", "cat-1", "dog"]
+    assert find_run(None, runs_dir).name == "dog"
+    assert find_run("cat-1", runs_dir).name == "cat-1"
+    assert find_run("d", runs_dir).name == "dog"
+    assert find_run(str(runs_dir / "cat-2"), Path("elsewhere")).name == "cat-2"
+    monkeypatch.chdir(runs_dir / "cat-2")
+    assert find_run(".", runs_dir).name == "cat-2"
+    with pytest.raises(InputError, match=r"cat: matches several runs in .*: cat-2, cat-1"):
+        find_run("cat", runs_dir)
+
+
+def test_a_full_name_wins_over_longer_ones(runs_dir: Path) -> None:
+    create_run(runs_dir, TASK, "cat")
+    create_run(runs_dir, TASK, "cat-2")
+    assert find_run("cat", runs_dir).name == "cat"
+
+
+@pytest.mark.parametrize("which", ["nothing", "x" * 5000, "a/b", "\x00"])
+def test_what_names_no_run_lists_the_runs(runs_dir: Path, which: str) -> None:
+    create_run(runs_dir, TASK, "cat")
+    with pytest.raises(InputError, match=r"not a run folder.*: cat$"):
+        find_run(which, runs_dir)
+
+
+def test_unfinished_and_damaged_folders_do_not_break_the_list(runs_dir: Path) -> None:
+    create_run(runs_dir, TASK, "whole")
+    create_run(runs_dir, TASK, "no-task").task_file.unlink()
+    shutil.copytree(runs_dir / "whole", runs_dir / ".half.making-1")
+    (runs_dir / "empty").mkdir()
+    assert {run.name for run in list_runs(runs_dir)} == {"whole", "no-task"}
+
+
+# -- one engine a run ------------------------------------------------------------------------
+
+
+def test_a_second_engine_is_refused_and_told_who_holds_the_run(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    holder = hold_in_another_process(folder)
+    try:
+        found = engine_holder(folder)
+        assert found is not None
+        assert found.pid == holder.pid
+        with pytest.raises(InputError, match=f"process {holder.pid} on"), engine_lock(folder):
+            pass
+        assert process.is_running(folder)
+    finally:
+        end(holder)
+
+
+def test_a_killed_engine_lets_go_and_its_run_is_paused(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    record = folder.open_record()
+    holder = hold_in_another_process(folder)
+    record.set_state("training")
+    record.close()
+    assert live_state(folder) == "training"
+    end(holder)
+    assert live_state(folder) == "paused"
+    assert engine_holder(folder) is None
+    with engine_lock(folder):
+        holder_now = engine_holder(folder)
+        assert holder_now is not None
+        assert holder_now.pid == os.getpid()
+
+
+def test_a_lock_file_of_nonsense_still_says_that_an_engine_runs(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    with engine_lock(folder):
+        for nonsense in ("", "[]", "null", '{"pid": null}', "\x00"):
+            folder.lock_file.write_text(nonsense)
+            assert engine_holder(folder) is not None
+
+
+def test_an_engine_that_ends_before_it_holds_the_run_is_reported(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    engine = process.start_detached(
+        [sys.executable, "-c", "print('no such model'); raise SystemExit(4)"], folder.log_file
+    )
+    with pytest.raises(EngineError, match="exit code 4") as failed:
+        process.wait_until_running(folder, engine)
+    assert "no such model" in str(failed.value)
+    assert str(folder.log_file) in str(failed.value)
+
+
+def test_starting_in_a_removed_folder_is_an_error_that_says_so(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    shutil.rmtree(folder.path)
+    with pytest.raises(EngineError, match=r"engine\.log"):
+        process.start_engine(folder)
+
+
+# -- files that appear only when whole -------------------------------------------------------
+
+
+def test_a_file_or_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_complete(target, fail)
+    assert not target.exists()
+    write_complete(target, lambda path: path.write_text("old") and None)
+    with pytest.raises(OSError, match="disk full"):
+        write_complete(target, fail)
+    assert target.read_text() == "old"
+
+    for content in ("old", "new"):
+
+        def folder(path: Path, content: str = content) -> None:
+            path.mkdir()
+            (path / content).touch()
+
+        write_complete(tmp_path / "folder", folder)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]

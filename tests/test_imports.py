@@ -1,0 +1,102 @@
+"""Each half stays on its side: no torch in the interface, no interface in the engine."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate")
+INTERFACE = ("textual", "term_image", "hero_tui")
+LIGHT_ENGINE = [
+    "cartoons.drawing",
+    "cartoons.oracle",
+    "errors",
+    "folder",
+    "labelfile",
+    "labels",
+    "process",
+    "profiles",
+    "record",
+    "resolve",
+    "status",
+    "task",
+    "yamlfile",
+]
+
+
+def modules_of(package: str) -> list[str]:
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+
+
+def loaded_by(code: str, watched: tuple[str, ...]) -> set[str]:
+    """Which of the `watched` packages a fresh interpreter has loaded after `code`."""
+    report = f"import sys; print(*sorted(set({watched!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"TERM": "dumb"},
+    )
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_the_light_engine_modules_load_neither_torch_nor_the_interface() -> None:
+    code = "; ".join(f"import hero_engine.{name}" for name in LIGHT_ENGINE)
+    assert loaded_by(code, HEAVY + INTERFACE) == set()
+
+
+def test_no_module_of_the_interface_loads_torch() -> None:
+    modules = [name for name in modules_of("hero_tui") if not name.endswith("__main__")]
+    assert loaded_by("; ".join(f"import {name}" for name in modules), HEAVY) == set()
+
+
+def test_the_help_loads_little() -> None:
+    code = """
+import sys
+from hero_tui.cli import main
+sys.argv = ["hero-tui", "--help"]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+"""
+    watched = (*HEAVY, "textual", "term_image", "pydantic", "numpy", "PIL")
+    assert loaded_by(code, watched) == set()
+
+
+def imported_names(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"), [("hero_engine", INTERFACE), ("hero_tui", HEAVY)]
+)
+def test_no_file_names_a_package_of_the_other_side(
+    package: str, forbidden: tuple[str, ...]
+) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    wrong = {str(path.relative_to(ROOT)): imported_names(path) & set(forbidden) for path in files}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize("package", ["hero_engine", "hero_tui"])
+def test_nothing_is_unpickled(package: str) -> None:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        assert not imported_names(path) & {"pickle", "shelve", "marshal", "dill", "joblib"}, path
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in {"torch.load", "yaml.unsafe_load", "np.load", "eval", "exec"}, path
