@@ -15,11 +15,16 @@ from hero_engine.task import Task
 RATIO_TOLERANCE = 1e-5
 """How far a ratio may be from 1 before a round's first update, in float32."""
 
+ALIKE = 1e-6
+"""Rewards that spread less than this differ by rounding, which must not be taught."""
+
 
 def advantages(rewards: Tensor, clip: float) -> Tensor:
     """Rewards [N] normalised over the batch and kept within +-clip; all 0 if they are all alike."""
-    centred = rewards - rewards.mean()
-    return (centred / (rewards.std(correction=0) + 1e-8)).clamp(-clip, clip)
+    spread = rewards.std(correction=0)
+    if spread < ALIKE:
+        return torch.zeros_like(rewards)
+    return ((rewards - rewards.mean()) / spread).clamp(-clip, clip)
 
 
 def clipped_loss(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:

@@ -1,5 +1,6 @@
 """What a run leaves behind: a LoRA that diffusers loads, the noise pool, a model card."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -42,15 +43,17 @@ def export(folder: RunFolder, destination: Path) -> list[Path]:
             weight_name=LORA_FILE,
             safe_serialization=True,
         )
+        drawing = {
+            "noise": task.noise.model_dump(),
+            "scheduler": "DDIM",
+            "steps": task.sampling.steps,
+            "eta": task.sampling.eta,
+        }
         save_file(
             load_file(checkpoint / POOL_FILE),
             destination / POOL_FILE,
-            metadata={
-                "pool": task.noise.pool,
-                "s": str(task.noise.s),
-                "best_ratio": str(task.noise.best_ratio),
-                "scheduler": f"DDIM, {task.sampling.steps} steps, eta {task.sampling.eta:g}",
-            },
+            # One key: safetensors writes several in an order that changes from call to call.
+            metadata={"hero_tui": json.dumps(drawing)},
         )
         (destination / "README.md").write_text(model_card(record, task, trained[-1]), "utf-8")
     except OSError as error:
@@ -95,7 +98,7 @@ def model_card(record: Record, task: Task, last_round: int) -> str:
         f'pipeline.load_lora_weights(".", weight_name="{LORA_FILE}")',
         "```",
         f"`{POOL_FILE}` holds the initial noises that made good pictures: `best_z_T` [C, H, W] and",
-        "`good_z_T` [G, C, H, W]. Its metadata says how to draw around one of them, mu:",
+        "`good_z_T` [G, C, H, W]. Its metadata (key `hero_tui`) says how to draw around one, mu:",
         "`variance-preserving` is sqrt(1 - s^2) mu + s eps, `additive` is mu + s eps.",
         "",
     ]

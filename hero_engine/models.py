@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from hero_engine import ddim, seeds
+from hero_engine.cartoons.pipeline import WEIGHTS
 from hero_engine.errors import EngineError, InputError
 from hero_engine.task import Task
 
-EMBEDDED_WEIGHTS = Path(__file__).parent / "cartoons" / "weights"
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """The attention projections, as in the official code."""
 
@@ -150,7 +150,7 @@ def encode(pipeline: Any, prompts: Sequence[str], device: torch.device) -> Tenso
 
 
 def _load_pipeline(task: Task, dtype: torch.dtype) -> Any:
-    source = str(EMBEDDED_WEIGHTS) if task.model == "embedded" else task.model
+    source = str(WEIGHTS) if task.model == "embedded" else task.model
     local = Path(source).is_dir()
     # Their bars would fill the engine's log; the record shows progress.
     diffusers_logging.disable_progress_bar()

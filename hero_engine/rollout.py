@@ -5,10 +5,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hero_engine import ddim, seeds
+from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.task import Task
 
@@ -40,7 +42,18 @@ class Rollout:
 
     @classmethod
     def load(cls, path: Path) -> "Rollout":
-        return cls(**load_file(path))
+        """Reads what `save` wrote.
+
+        Raises:
+            EngineError: the file is missing or damaged.
+        """
+        try:
+            return cls(**load_file(path))
+        except (OSError, SafetensorError, TypeError) as error:
+            raise EngineError(
+                f"{path}: the round's trajectories cannot be read: {error}; restore the folder "
+                "from a copy, or start again and replay the labels (`hero-tui labels`)"
+            ) from error
 
 
 def trained_steps(

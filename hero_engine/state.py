@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -91,7 +92,7 @@ def _write(state: State, path: Path) -> None:
             "best_z_T": state.pool.best,
             "good_z_T": state.pool.goods,
         }
-    save_file({n: t.contiguous() for n, t in noise.items()}, path / "noise_pool.safetensors")
+    save_file({n: t.clone() for n, t in noise.items()}, path / "noise_pool.safetensors")
 
 
 def load(state: State, folder: RunFolder, round_number: int) -> None:
@@ -108,7 +109,7 @@ def load(state: State, folder: RunFolder, round_number: int) -> None:
         _load_optimizer(state.lora_optimizer, "lora", tensors)
         _load_optimizer(state.embedder_optimizer, "embedder", tensors)
         noise = load_file(path / "noise_pool.safetensors")
-    except Exception as error:  # safetensors raises its own kinds, load_state_dict RuntimeError
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EngineError(
             f"{path}: the checkpoint cannot be read: {reason}; restore the folder from a copy, or "

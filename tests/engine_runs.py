@@ -1,0 +1,93 @@
+"""Running the engine in a test: in this process with a scripted labeler, or as its own process."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hero_engine.folder import RunFolder, create_run
+from hero_engine.labels import Labels
+from hero_engine.record import Record
+from hero_engine.task import Task
+
+
+def label_open_round(record: Record, script: Sequence[Labels]) -> bool:
+    """Labels and submits the round that waits, if one does."""
+    for r in record.rounds():
+        if r.sampled is not None and r.submitted is None and r.number < len(script):
+            record.label(r.number, script[r.number])
+            record.submit(r.number)
+            return True
+    return False
+
+
+@contextmanager
+def labeler(folder: RunFolder, script: Sequence[Labels]) -> Iterator[None]:
+    """Labels from `script` in the background while the block runs."""
+    done = threading.Event()
+
+    def work() -> None:
+        record = folder.open_record()
+        while not done.wait(0.005):
+            label_open_round(record, script)
+        record.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def run_here(folder: RunFolder, script: Sequence[Labels]) -> Record:
+    """Runs the engine to its end in this process, labelled from `script`."""
+    from hero_engine.interrupts import Interrupts
+    from hero_engine.loop import Run, run_to_the_end
+
+    record = folder.open_record()
+    with labeler(folder, script):
+        run_to_the_end(Run(folder, record, folder.task(), Interrupts(record)))
+    return record
+
+
+def new_run(where: Path, task: Task, name: str = "run") -> RunFolder:
+    return create_run(where, task, name)
+
+
+def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """The engine as a process of its own, on one thread, so that bits can be compared."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    with folder.log_file.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "hero_engine", "run", str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.005)
+
+
+def final_hashes(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 of every tensor file and picture that the run keeps, by path."""
+    files = [*folder.path.rglob("*.safetensors"), *folder.path.rglob("*.png")]
+    return {
+        str(path.relative_to(folder.path)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+    }

@@ -1,0 +1,84 @@
+"""The DDIM transition against diffusers' sampler and against float64 arithmetic."""
+
+import math
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from hero_engine import ddim
+
+CONFIG = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+def make(
+    steps: int = 20, eta: float = 1.0, **changes: object
+) -> tuple[ddim.Schedule, DDIMScheduler]:
+    scheduler = DDIMScheduler(**(CONFIG | changes))
+    scheduler.set_timesteps(steps)
+    return ddim.make_schedule(scheduler.config, steps, eta), scheduler
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_a_trajectory_is_the_one_that_diffusers_takes(prediction_type: str, eta: float) -> None:
+    schedule, scheduler = make(eta=eta, prediction_type=prediction_type)
+    generator = torch.Generator().manual_seed(0)
+    ours = theirs = torch.randn(3, 4, 8, 8, generator=generator)
+    for position, timestep in enumerate(scheduler.timesteps):
+        prediction = torch.randn(3, 4, 8, 8, generator=generator)
+        noise = torch.randn(3, 4, 8, 8, generator=generator)
+        mean, sigma = ddim.transition(schedule, ours, prediction, torch.full((3,), position))
+        ours = mean + sigma * noise
+        theirs = scheduler.step(prediction, timestep, theirs, eta=eta, variance_noise=noise)[0]
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_log_prob_matches_float64_from_the_definition(prediction_type: str) -> None:
+    schedule, _ = make(prediction_type=prediction_type)
+    generator = torch.Generator().manual_seed(1)
+    z_t = torch.randn(20, 4, 8, 8, generator=generator)
+    output = torch.randn(20, 4, 8, 8, generator=generator)
+    step = torch.arange(20)
+    mean, sigma = ddim.transition(schedule, z_t, output, step)
+    z_prev = mean + sigma * torch.randn(20, 4, 8, 8, generator=generator)
+
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    bar = (1 - betas).cumprod(0)
+    for i in range(20):
+        t = 951 - 50 * i
+        a, a_prev = bar[t], bar[t - 50] if t >= 50 else bar[0]
+        z, out = z_t[i].double(), output[i].double()
+        epsilon = out if prediction_type == "epsilon" else a.sqrt() * out + (1 - a).sqrt() * z
+        z_0 = (z - (1 - a).sqrt() * epsilon) / a.sqrt()
+        std = ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
+        centre = a_prev.sqrt() * z_0 + (1 - a_prev - std**2).sqrt() * epsilon
+        expected = torch.distributions.Normal(centre, std).log_prob(z_prev[i].double()).mean()
+        found = ddim.log_prob(z_prev[i : i + 1], mean[i : i + 1], sigma[i : i + 1])
+        assert float(found) == pytest.approx(float(expected), abs=2e-5)
+
+
+def test_log_prob_of_the_mean_is_the_density_of_a_gaussian_at_its_top() -> None:
+    mean, sigma = torch.zeros(1, 4, 8, 8), torch.full((1, 1, 1, 1), 0.5)
+    top = -math.log(0.5) - 0.5 * math.log(2 * math.pi)
+    assert float(ddim.log_prob(mean, mean, sigma)) == pytest.approx(top)
+
+
+def test_a_last_step_without_noise_is_not_trainable() -> None:
+    schedule, _ = make(set_alpha_to_one=True, steps_offset=0)
+    assert float(schedule.sigma[-1]) == 0
+    assert schedule.trainable() == list(range(19))
+    assert make()[0].trainable() == list(range(20))
+
+
+def test_an_unknown_prediction_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="sample"):
+        ddim.make_schedule(CONFIG | {"prediction_type": "sample"}, 20, 1.0)

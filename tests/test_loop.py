@@ -1,0 +1,167 @@
+"""Algorithm 1 on the tiny pipeline: usual rounds, every degenerate round, finishing, resuming."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hero_engine.folder import RunFolder
+from hero_engine.labels import KEEP, Labels
+from hero_engine.record import Record
+from hero_engine.rollout import Rollout
+from hero_engine.task import Task
+from tests.engine_runs import final_hashes, new_run, run_here
+
+USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
+
+
+@pytest.fixture
+def run(tiny_task: Callable[..., Task], tmp_path: Path) -> Callable[..., tuple[RunFolder, Record]]:
+    def go(script: list[Labels], **changes: object) -> tuple[RunFolder, Record]:
+        feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))  # type: ignore[call-overload]
+        task = tiny_task(feedback=feedback, **changes)
+        folder = new_run(tmp_path, task, f"run{len(list(tmp_path.iterdir()))}")
+        return folder, run_here(folder, script)
+
+    return go
+
+
+def lora(folder: RunFolder, round_number: int) -> torch.Tensor:
+    tensors = load_file(folder.checkpoint(round_number) / "lora.safetensors")
+    return torch.cat([t.flatten() for _, t in sorted(tensors.items())])
+
+
+def pool(folder: RunFolder, round_number: int) -> dict[str, torch.Tensor]:
+    return load_file(folder.checkpoint(round_number) / "noise_pool.safetensors")
+
+
+def rollout(folder: RunFolder, round_number: int) -> Rollout:
+    return Rollout.load(folder.rollout(round_number))
+
+
+def outcomes(record: Record) -> list[str]:
+    return [r.outcome for r in record.rounds()]
+
+
+def near(z_T: torch.Tensor, mean: torch.Tensor) -> bool:
+    return bool((z_T - mean).norm() / z_T.norm() < 0.2)
+
+
+def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Callable) -> None:
+    folder, record = run(USUAL)
+    assert record.state() == ("finished", "")
+    assert outcomes(record) == ["", "", ""]
+    assert not torch.equal(lora(folder, 0), lora(folder, 1))
+    assert not torch.equal(lora(folder, 1), lora(folder, 2))
+    assert {p.name for p in folder.exports.iterdir()} == {
+        "pytorch_lora_weights.safetensors", "noise_pool.safetensors", "README.md"
+    }  # fmt: skip
+    for r in range(3):
+        metrics = record.metrics(r)
+        assert {"diversity", "noise_norm", "sample_s", "train_s", "ratio_error"} <= set(metrics)
+        assert len(list((folder.round(r) / "images").glob("*.png"))) == 8
+
+
+def test_the_next_round_starts_near_the_noise_of_the_best_and_the_goods(run: Callable) -> None:
+    folder, _ = run(USUAL)
+    before, after = rollout(folder, 0), rollout(folder, 1)
+    assert all(near(after.z_T[n], before.z_T[3]) for n in range(4))
+    assert all(near(after.z_T[n], before.z_T[0]) for n in range(4, 8))
+
+
+def test_keep_carries_the_reigning_best_over(run: Callable) -> None:
+    folder, record = run(USUAL)
+    second = rollout(folder, 1)
+    assert record.reigning_best(3) == (1, 2)
+    assert torch.equal(pool(folder, 2)["best_z_0"], second.z_0[2])
+    assert torch.equal(pool(folder, 2)["best_z_T"], second.z_T[2])
+    assert torch.equal(pool(folder, 2)["good_z_T"], rollout(folder, 2).z_T[[4]])
+
+
+def test_goods_without_a_best_keep_the_reigning_one(run: Callable) -> None:
+    folder, record = run([USUAL[0], Labels.of([1, 2])])
+    assert record.labels(1) == Labels.of([1, 2], KEEP)
+    assert torch.equal(pool(folder, 1)["best_z_T"], rollout(folder, 0).z_T[3])
+
+
+def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Callable) -> None:
+    folder, record = run([Labels(), USUAL[0]])
+    assert outcomes(record)[0] == (
+        "No good picture: nothing is learned, the next round starts from fresh noise."
+    )
+    assert pool(folder, 0) == {}
+    assert not any(near(a, b) for a in rollout(folder, 1).z_T for b in rollout(folder, 0).z_T)
+
+
+def test_a_later_round_without_goods_keeps_model_and_pool(run: Callable) -> None:
+    folder, record = run([USUAL[0], Labels(), USUAL[1]])
+    assert "the same noise pool" in outcomes(record)[1]
+    assert torch.equal(lora(folder, 0), lora(folder, 1))
+    assert all(torch.equal(t, pool(folder, 1)[n]) for n, t in pool(folder, 0).items())
+    assert near(rollout(folder, 2).z_T[0], rollout(folder, 0).z_T[3])
+
+
+def test_all_good_updates_with_the_embedding_as_it_is(run: Callable) -> None:
+    folder, record = run([USUAL[0], Labels.of(range(8), 5)])
+    assert outcomes(record)[1].startswith("All good: there are no triplets")
+    embedder = [load_file(folder.checkpoint(r) / "embedder.safetensors") for r in (0, 1)]
+    assert all(torch.equal(t, embedder[1][n]) for n, t in embedder[0].items())
+    assert not torch.equal(lora(folder, 0), lora(folder, 1))
+
+
+def test_all_good_with_a_binary_reward_has_nothing_to_learn(run: Callable) -> None:
+    folder, record = run([USUAL[0], Labels.of(range(8), 5)], reward={"name": "binary"})
+    assert "the model is unchanged" in outcomes(record)[1]
+    assert torch.equal(lora(folder, 0), lora(folder, 1))
+
+
+def test_the_best_alone_is_enough(run: Callable) -> None:
+    folder, record = run([Labels.of([3], 3), USUAL[1]])
+    assert outcomes(record)[0] == ""
+    assert torch.equal(pool(folder, 0)["good_z_T"], rollout(folder, 0).z_T[[3]])
+    assert all(near(z, rollout(folder, 0).z_T[3]) for z in rollout(folder, 1).z_T)
+
+
+def test_the_best_has_its_own_share_unless_that_share_is_zero(run: Callable) -> None:
+    with_share, _ = run([USUAL[0]])
+    without, _ = run([USUAL[0]], noise={"best_ratio": 0.0})
+    drawn = rollout(without, 0)
+    assert torch.equal(pool(with_share, 0)["good_z_T"], drawn.z_T[[0]])
+    assert torch.equal(pool(without, 0)["good_z_T"], drawn.z_T[[0, 3]])
+
+
+@pytest.mark.parametrize("name", ["similarity-to-positives", "binary", "no-embedding"])
+def test_every_reward_trains(run: Callable, name: str) -> None:
+    folder, record = run(USUAL[:1], reward={"name": name})
+    assert lora(folder, 0).abs().sum() > 0
+    assert record.metrics(0)["reward_std"][0][1] > 0
+
+
+def test_the_embedding_can_learn_from_all_rounds(run: Callable) -> None:
+    """Round 1 is all good, so only round 0's bad pictures give triplets."""
+    script = [USUAL[0], Labels.of(range(8), 5)]
+    _, record = run(script, embedding={"data": "all"})
+    assert outcomes(record)[1] == ""
+    assert "embedding_loss" in record.metrics(1)
+
+
+def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
+    folder = new_run(tmp_path, tiny_task())
+    record = folder.open_record()
+    record.send("finish")
+    assert run_here(folder, []).state()[0] == "finished"
+
+
+def test_labels_replay_to_the_same_tensors(run: Callable) -> None:
+    first, record = run(USUAL)
+    replayed = [record.labels(r) for r in range(3)]
+    second, _ = run(replayed)
+    assert final_hashes(first) == final_hashes(second)
+
+
+def test_another_seed_is_another_run(run: Callable) -> None:
+    first, _ = run(USUAL[:1])
+    second, _ = run(USUAL[:1], seed=1)
+    assert final_hashes(first) != final_hashes(second)

@@ -1,0 +1,67 @@
+"""pi_HERO: which components, and how far from the shell of Proposition A.1."""
+
+import math
+
+import pytest
+import torch
+
+from hero_engine import noise
+from hero_engine.noise import NoisePool
+from hero_engine.task import Noise
+
+SHAPE = (4, 16, 16)
+
+
+def pool_of(goods: int) -> NoisePool:
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(goods + 1, *SHAPE, generator=generator)
+    return NoisePool(drawn[0], drawn[1:])
+
+
+def test_the_best_has_its_share_and_the_goods_take_turns() -> None:
+    pool = pool_of(3)
+    means = noise.component_means(pool, 8, 0.5)
+    assert torch.equal(means[:4], pool.best.expand(4, *SHAPE))
+    assert torch.equal(means[4:], pool.goods[[0, 1, 2, 0]])
+
+
+@pytest.mark.parametrize(("ratio", "around_best"), [(0.0, 0), (0.3, 2), (1.0, 8)])
+def test_best_ratio_is_the_share_of_the_batch(ratio: float, around_best: int) -> None:
+    pool = pool_of(3)
+    means = noise.component_means(pool, 8, ratio)
+    assert len(means) == 8
+    assert sum(torch.equal(mean, pool.best) for mean in means) == around_best
+
+
+def generations(pool_kind: str, s: float, rounds: int) -> list[float]:
+    """||z_T|| / sqrt(D) by round, when each round's goods are a random eighth of its pictures."""
+    settings = Noise(pool=pool_kind, s=s)
+    generator = torch.Generator().manual_seed(0)
+    z_T, ratios = torch.randn(64, *SHAPE, generator=generator), []
+    for _ in range(rounds):
+        ratios.append(noise.norm_ratio(z_T))
+        chosen = z_T[torch.randperm(64, generator=generator)[:8]]
+        fresh = torch.randn(64, *SHAPE, generator=generator)
+        z_T = noise.draw(NoisePool(chosen[0], chosen), fresh, settings)
+    return [*ratios, noise.norm_ratio(z_T)]
+
+
+def test_variance_preserving_noise_stays_on_the_shell_of_proposition_a1() -> None:
+    """Every round, not only the first, has ||z_T|| within sqrt(D) (1 +- s)."""
+    s = 0.1
+    assert all(1 - s <= ratio <= 1 + s for ratio in generations("variance-preserving", s, 8))
+
+
+def test_additive_noise_leaves_the_shell_as_its_variance_adds_up() -> None:
+    """Means that were drawn from means: after n rounds the variance is 1 + n s^2."""
+    s = math.sqrt(0.1)
+    ratios = generations("additive", s, 8)
+    for rounds, ratio in enumerate(ratios):
+        assert ratio == pytest.approx(math.sqrt(1 + rounds * s**2), rel=0.05)
+    assert ratios[-1] > 1 + s
+
+
+def test_without_a_pool_or_with_none_the_noise_is_fresh() -> None:
+    fresh = torch.randn(4, *SHAPE)
+    assert noise.draw(None, fresh, Noise()) is fresh
+    assert noise.draw(pool_of(2), fresh, Noise(pool="none")) is fresh
