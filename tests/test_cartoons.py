@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -155,7 +156,9 @@ def _noisy(image: Image.Image) -> Image.Image:
     ],
 )
 @pytest.mark.parametrize("subject", drawing.SUBJECTS)
-def test_slight_degradation_does_not_change_verdicts(subject: str, degrade) -> None:
+def test_slight_degradation_does_not_change_verdicts(
+    subject: str, degrade: Callable[[Image.Image], Image.Image]
+) -> None:
     shown = [(degrade(d.image), d.right) for d in drawings(subject, 60)]
     assert agreement(subject, shown) >= 0.9
 
@@ -195,6 +198,19 @@ def test_noise_blanks_and_smears_are_bad(subject: str) -> None:
             assert not oracle.judge(subject, smear).good
 
 
+def test_judging_never_raises_whatever_the_picture_shows() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(80):
+        first, second = (
+            drawing.draw(drawing.SUBJECTS[rng.integers(6)], rng).image for _ in range(2)
+        )
+        mixed = Image.blend(first.rotate(rng.uniform(0, 360)), second, rng.uniform(0, 1))
+        mixed = mixed.crop((0, 0, int(rng.integers(8, 65)), 64)).resize((64, 64))
+        for subject in drawing.SUBJECTS:
+            verdict = oracle.judge(subject, mixed)
+            assert verdict.good == (verdict.reason == "")
+
+
 @pytest.mark.parametrize("subject", TASKS)
 def test_pictures_of_another_subject_are_bad(subject: str) -> None:
     for other in TASKS:
@@ -222,7 +238,8 @@ def test_a_verdict_is_the_same_for_an_array_and_for_a_larger_copy() -> None:
 
 def _mountain_pictures(wanted: str, count: int) -> list[Image.Image]:
     """Right mountain drawings whose scenery is as wanted, told apart by what was painted."""
-    found, seed = [], 0
+    found: list[Image.Image] = []
+    seed = 0
     while len(found) < count:
         rng = np.random.default_rng([HELD_OUT, seed])
         image = mountain.paint(rng)

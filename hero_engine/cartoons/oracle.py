@@ -49,5 +49,5 @@ def judge(subject: str, image: Image.Image | NDArray[np.uint8]) -> Verdict:
 
 
 def scenery(image: Image.Image | NDArray[np.uint8]) -> str:
-    """ "green" or "snowy", whichever the mountains in `image` rather are."""
+    """Whether the mountains in `image` are rather "green" or rather "snowy"."""
     return mountain.scenery(vision.read(image))

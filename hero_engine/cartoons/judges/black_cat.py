@@ -12,6 +12,8 @@ def judge(pixels: Pixels) -> Verdict:
     black = (pixels.luma < 66) & (pixels.value < 0.42)
     cats = [r for r in regions(black, 12) if r.area >= 25]
     wall = _near_wall(pixels, black)
+    if wall is None and regions(_cardboard(pixels), 150):
+        return bad("body through the wall" if cats else "box not intact")
     if wall is None:
         return bad("no box" if cats else "no cat, no box")
     left, top, right, bottom = wall

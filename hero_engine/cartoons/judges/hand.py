@@ -26,7 +26,7 @@ class _Digit:
 def judge(pixels: Pixels) -> Verdict:
     """A good picture has one palm with four fingers and one thumb at the side."""
     body = regions(_body(pixels), 25)
-    if not body or body[0].area < 300:
+    if not body or not 300 < body[0].area < 2800:
         return bad("no hand")
     if len(body) > 1:
         return bad("something beside the hand")
@@ -54,11 +54,13 @@ def _verdict(rings: list[list[_Digit]], radius: float, x: float, y: float, axis:
     # Digits that touch near the palm come apart further out: three rings that see more digits
     # than the rest are right.
     total = max((n for n in counts if counts[n] >= 3), default=0)
+    if total == 0:
+        return bad("no fingers")
     agreeing = [ring for ring in rings if len(ring) == total]
     thumbs = Counter(_thumbs(ring) for ring in agreeing).most_common(1)[0][0]
     if thumbs > 1:
         return bad("two thumbs")
-    names = {0: "no", 1: "one", 2: "two", 3: "three", 4: "four", 6: "six", 7: "seven"}
+    names = {1: "one", 2: "two", 3: "three", 4: "four", 6: "six", 7: "seven"}
     if total != 5:
         return bad(f"{names.get(total, 'many')} fingers")
     if thumbs == 0:

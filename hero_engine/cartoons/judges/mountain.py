@@ -46,7 +46,7 @@ def judge(pixels: Pixels) -> Verdict:
         return bad("frame broken")
     if _train_inside(pixels, view.mask):
         return bad("train in view")
-    peaks = regions(_mountains(pixels) & view.mask, 40)
+    peaks = regions((_greens(pixels) | _rocks(pixels)) & view.mask, 40)
     if sum(r.area for r in peaks) < 120:
         return bad("empty window")
     middle = sum(r.y * r.area for r in peaks) / sum(r.area for r in peaks)
@@ -65,7 +65,7 @@ def judge(pixels: Pixels) -> Verdict:
 
 
 def scenery(pixels: Pixels) -> str:
-    """ "green" or "snowy": of which there is more among the mountains."""
+    """Of green and snowy, the one of which there is more among the mountains."""
     green, rock, snow = _greens(pixels), _rocks(pixels), _snows(pixels)
     return "green" if green.sum() > rock.sum() + 0.5 * snow.sum() else "snowy"
 
@@ -93,10 +93,12 @@ def _window_like(whole: Region, view: Region) -> bool:
 
 
 def _greens(pixels: Pixels) -> Mask:
+    """Where the colour is that of green slopes, not of the meadow."""
     return pixels.hues(98, 170) & (pixels.saturation > 0.26) & (pixels.value < 0.78)
 
 
 def _rocks(pixels: Pixels) -> Mask:
+    """Where the colour is that of the slopes below the snow."""
     return (
         pixels.hues(205, 262)
         & (pixels.saturation > 0.12)
@@ -106,11 +108,8 @@ def _rocks(pixels: Pixels) -> Mask:
 
 
 def _snows(pixels: Pixels) -> Mask:
+    """Where the picture is nearly white."""
     return (pixels.saturation < 0.12) & (pixels.value > 0.8)
-
-
-def _mountains(pixels: Pixels) -> Mask:
-    return _greens(pixels) | _rocks(pixels)
 
 
 def _paintwork(pixels: Pixels) -> Mask:
@@ -121,8 +120,10 @@ def _paintwork(pixels: Pixels) -> Mask:
 
 
 def _train(pixels: Pixels) -> bool:
+    """Whether a carriage runs across a picture that has no window."""
     return share(_paintwork(pixels)[34:60]) > 0.15
 
 
 def _train_inside(pixels: Pixels, pane: Mask) -> bool:
+    """Whether a carriage is seen through the window."""
     return int((_paintwork(pixels) & pane)[28:].sum()) > 40
