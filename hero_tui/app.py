@@ -1,0 +1,253 @@
+"""The terminal interface: shows what the run needs next, and passes on what the person does."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from textual.app import App
+from textual.binding import Binding
+from textual.message import Message
+from textual.reactive import reactive
+
+from hero_engine.errors import InputError
+from hero_engine.folder import RunFolder
+from hero_engine.record import Record
+from hero_tui.client import Operation, RunClient, Update
+from hero_tui.messages import Edited, EngineAsked, Looked, Stepped
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView, Stage
+from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.too_small import LEAST, TooSmallScreen
+from hero_tui.text import plain
+from hero_tui.theme import NIGHT
+from hero_tui.widgets.status import Clock
+
+
+class Updated(Message):
+    """The client has news of the run."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What the person did and the record does not have yet: shown all the same."""
+
+    number: int
+    round: int
+    effect: Callable[[RunView], RunView]
+
+
+class HeroApp(App[int]):
+    """One run; the app's result is the exit code."""
+
+    TITLE = "hero-tui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
+
+    BINDINGS = [
+        Binding("question_mark", "help", "keys", id="help"),
+        Binding("ctrl+q,ctrl+d", "leave", "leave; the engine goes on", show=False, id="run.leave"),
+        Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
+        Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
+        Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
+    ]
+
+    view: reactive[RunView] = reactive(cast(RunView, None))
+
+    def __init__(self, client: RunClient, clock: Clock = time.time) -> None:
+        super().__init__()
+        self.set_reactive(HeroApp.view, client.view)
+        self._client = client
+        self._clock = clock
+        self._recorded = client.view
+        self._pending: list[Pending] = []
+        self._shown: tuple[Stage, int] | None = None
+        self._pictures = Pictures()
+
+    async def on_mount(self) -> None:
+        self.register_theme(NIGHT)
+        self.theme = NIGHT.name
+        await self._show_stage()
+        self._client.follow(lambda update: self.post_message(Updated(update)))
+
+    def on_unmount(self) -> None:
+        self._pictures.close()
+
+    # -- down: the run as recorded, with what is on its way to the record ---------------------
+
+    async def on_updated(self, message: Updated) -> None:
+        update = message.update
+        self._recorded = update.view
+        self._pending = [pending for pending in self._pending if pending.number > update.done]
+        for problem in dict.fromkeys(update.failed):
+            self.notify(
+                plain(problem), title="Not kept", severity="error", timeout=10, markup=False
+            )
+        self._show()
+        await self._show_stage()
+
+    def _show(self) -> None:
+        view = self._recorded
+        for pending in self._pending:
+            if view.open_round is not None and view.open_round.number == pending.round:
+                view = pending.effect(view)
+        self.view = view
+
+    async def _show_stage(self) -> None:
+        """Switches to the screen that the run needs, when that changes."""
+        view = self.view
+        stage = (view.stage, view.rounds[-1].number if view.stage == "labeling" else 0)
+        if stage != self._shown:
+            self._shown = stage
+            while len(self.screen_stack) > 2:
+                await self.pop_screen()
+            screen = self._stage_screen(view)
+            await (self.switch_screen if len(self.screen_stack) == 2 else self.push_screen)(screen)
+            self._demand_room()
+
+    def _stage_screen(self, view: RunView) -> RunScreen:
+        match view.stage:
+            case "labeling":
+                from hero_tui.screens.labeling import LabelingScreen
+
+                return LabelingScreen(view, self._pictures, self._clock)
+            case "working":
+                from hero_tui.screens.working import WorkingScreen
+
+                return WorkingScreen(view, self._pictures, self._clock)
+            case "finished":
+                from hero_tui.screens.finished import FinishedScreen
+
+                return FinishedScreen(view, self._pictures, self._clock)
+            case "stopped":
+                from hero_tui.screens.stopped import StoppedScreen
+
+                return StoppedScreen(view, self._pictures, self._clock)
+
+    def on_resize(self) -> None:
+        self._demand_room()
+
+    def _demand_room(self) -> None:
+        enough = self.size.width >= LEAST.width and self.size.height >= LEAST.height
+        if isinstance(self.screen, TooSmallScreen):
+            if enough:
+                self.pop_screen()
+        elif not enough and len(self.screen_stack) > 1:
+            self.push_screen(TooSmallScreen())
+
+    # -- up: what the person does ------------------------------------------------------------
+
+    def _record_and_show(self, operation: Operation, effect: Callable[[RunView], RunView]) -> None:
+        open_round = self.view.open_round
+        if open_round is not None:
+            asked = self._client.ask(operation)
+            self._pending.append(Pending(asked, open_round.number, effect))
+            self._show()
+
+    def on_edited(self, message: Edited) -> None:
+        edit, number = message.edit, self.view.rounds[-1].number
+        self._record_and_show(
+            lambda record: record.edit(number, edit),
+            lambda view: replace(view, labels=edit(view.labels)),
+        )
+
+    def on_looked(self, message: Looked) -> None:
+        images, number = message.images, self.view.rounds[-1].number
+        self._record_and_show(
+            lambda record: record.mark_seen(number, images),
+            lambda view: replace(view, seen=view.seen | images),
+        )
+
+    def on_stepped(self, message: Stepped) -> None:
+        number = self.view.rounds[-1].number
+        step = Record.undo if message.way == "undo" else Record.redo
+        self._client.ask(lambda record: step(record, number))
+
+    def on_submitted(self) -> None:
+        number = self.view.rounds[-1].number
+        self._client.ask(lambda record: record.submit(number))
+
+    def on_engine_asked(self, message: EngineAsked) -> None:
+        match message.to:
+            case "start":
+                self._client.start_engine()
+            case "stop":
+                self._client.stop_engine()
+            case "finish":
+                self._client.ask(lambda record: record.send("finish"))
+
+    # -- keys that work everywhere -------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in {"pause", "finish"}:
+            return self.view.engine == "running" and self.view.state != "finished"
+        if action == "start":
+            return not self.view.engine_lives and self.view.state != "finished"
+        return True
+
+    def action_help(self) -> None:
+        from hero_tui.screens.help import HelpScreen
+
+        active = self.screen.active_bindings.values()
+        self.push_screen(HelpScreen([each.binding for each in active if each.enabled]))
+
+    def action_start(self) -> None:
+        self.post_message(EngineAsked("start"))
+
+    def action_pause(self) -> None:
+        self.post_message(EngineAsked("stop"))
+
+    def action_finish(self) -> None:
+        from hero_tui.screens.confirm_finish import ConfirmFinishScreen
+
+        if isinstance(self.screen, RunScreen):
+            self.push_screen(ConfirmFinishScreen(self.view, self._pictures))
+
+    def action_leave(self) -> None:
+        self.exit(leaving_code(self.view))
+
+
+def leaving_code(view: RunView) -> int:
+    """The exit code of who leaves the run now: 0 if it is finished or goes on without them."""
+    if view.stage != "stopped":
+        return 0
+    return InputError.exit_code if view.problem else 3 if view.state == "paused" else 4
+
+
+def parting_words(view: RunView) -> str:
+    """What to know after the interface is closed."""
+    name = view.folder.name
+    if view.state == "finished":
+        return f"Finished. Take the model with: hero-tui export {name}"
+    if view.stage == "stopped":
+        return f"The run waits. Go on with: hero-tui attach {name}"
+    return f"The run goes on without you. Come back with: hero-tui attach {name}"
+
+
+def run_interface(folder: RunFolder) -> int:
+    """Shows a run until it is left, with an engine working on it; the exit code.
+
+    0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
+
+    Raises:
+        InputError: the run cannot be read, or its engine cannot be started.
+    """
+    from hero_engine.process import start_engine
+
+    client = RunClient(folder, start_engine)
+    app = HeroApp(client)
+    code = app.run()
+    failed = client.close()
+    for problem in failed:
+        print(f"Not kept: {plain(problem)}", file=sys.stderr)
+    if code is None:
+        return app.return_code or 1
+    print(plain(parting_words(app.view)), file=sys.stderr)
+    return InputError.exit_code if failed else code

@@ -1,0 +1,182 @@
+"""The interface's side of the run folder: one thread that writes what was asked and reads the run.
+
+Everything goes through one connection in one order, off the event loop: an edit is on the disk when
+the next snapshot shows it. Each snapshot says which of the asked-for operations it includes, so
+that the interface can show an edit before that and take it back if it fails.
+"""
+
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from hero_engine.errors import HeroError, InputError
+from hero_engine.folder import RunFolder, engine_holder
+from hero_engine.record import Record
+from hero_tui.runview import Engine, RunReader, RunView
+
+POLL_SECONDS = 0.1
+ENGINE_POLL_SECONDS = 0.5
+
+# An engine that is finished, or has paused.
+ENDED_WELL = (0, 3)
+
+Operation = Callable[[Record], object]
+StartEngine = Callable[[RunFolder], "subprocess.Popen[bytes]"]
+
+
+@dataclass(frozen=True)
+class Update:
+    """A snapshot that includes every operation up to `done`; `failed` are messages for the user."""
+
+    view: RunView
+    done: int
+    failed: tuple[str, ...] = ()
+
+
+class RunClient:
+    """Follows one run and writes to its record.
+
+    `publish` is called from the client's thread, at first and after every change.
+    """
+
+    def __init__(self, folder: RunFolder, start_engine: StartEngine) -> None:
+        """Opens the run, and starts its engine if it is not finished and has none.
+
+        Raises:
+            InputError: it cannot be read, or its engine cannot be started.
+        """
+        self.folder = folder
+        self._start_engine = start_engine
+        self._record = folder.open_record()
+        self._reader = RunReader(folder, self._record, folder.task())
+        self._operations: queue.Queue[tuple[int, Operation] | None] = queue.Queue()
+        self._asked = self._done = 0
+        self._closing = False
+        self._failed_at_end: tuple[str, ...] = ()
+        self._published: Update | None = None
+        # The record's data version at the last reading; None: it has to be read.
+        self._changes: int | None = None
+        self._started: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+        self._engine: Engine = "none"
+        self._engine_due = 0.0
+        if self._record.state()[0] != "finished":
+            self._start(self._record)
+        self._look_at_engine()
+        self._thread = threading.Thread(target=self._work, name="run-client", daemon=True)
+        self.view = self._reader.read(self._engine)
+        self._publish: Callable[[Update], object] = lambda update: None
+
+    def follow(self, publish: Callable[[Update], object]) -> None:
+        """Starts to poll, and to work through what is asked."""
+        self._publish = publish
+        self._thread.start()
+
+    def ask(self, operation: Operation) -> int:
+        """Has `operation` done in its turn; the number tells when (`Update.done`)."""
+        self._asked += 1
+        self._operations.put((self._asked, operation))
+        return self._asked
+
+    def start_engine(self) -> None:
+        """Has the engine started, if none runs."""
+        self.ask(self._start)
+
+    def stop_engine(self) -> None:
+        """Asks the engine to pause the run."""
+        self.ask(self._stop)
+
+    def close(self) -> tuple[str, ...]:
+        """Returns when everything that was asked is done; what failed of it, as messages."""
+        if self._thread.is_alive():
+            self._operations.put(None)
+            self._thread.join()
+        self._record.close()
+        return self._failed_at_end
+
+    # -- in the client's thread --------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._closing:
+            failed = self._do_what_is_asked()
+            self._look()
+            update = Update(self.view, self._done, failed)
+            if update != self._published:
+                self._publish(update)
+                self._published = update
+        self._failed_at_end = failed
+
+    def _do_what_is_asked(self) -> tuple[str, ...]:
+        failed = []
+        for asked in self._waiting():
+            if asked is None:
+                self._closing = True
+                break
+            self._done, operation = asked
+            self._changes = None
+            try:
+                self._demand_folder()
+                operation(self._record)
+            except (HeroError, OSError) as error:
+                failed.append(str(error))
+        return tuple(failed)
+
+    def _look(self) -> None:
+        """Reads the run anew if it may have changed."""
+        if self._changes is None or time.monotonic() > self._engine_due:
+            before = self._engine
+            self._look_at_engine()
+            self._engine_due = time.monotonic() + ENGINE_POLL_SECONDS
+            if self._engine != before or self._engine in {"none", "crashed"}:
+                self._changes = None
+        try:
+            self._demand_folder()
+            changes = self._record.changes()
+            if changes != self._changes or self.view.problem:
+                self.view = self._reader.read(self._engine)
+                self._changes = changes
+        except InputError as error:
+            self.view = replace(self.view, problem=str(error))
+
+    def _waiting(self) -> list[tuple[int, Operation] | None]:
+        """What was asked, after waiting for it for one poll at most."""
+        asked: list[tuple[int, Operation] | None] = []
+        try:
+            asked.append(self._operations.get(timeout=POLL_SECONDS))
+            while True:
+                asked.append(self._operations.get_nowait())
+        except queue.Empty:
+            return asked
+
+    def _demand_folder(self) -> None:
+        # An open SQLite file that was removed can still be written, and then nothing is kept.
+        if not self.folder.record_file.exists():
+            raise InputError(
+                f"{self.folder.record_file}: it is gone; was the run folder moved or removed? "
+                "What you do now is not kept"
+            )
+
+    def _start(self, record: Record) -> None:
+        if engine_holder(self.folder) is None and self._engine != "starting":
+            self._stopping = False
+            self._started = self._start_engine(self.folder)
+
+    def _stop(self, record: Record) -> None:
+        record.send("stop")
+        self._stopping = True
+
+    def _look_at_engine(self) -> None:
+        alive = self._started is not None and self._started.poll() is None
+        if engine_holder(self.folder) is not None:
+            self._engine = "stopping" if self._stopping else "running"
+            if not alive:
+                self._started = None
+        elif alive and not self._stopping and self._engine in {"none", "crashed", "starting"}:
+            self._engine = "starting"
+        else:
+            ended = None if self._started is None else self._started.poll()
+            self._engine = "none" if ended in {None, *ENDED_WELL} else "crashed"
+            self._stopping = False

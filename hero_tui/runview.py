@@ -1,0 +1,158 @@
+"""One run as the interface shows it: an immutable snapshot, read from the record in one go.
+
+Widgets are given a RunView and draw it; they never read the run folder themselves (but for the
+pictures, whose paths it knows).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hero_engine.folder import RunFolder
+from hero_engine.labels import Labels
+from hero_engine.process import log_end
+from hero_engine.record import Final, Noise, Progress, Record, Round, State
+from hero_engine.task import Task
+
+Engine = Literal["running", "starting", "stopping", "none", "crashed"]
+Stage = Literal["labeling", "working", "finished", "stopped"]
+Curve = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a submitted round came to."""
+
+    round: Round
+    labels: Labels
+
+    @property
+    def good(self) -> int:
+        return len(self.labels.good)
+
+    @property
+    def success_rate(self) -> float:
+        """Good (the best included) over labelled pictures."""
+        return self.good / self.round.images
+
+    @property
+    def training_seconds(self) -> float | None:
+        """From submission to the trained model."""
+        if self.round.submitted is None or self.round.trained is None:
+            return None
+        return self.round.trained - self.round.submitted
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Everything that is on the screen of one run, at one moment."""
+
+    folder: RunFolder
+    task: Task
+    state: State
+    error: str
+    engine: Engine
+    rounds: tuple[Round, ...]
+    images: frozenset[int]
+    seen: frozenset[int]
+    labels: Labels
+    reigning_best: tuple[int, int] | None
+    outcomes: tuple[Outcome, ...]
+    curves: Mapping[str, Curve]
+    progress: Progress
+    final: Mapping[Noise, Final]
+    log: str
+    problem: str
+
+    @property
+    def engine_lives(self) -> bool:
+        """Whether something goes on without the person."""
+        return self.engine not in {"none", "crashed"}
+
+    @property
+    def open_round(self) -> Round | None:
+        """The round whose labels can still change."""
+        if self.rounds and self.rounds[-1].submitted is None:
+            return self.rounds[-1]
+        return None
+
+    @property
+    def stage(self) -> Stage:
+        """Which screen the run needs: someone to label, patience, or a decision."""
+        if self.state == "finished":
+            return "finished"
+        if not self.engine_lives and (self.state != "labeling" or self.open_round is None):
+            return "stopped"
+        if self.open_round is not None and self.images:
+            return "labeling"
+        return "working"
+
+    @property
+    def labels_used(self) -> int:
+        """Labels given in submitted rounds."""
+        return sum(outcome.round.images for outcome in self.outcomes)
+
+    def image(self, number: int) -> Path | None:
+        """The file of a picture of the last round, or None while there is none."""
+        if number not in self.images:
+            return None
+        return self.folder.image(self.rounds[-1].number, number)
+
+    @property
+    def reigning_best_image(self) -> Path | None:
+        return self.folder.image(*self.reigning_best) if self.reigning_best else None
+
+
+class RunReader:
+    """Reads snapshots of one run; what can no longer change is read once."""
+
+    def __init__(self, folder: RunFolder, record: Record, task: Task) -> None:
+        self._folder = folder
+        self._record = record
+        self._task = task
+        self._submitted: dict[int, Labels] = {}
+
+    def read(self, engine: Engine) -> RunView:
+        """The run as it is now.
+
+        Raises:
+            InputError: the record cannot be read.
+        """
+        record = self._record
+        state, error = record.state()
+        rounds = record.rounds()
+        for round_ in rounds:
+            if round_.submitted is not None and round_.number not in self._submitted:
+                self._submitted[round_.number] = record.labels(round_.number)
+        outcomes = tuple(
+            Outcome(round_, self._submitted[round_.number])
+            for round_ in rounds
+            if round_.number in self._submitted
+        )
+        last = rounds[-1].number if rounds else None
+        gone = engine == "crashed" or (engine == "none" and state not in {"paused", "finished"})
+        return RunView(
+            folder=self._folder,
+            task=self._task,
+            state=state,
+            error=error,
+            engine=engine,
+            rounds=tuple(rounds),
+            images=frozenset() if last is None else frozenset(record.images(last)),
+            seen=frozenset() if last is None else frozenset(record.seen(last)),
+            labels=Labels() if last is None else record.labels(last),
+            reigning_best=None if last is None else record.reigning_best(last),
+            outcomes=outcomes,
+            curves=self._curves(outcomes),
+            progress=record.progress(),
+            final=record.final(),
+            log=log_end(self._folder) if gone else "",
+            problem="",
+        )
+
+    def _curves(self, outcomes: tuple[Outcome, ...]) -> dict[str, Curve]:
+        if not outcomes:
+            return {}
+        metrics = self._record.metrics(outcomes[-1].round.number)
+        return {name: tuple(points) for name, points in metrics.items()}

@@ -1,0 +1,95 @@
+"""Compare: a picture of this round beside the best to beat."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Footer, Static
+
+from hero_engine.labels import KEEP
+from hero_tui.edits import Choose
+from hero_tui.messages import Edited
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunDialog
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.tile import BEST, label_of
+
+
+class CompareScreen(RunDialog):
+    """The reigning best (or else this round's) on the left, picture `image` on the right."""
+
+    CSS_PATH = "compare.tcss"
+
+    BINDINGS = [
+        Binding("left", "move(-1)", "previous good", id="compare.previous"),
+        Binding("right,space", "move(1)", "next good", id="compare.next"),
+        Binding("b", "best", "choose right", id="compare.best"),
+        Binding("k", "keep", "keep left", id="compare.keep"),
+        Binding("escape,enter", "close", "back", id="compare.close"),
+    ]
+
+    image: reactive[int] = reactive(0)
+
+    def __init__(self, view: RunView, pictures: Pictures, image: int) -> None:
+        super().__init__(view, pictures)
+        self.set_reactive(CompareScreen.image, image)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical():
+                yield Static(id="left-title")
+                yield Picture(self.pictures, id="left")
+            with Vertical():
+                yield Static(id="right-title")
+                yield Picture(self.pictures, id="right")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def watch_image(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        best = view.labels.best
+        if view.reigning_best is not None:
+            path, number = view.reigning_best_image, view.reigning_best[1]
+            title = f"{BEST} Reigning best: round {view.reigning_best[0] + 1}, picture {number}"
+            title += " (kept)" if best == KEEP else ""
+        elif isinstance(best, int):
+            path, title = view.image(best), f"{BEST} Best of this round: picture {best}"
+        else:
+            path, title = None, "No best yet"
+        self.query_one("#left", Picture).path = path
+        self.query_one("#left-title", Static).update(Content.styled(title, "bold $warning"))
+        self.query_one("#right", Picture).path = view.image(self.image)
+        self.query_one("#right-title", Static).update(
+            Content.assemble((f"Picture {self.image}  ", "bold"), label_of(view.labels, self.image))
+        )
+
+    def action_move(self, by: int) -> None:
+        """To the next good picture; to the next of any kind while there is none."""
+        candidates = sorted(self.view.labels.good & self.view.images) or sorted(self.view.images)
+        beyond = [image for image in candidates if (image - self.image) * by > 0]
+        if beyond:
+            self.image = min(beyond, key=lambda image: abs(image - self.image))
+
+    def action_best(self) -> None:
+        self.post_message(Edited(Choose(self.image)))
+
+    def action_keep(self) -> None:
+        if self.view.reigning_best is None:
+            self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
+        else:
+            self.post_message(Edited(Choose(KEEP)))
+
+    def action_close(self) -> None:
+        self.dismiss(self.image)

@@ -1,0 +1,77 @@
+"""The end of a run: what it brought, and where it is."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from hero_engine.record import Noise
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.working import best_so_far
+from hero_tui.text import plain
+from hero_tui.theme import QUIET
+from hero_tui.widgets.header import RunHeader
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.plot import SuccessPlot
+
+NOISES: dict[Noise, str] = {"pi": "from pi_HERO", "fresh": "fresh noise"}
+
+
+def result(view: RunView) -> Content:
+    """Success before and after, and what to do with the model."""
+    lines: list[str | tuple[str, str]] = [("Good pictures\n", "bold $primary")]
+    if view.outcomes:
+        first = view.outcomes[0]
+        lines += [
+            f"  {'before':13}",
+            (f"{first.success_rate:4.0%}", "bold"),
+            (f"  {first.good} of {first.round.images} in round 1\n", QUIET),
+        ]
+    for noise, final in view.final.items():
+        if final.images:
+            lines += [
+                f"  {NOISES[noise]:13}",
+                (f"{final.good / final.images:4.0%}", "bold $success"),
+                (f"  {final.good} of {final.images}\n", QUIET),
+            ]
+    if not view.final:
+        lines += [("  The final model has not been judged.\n", QUIET)]
+    lines += [
+        f"\n{view.labels_used} labels in {len(view.outcomes)} rounds.\n",
+        ("\nThe LoRA, the noise pool and the model card are in\n", "bold $primary"),
+        f"  {plain(str(view.folder.exports))}\n",
+        ("\nPut them elsewhere with\n", "bold $primary"),
+        f"  hero-tui export {plain(view.folder.name)} -o FOLDER\n",
+    ]
+    return Content.assemble(*lines)
+
+
+class FinishedScreen(RunScreen):
+    """The run is over."""
+
+    CSS_PATH = "finished.tcss"
+    BINDINGS = [Binding("enter,escape", "app.leave", "leave", id="finished.leave")]
+
+    def compose(self) -> ComposeResult:
+        yield RunHeader(self.view).data_bind(FinishedScreen.view)
+        with Horizontal():
+            with VerticalScroll(id="result", can_focus=False):
+                yield Static("Finished", classes="title")
+                yield Static(id="numbers")
+            with Vertical(id="so-far"):
+                yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
+                yield Picture(self.pictures)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        self.query_one("#numbers", Static).update(result(self.view))
+        self.query_one(Picture).path = best_so_far(self.view)

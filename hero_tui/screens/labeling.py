@@ -1,0 +1,233 @@
+"""Labeling: a page of pictures, one key a picture."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.getters import query_one
+from textual.reactive import reactive
+from textual.widgets import Footer
+
+from hero_engine.labels import KEEP, Best
+from hero_tui.edits import Edit, Mark, toggle, toggle_best
+from hero_tui.messages import Edited, Looked, Stepped
+from hero_tui.screens.run_screen import RunScreen
+from hero_tui.widgets.grid import COLUMNS, TILE_KEYS, PictureGrid
+from hero_tui.widgets.header import RunHeader, TaskLine
+from hero_tui.widgets.side import SidePanel
+from hero_tui.widgets.status import StatusLine
+from hero_tui.widgets.tile import Tile
+
+
+class LabelingScreen(RunScreen):
+    """The open round, page by page."""
+
+    CSS_PATH = "labeling.tcss"
+
+    BINDINGS = [
+        *(
+            Binding(key, f"tile({place})", "good, or not", show=False, id=f"tile.{key}")
+            for place, key in enumerate(TILE_KEYS)
+        ),
+        *(
+            Binding(key.upper(), f"best({place})", "best", show=False, id=f"best.{key}")
+            for place, key in enumerate(TILE_KEYS)
+            if key.isalpha()
+        ),
+        Binding("b", "ask_best", "best: then the picture's key", id="best.ask"),
+        Binding("space", "turn(1)", "next page", id="page.next"),
+        Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
+        Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
+        Binding("i", "invert", "invert the page", show=False, id="page.invert"),
+        Binding("left", "move(-1)", "move the cursor", show=False, id="cursor.left"),
+        Binding("right", "move(1)", "move the cursor", show=False, id="cursor.right"),
+        Binding("up", f"move({-COLUMNS})", "move the cursor", show=False, id="cursor.up"),
+        Binding("down", f"move({COLUMNS})", "move the cursor", show=False, id="cursor.down"),
+        Binding("m", "mark", "good, or not, under the cursor", show=False, id="cursor.mark"),
+        Binding("enter", "zoom", "zoom", id="zoom"),
+        Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
+        Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
+        Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
+        Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        Binding("t", "task", "prompt and criteria", show=False, id="task"),
+        Binding("o", "open_outside", "open outside", show=False, id="open"),
+        Binding("ctrl+s", "submit", "submit", id="submit"),
+        Binding("escape", "forget", show=False, id="best.forget"),
+    ]
+
+    choosing_best: reactive[bool] = reactive(False, toggle_class="-choosing-best")
+
+    grid = query_one(PictureGrid)
+    status = query_one(StatusLine)
+
+    def compose(self) -> ComposeResult:
+        view = self.view
+        yield RunHeader(view).data_bind(LabelingScreen.view)
+        yield TaskLine(view).data_bind(LabelingScreen.view)
+        with Horizontal():
+            yield PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
+            yield SidePanel(view, self.pictures).data_bind(LabelingScreen.view)
+        yield StatusLine(view, self.clock).data_bind(LabelingScreen.view)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.watch(self.grid, "first", self._show_pages)
+        self.watch(self.grid, "page_size", self._show_pages)
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show_pages()
+
+    def _show_pages(self) -> None:
+        self.status.pages = tuple(self.grid.pages_seen())
+        self.status.page = self.grid.page
+
+    def watch_choosing_best(self, choosing: bool) -> None:
+        if self.is_mounted:
+            self.status.hint = (
+                "Best: press the picture's key, b for the one under the cursor, or escape."
+                if choosing
+                else ""
+            )
+
+    # -- labels ------------------------------------------------------------------------------
+
+    def _edit(self, edit: Edit) -> None:
+        self.post_message(Edited(edit))
+
+    def _choose(self, best: Best) -> None:
+        self.choosing_best = False
+        self._edit(toggle_best(self.view.labels, best))
+
+    def _on_page(self, place: int) -> int | None:
+        images = self.grid.images_of(self.grid.page)
+        return images[place] if place < len(images) else None
+
+    def action_tile(self, place: int) -> None:
+        image = self._on_page(place)
+        if image is None:
+            return
+        self.grid.cursor = place
+        if self.choosing_best:
+            self._choose(image)
+        else:
+            self._edit(toggle(self.view.labels, image))
+
+    def action_best(self, place: int) -> None:
+        image = self._on_page(place)
+        if image is not None:
+            self.grid.cursor = place
+            self._choose(image)
+
+    def action_ask_best(self) -> None:
+        if self.choosing_best:
+            self._choose(self.grid.image)
+        else:
+            self.choosing_best = True
+
+    def action_forget(self) -> None:
+        self.choosing_best = False
+
+    def action_mark(self) -> None:
+        self._edit(toggle(self.view.labels, self.grid.image))
+
+    def action_invert(self) -> None:
+        page = frozenset(self.grid.images_of(self.grid.page)) & self.view.images
+        good = page & self.view.labels.good
+        self._edit(Mark(good=page - good, bad=good))
+
+    def action_keep(self) -> None:
+        if self.view.reigning_best is None:
+            self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
+        else:
+            self._choose(KEEP)
+
+    def action_step(self, way: str) -> None:
+        self.post_message(Stepped("undo" if way == "undo" else "redo"))
+
+    @on(Tile.Clicked)
+    def _tile_clicked(self, clicked: Tile.Clicked) -> None:
+        self.grid.cursor = clicked.image - self.grid.first
+        # The first click of two has toggled: the second toggles back, then zooms.
+        self._edit(toggle(self.view.labels, clicked.image))
+        if clicked.double:
+            self.action_zoom()
+
+    # -- pages and the cursor ----------------------------------------------------------------
+
+    def _leave_page(self) -> None:
+        looked = self.grid.complete_images() - self.view.seen
+        if looked:
+            self.post_message(Looked(looked))
+
+    def _turn_to(self, page: int) -> None:
+        if 0 <= page < self.grid.pages:
+            self._leave_page()
+            self.grid.show_image(self.grid.images_of(page)[0])
+
+    def action_turn(self, by: int) -> None:
+        if self.grid.page + by == self.grid.pages:
+            self._leave_page()
+            self.notify("That was the last page: ctrl+s submits the round.", markup=False)
+        self._turn_to(self.grid.page + by)
+
+    def action_next_unseen(self) -> None:
+        self._leave_page()
+        seen = self.view.seen | self.grid.complete_images()
+        here, pages = self.grid.page, self.grid.pages
+        for page in [*range(here + 1, pages), *range(here + 1)]:
+            if not seen.issuperset(self.grid.images_of(page)):
+                self._turn_to(page)
+                return
+        self.notify("Every page has been seen.", markup=False)
+
+    def action_move(self, by: int) -> None:
+        image = self.grid.image + by
+        if 0 <= image < self.grid.total:
+            if image not in self.grid.images_of(self.grid.page):
+                self._leave_page()
+            self.grid.show_image(image)
+
+    # -- other screens -----------------------------------------------------------------------
+
+    def action_zoom(self) -> None:
+        from hero_tui.screens.zoom import ZoomScreen
+
+        self._leave_page()
+        self.app.push_screen(
+            ZoomScreen(self.view, self.pictures, self.grid.image),
+            self.grid.return_to,
+        )
+
+    def action_compare(self) -> None:
+        from hero_tui.screens.compare import CompareScreen
+
+        self._leave_page()
+        self.app.push_screen(
+            CompareScreen(self.view, self.pictures, self.grid.image),
+            self.grid.return_to,
+        )
+
+    def action_task(self) -> None:
+        from hero_tui.screens.task import TaskScreen
+
+        self.app.push_screen(TaskScreen(self.view, self.pictures))
+
+    def action_submit(self) -> None:
+        from hero_tui.screens.submit import SubmitScreen
+
+        self._leave_page()
+        self.app.push_screen(SubmitScreen(self.view, self.pictures))
+
+    def action_open_outside(self) -> None:
+        from hero_tui.opener import show_outside
+
+        view = self.view
+        self.run_worker(
+            lambda: self.app.call_from_thread(
+                self.notify, show_outside(view), markup=False, timeout=15
+            ),
+            thread=True,
+            group="outside",
+            exclusive=True,
+        )

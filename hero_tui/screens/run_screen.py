@@ -1,0 +1,45 @@
+"""What every screen of a run has: the app's view of it, and the pictures' encoder."""
+
+from typing import cast
+
+from textual.reactive import reactive
+from textual.screen import ModalScreen, Screen
+
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.widgets.status import Clock
+
+
+class RunScreen(Screen[None]):
+    """A screen for one stage of the run."""
+
+    view: reactive[RunView] = reactive(cast(RunView, None))
+
+    def __init__(self, view: RunView, pictures: Pictures, clock: Clock) -> None:
+        super().__init__()
+        self.set_reactive(RunScreen.view, view)
+        self.pictures = pictures
+        self.clock = clock
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "view", self._follow, init=False)
+
+    def _follow(self, view: RunView) -> None:
+        self.view = view
+
+
+class RunDialog(ModalScreen[int | None]):
+    """A screen over another one; it may say at which picture the person left it."""
+
+    view: reactive[RunView] = reactive(cast(RunView, None))
+
+    def __init__(self, view: RunView, pictures: Pictures) -> None:
+        super().__init__()
+        self.set_reactive(RunDialog.view, view)
+        self.pictures = pictures
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "view", self._follow, init=False)
+
+    def _follow(self, view: RunView) -> None:
+        self.view = view

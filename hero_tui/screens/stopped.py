@@ -1,0 +1,60 @@
+"""No engine works on the run: paused on purpose, failed, or gone; one key goes on."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunScreen
+from hero_tui.text import plain, plain_lines
+from hero_tui.theme import QUIET
+from hero_tui.widgets.header import RunHeader
+from hero_tui.widgets.plot import SuccessPlot
+
+
+def explanation(view: RunView) -> Content:
+    """Why nothing goes on, and what is kept."""
+    if view.state == "paused" and view.engine != "crashed":
+        title, style = "Paused", "bold $warning"
+        why = "The run goes on where it stopped; every label is kept."
+    elif view.state == "failed":
+        title, style = "The engine failed", "bold $error"
+        why = plain_lines(view.error) or "It did not say why."
+    else:
+        title, style = "The engine is gone", "bold $error"
+        why = (
+            "Its process ended without a word: killed, or out of memory? Every label is kept, "
+            "and the run goes on from the last thing that was complete."
+        )
+    lines: list[str | tuple[str, str]] = [(f"{title}\n\n", style), f"{why}\n"]
+    if view.log:
+        lines.append((f"\nThe end of {plain(str(view.folder.log_file))}\n", "bold"))
+        lines += [(f"  {plain(line)}\n", QUIET) for line in view.log.splitlines()]
+    lines.append(("\nEnter starts the engine again.", "$primary"))
+    return Content.assemble(*lines)
+
+
+class StoppedScreen(RunScreen):
+    """Says why, and offers to go on."""
+
+    CSS_PATH = "stopped.tcss"
+    BINDINGS = [Binding("enter", "app.start", "continue", id="stopped.start")]
+
+    def compose(self) -> ComposeResult:
+        yield RunHeader(self.view).data_bind(StoppedScreen.view)
+        with VerticalScroll(can_focus=False):
+            yield Static(id="why")
+        yield SuccessPlot(self.view).data_bind(StoppedScreen.view)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        self.query_one("#why", Static).update(explanation(self.view))

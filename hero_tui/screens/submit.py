@@ -1,0 +1,110 @@
+"""Before a round is submitted: what the engine will be told, or why it cannot be told yet."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from hero_engine.labels import KEEP, problem_with
+from hero_tui.messages import Submitted
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunDialog
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.status import duration
+
+
+def obstacle(view: RunView) -> str | None:
+    """Why the open round cannot be submitted yet, in words for the person, or None."""
+    round_ = view.open_round
+    if round_ is None:
+        return "The round is submitted."
+    missing = round_.images - len(view.images)
+    if missing or round_.sampled is None:
+        return f"{missing} of {round_.images} pictures are still being made."
+    unseen = round_.images - len(view.seen)
+    if unseen:
+        return (
+            f"{unseen} of {round_.images} pictures have not been looked at; "
+            "the key . goes to the next page that has some."
+        )
+    problem = problem_with(view.labels, round_.images, view.reigning_best is not None)
+    if problem:
+        return problem.partition(": ")[2][0].upper() + problem.partition(": ")[2][1:] + "."
+    return None
+
+
+def what_follows(view: RunView) -> str:
+    """What the engine does with the labels."""
+    labels = view.labels
+    last = len(view.outcomes) + 1 >= view.task.feedback.rounds
+    then = (
+        "the final model is evaluated from both noises, and the run is finished"
+        if last
+        else f"the pictures of round {len(view.outcomes) + 2} are made"
+    )
+    if not labels.good:
+        return f"With no good picture there is nothing to learn from this round; {then}."
+    took = [outcome.training_seconds for outcome in view.outcomes if outcome.training_seconds]
+    about = f" (about {duration(took[-1])})" if took else ""
+    return f"The model learns from these labels{about}; then {then}."
+
+
+class SubmitScreen(RunDialog):
+    """Goods, best, what happens next; enter submits."""
+
+    CSS_PATH = "submit.tcss"
+    BINDINGS = [
+        Binding("enter", "submit", "submit", id="submit.confirm"),
+        Binding("escape", "dismiss(None)", "back to the pictures", id="submit.cancel"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="dialog") as dialog:
+            dialog.border_title = f"Round {self.view.rounds[-1].number + 1}"
+            yield Picture(self.pictures)
+            with VerticalScroll(can_focus=False):
+                yield Static(id="summary")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        labels, images = view.labels, view.rounds[-1].images
+        good = len(labels.good)
+        settled = labels.settled(view.reigning_best is not None).best
+        if settled == KEEP:
+            best, path = "the reigning best stays", view.reigning_best_image
+        elif isinstance(settled, int):
+            best, path = f"picture {settled}", view.image(settled)
+        else:
+            best, path = "none", None
+        self.query_one(Picture).path = path
+        before = view.outcomes[-1].good if view.outcomes else None
+        stop = obstacle(view)
+        self.query_one("#summary", Static).update(
+            Content.assemble(
+                ("✓ good   ", "bold $success"),
+                f"{good} of {images} ({good / images:.0%})",
+                "" if before is None else f"; round before: {before}",
+                ("\n★ best   ", "bold $warning"),
+                best,
+                ("\n· seen   ", "bold"),
+                f"{len(view.seen)} of {images}\n\n",
+                (stop, "bold $error") if stop else what_follows(view),
+                "" if stop else ("\n\nEnter submits. Labels cannot be changed after.", "$primary"),
+            )
+        )
+
+    def action_submit(self) -> None:
+        if obstacle(self.view) is None:
+            self.post_message(Submitted())
+            self.dismiss(None)
+        else:
+            self.app.bell()

@@ -1,0 +1,114 @@
+"""While the engine works: how far it is, what it learns, and how the rounds have gone."""
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from hero_engine.labels import KEEP
+from hero_tui.runview import Outcome, RunView
+from hero_tui.screens.run_screen import RunScreen
+from hero_tui.text import plain
+from hero_tui.widgets.curves import Curves
+from hero_tui.widgets.header import RunHeader
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.plot import SuccessPlot
+from hero_tui.widgets.run_widget import RunWidget
+from hero_tui.widgets.status import Clock, progress_line
+
+
+def headline(view: RunView) -> str:
+    """What the engine is at, in a sentence."""
+    if view.engine in {"starting", "stopping"} or not view.rounds:
+        return "The engine is getting ready"
+    if view.open_round is not None:
+        return f"The pictures of round {view.open_round.number + 1} are being made"
+    round_ = view.rounds[-1]
+    if round_.trained is None:
+        return f"The model learns from the labels of round {round_.number + 1}"
+    if view.labels_used >= view.task.labels_budget:
+        return "The final model is evaluated"
+    return "The next round is being prepared"
+
+
+def outcome_text(outcome: Outcome) -> Content:
+    """What a submitted round came to."""
+    best = outcome.labels.best
+    chosen = "no best" if best is None else f"the best is {best}"
+    if best == KEEP:
+        chosen = "the reigning best stays"
+    return Content.assemble(
+        (f"Round {outcome.round.number + 1}: ", "bold"),
+        (f"{outcome.good} good", "bold $success"),
+        f" of {outcome.round.images} ({outcome.success_rate:.0%}), {chosen}. ",
+        plain(outcome.round.outcome),
+    )
+
+
+class Now(RunWidget):
+    """What happens now, and how long it takes."""
+
+    def __init__(self, view: RunView, clock: Clock) -> None:
+        super().__init__(view)
+        self._clock = clock
+
+    def on_mount(self) -> None:
+        self.set_interval(1, self.refresh)
+
+    def render(self) -> Content:
+        last = self.view.outcomes[-1:]
+        problem = self.view.problem
+        return Content.assemble(
+            (headline(self.view), "bold $primary"),
+            "\n",
+            (plain(problem), "bold $error")
+            if problem
+            else progress_line(self.view, self._clock(), min(100, self.content_size.width)),
+            "\n\n",
+            *(outcome_text(outcome) for outcome in last),
+        )
+
+
+class WorkingScreen(RunScreen):
+    """Nothing to do but to look; the pictures come by themselves."""
+
+    CSS_PATH = "working.tcss"
+    BINDINGS = [Binding("t", "task", "prompt and criteria", id="working.task")]
+
+    def compose(self) -> ComposeResult:
+        yield RunHeader(self.view).data_bind(WorkingScreen.view)
+        yield Now(self.view, self.clock).data_bind(WorkingScreen.view)
+        with Horizontal():
+            with Vertical(id="so-far"):
+                yield SuccessPlot(self.view).data_bind(WorkingScreen.view)
+            with Vertical(id="best"):
+                yield Static("★ Best so far", classes="title")
+                yield Picture(self.pictures)
+        yield Curves(self.view).data_bind(WorkingScreen.view)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        self.query_one(Picture).path = best_so_far(self.view)
+
+    def action_task(self) -> None:
+        from hero_tui.screens.task import TaskScreen
+
+        self.app.push_screen(TaskScreen(self.view, self.pictures))
+
+
+def best_so_far(view: RunView) -> Path | None:
+    """The file of the last chosen best."""
+    for outcome in reversed(view.outcomes):
+        if isinstance(outcome.labels.best, int):
+            return view.folder.image(outcome.round.number, outcome.labels.best)
+    return None

@@ -1,0 +1,86 @@
+"""Zoom: one picture as large as fits, labelled one after the other."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Footer, Static
+
+from hero_tui.edits import Mark, toggle_best
+from hero_tui.messages import Edited, Looked
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunDialog
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.side import task_text
+from hero_tui.widgets.tile import label_of
+
+
+class ZoomScreen(RunDialog):
+    """Shows picture `image` of the open round."""
+
+    CSS_PATH = "zoom.tcss"
+
+    BINDINGS = [
+        Binding("g", "label(True)", "good, and on", id="zoom.good"),
+        Binding("n", "label(False)", "bad, and on", id="zoom.bad"),
+        Binding("b", "best", "best", id="zoom.best"),
+        Binding("left", "move(-1)", "previous", id="zoom.previous"),
+        Binding("right,space", "move(1)", "next", id="zoom.next"),
+        Binding("escape,enter", "close", "back", id="zoom.close"),
+    ]
+
+    image: reactive[int] = reactive(0)
+
+    def __init__(self, view: RunView, pictures: Pictures, image: int) -> None:
+        super().__init__(view, pictures)
+        self.set_reactive(ZoomScreen.image, image)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Picture(self.pictures)
+            with VerticalScroll(id="about", can_focus=False):
+                yield Static(id="label")
+                yield Static(task_text(self.view))
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def watch_image(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        self.query_one(Picture).path = view.image(self.image)
+        self.query_one("#label", Static).update(
+            Content.assemble(
+                (f"Picture {self.image}", "bold"),
+                f" of 0 to {view.rounds[-1].images - 1}\n",
+                label_of(view.labels, self.image),
+            )
+        )
+
+    def action_move(self, by: int) -> None:
+        if self.query_one(Picture).complete:
+            self.post_message(Looked(frozenset({self.image})))
+        if self.view.image(self.image + by) is not None:
+            self.image += by
+
+    def action_label(self, good: bool) -> None:
+        here = frozenset({self.image})
+        self.post_message(Edited(Mark(good=here) if good else Mark(bad=here)))
+        self.action_move(1)
+
+    def action_best(self) -> None:
+        self.post_message(Edited(toggle_best(self.view.labels, self.image)))
+
+    def action_close(self) -> None:
+        self.action_move(0)
+        self.dismiss(self.image)

@@ -1,0 +1,136 @@
+"""The paged grid: four columns of tiles, as many rows as the terminal has room for."""
+
+from textual.app import ComposeResult
+from textual.reactive import reactive
+
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.run_widget import RunWidget
+from hero_tui.widgets.tile import Tile, TileView
+
+# The keys of a tile are where the tile is, on a keyboard's left half.
+TILE_KEYS = "1234qwerasdfzxcv"
+COLUMNS = 4
+
+
+class PictureGrid(RunWidget):
+    """A page of the open round's pictures, from picture `first` on."""
+
+    first: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0)
+    page_size: reactive[int] = reactive(2 * COLUMNS)
+
+    def __init__(self, view: RunView, pictures: Pictures) -> None:
+        super().__init__(view)
+        self._pictures = pictures
+        self._tiles = [Tile(pictures, key) for key in TILE_KEYS]
+        for place, tile in enumerate(self._tiles):
+            tile.add_class(f"row-{place // COLUMNS}")
+
+    def compose(self) -> ComposeResult:
+        yield from self._tiles
+
+    def on_mount(self) -> None:
+        self._paginate()
+
+    def on_resize(self) -> None:
+        # The breakpoint's class is set with this resize, its style applied after it.
+        self.call_after_refresh(self._paginate)
+
+    def _paginate(self) -> None:
+        image = self.image_at(self.cursor)
+        self.page_size = sum(tile.display for tile in self._tiles)
+        self.show_image(image)
+
+    # -- where things are --------------------------------------------------------------------
+
+    @property
+    def total(self) -> int:
+        """Pictures in the round."""
+        return self.view.rounds[-1].images
+
+    @property
+    def pages(self) -> int:
+        return -(-self.total // self.page_size)
+
+    @property
+    def page(self) -> int:
+        return self.first // self.page_size
+
+    def images_of(self, page: int) -> range:
+        """The pictures of a page."""
+        return range(page * self.page_size, min((page + 1) * self.page_size, self.total))
+
+    def image_at(self, place: int) -> int:
+        """The picture at a place of this page (the page's last one at most)."""
+        return min(self.first + place, self.total - 1)
+
+    @property
+    def image(self) -> int:
+        """The picture under the cursor."""
+        return self.image_at(self.cursor)
+
+    def show_image(self, image: int) -> None:
+        """Turns to the page of `image` and puts the cursor there."""
+        self.first = image // self.page_size * self.page_size
+        self.cursor = image - self.first
+
+    def return_to(self, image: int | None) -> None:
+        """Shows the picture at which a dialog was left."""
+        if image is not None:
+            self.show_image(image)
+
+    def complete_images(self) -> frozenset[int]:
+        """The pictures of this page that are really on the screen."""
+        return frozenset(
+            tile.view.image
+            for tile in self._tiles[: self.page_size]
+            if tile.view.image is not None and tile.complete
+        )
+
+    def pages_seen(self) -> list[bool]:
+        """For each page, whether all its pictures have been seen."""
+        return [self.view.seen.issuperset(self.images_of(page)) for page in range(self.pages)]
+
+    # -- drawing -----------------------------------------------------------------------------
+
+    def watch_view(self) -> None:
+        self._show()
+
+    def watch_first(self) -> None:
+        self._show()
+
+    def watch_cursor(self) -> None:
+        self._show()
+
+    def watch_page_size(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        if not self.is_mounted:
+            return
+        view = self.view
+        page = self.images_of(self.page)
+        for place, tile in enumerate(self._tiles):
+            image = self.first + place
+            if image not in page:
+                tile.view = TileView()
+                continue
+            tile.view = TileView(
+                image=image,
+                path=view.image(image),
+                good=image in view.labels.good,
+                best=image == view.labels.best,
+                seen=image in view.seen,
+                cursor=place == self.cursor,
+            )
+        self._prefetch()
+
+    def _prefetch(self) -> None:
+        size = self._tiles[0].query_one(Picture).content_size
+        if self.page + 1 < self.pages and size.area:
+            for image in self.images_of(self.page + 1):
+                path = self.view.image(image)
+                if path is not None:
+                    self._pictures.prefetch(path, *size)

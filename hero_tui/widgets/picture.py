@@ -1,0 +1,78 @@
+"""One picture, as large as fits its widget; blank until it has been encoded."""
+
+from pathlib import Path
+
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from hero_tui.pictures import Pictures, Strips
+
+
+class Picture(Widget):
+    """Draws the picture file at `path`."""
+
+    DEFAULT_CSS = """
+    Picture { width: 1fr; height: 1fr; color: $foreground 40%; }
+    """
+
+    path: reactive[Path | None] = reactive(None)
+    strips: reactive[Strips | None] = reactive(None)
+    note: reactive[str] = reactive("")
+
+    def __init__(self, pictures: Pictures, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pictures = pictures
+
+    @property
+    def complete(self) -> bool:
+        """Whether the picture is on the screen (or is known to be unreadable)."""
+        return self.path is not None and (self.strips is not None or bool(self.note))
+
+    def watch_path(self) -> None:
+        self._load()
+
+    def on_resize(self) -> None:
+        self._load()
+
+    def _load(self) -> None:
+        self.note = ""
+        path, box = self.path, self.content_size
+        if path is None or not box.area:
+            self.strips = None
+            return
+        self.strips = self._pictures.kept(path, *box)
+        if self.strips is None:
+            self.run_worker(self._encode(path, box), exclusive=True, group="encode")
+
+    async def _encode(self, path: Path, box: Size) -> None:
+        try:
+            strips = await self._pictures.encoded(path, *box)
+        except OSError:
+            self.note = "unreadable"
+            return
+        if (path, box) == (self.path, self.content_size):
+            self.strips = strips
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.content_size
+        strips = self.strips
+        if strips is None:
+            text = (self.note or "·").center(width) if y == height // 2 else " " * width
+            return Strip([Segment(text[:width], self.rich_style)], width)
+        top = (height - len(strips)) // 2
+        if not top <= y < top + len(strips):
+            return Strip.blank(width, self.rich_style)
+        strip = strips[y - top]
+        left = (width - strip.cell_length) // 2
+        right = width - strip.cell_length - left
+        return Strip(
+            [
+                Segment(" " * left, self.rich_style),
+                *strip,
+                Segment(" " * right, self.rich_style),
+            ],
+            width,
+        )

@@ -1,0 +1,81 @@
+"""Plots of text: bars for a few numbers, dots for a curve."""
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from hero_tui.theme import FAINT, QUIET
+from hero_tui.widgets.run_widget import RunWidget
+
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+# The dot of each (column, row) of a Braille character's 2x4 dots.
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+
+
+def bars(shares: Sequence[float], width: int, height: int) -> list[str]:
+    """Upright bars of shares in [0, 1] in `height` lines: each `width` wide, its percentage above.
+
+    Bars are one blank column apart.
+    """
+    columns = []
+    for share in shares:
+        eighths = round(share * (height - 1) * 8)
+        full, part = divmod(eighths, 8)
+        column = [EIGHTHS[8] * width] * full + [EIGHTHS[part] * width] * bool(part)
+        column += [f"{share:.0%}".center(width)]
+        columns.append(column + [" " * width] * (height - len(column)))
+    return [" ".join(line) for line in reversed(list(zip(*columns, strict=True)))]
+
+
+def curve(values: Sequence[float], width: int, height: int) -> list[str]:
+    """A curve of dots in `width` x `height` cells, from its least value to its largest."""
+    cells = [[0] * width for _ in range(height)]
+    least, largest = min(values), max(values)
+    span = (largest - least) or 1.0
+    columns, previous = 2 * width, 0
+    for column in range(columns):
+        at = column * (len(values) - 1) / max(1, columns - 1)
+        low = int(at)
+        high = min(low + 1, len(values) - 1)
+        value = values[low] + (values[high] - values[low]) * (at - low)
+        dot = round((largest - value) / span * (4 * height - 1))
+        # Steep stretches are joined: every dot between the last height and this one.
+        step = 1 if dot >= previous else -1
+        for between in range(previous + step, dot, step) if column else ():
+            cells[between // 4][column // 2] |= DOTS[column % 2][between % 4]
+        cells[dot // 4][column // 2] |= DOTS[column % 2][dot % 4]
+        previous = dot
+    return ["".join(chr(0x2800 + cell) for cell in line) for line in cells]
+
+
+class SuccessPlot(RunWidget):
+    """Good pictures a round, as a share of the labelled ones; at the end, of the final model."""
+
+    DEFAULT_CSS = """
+    SuccessPlot { color: $success; }
+    """
+
+    def render(self) -> Content:
+        view = self.view
+        title = Content.styled("Good pictures by round\n", "bold $text")
+        if not view.outcomes:
+            return Content.assemble(
+                title, ("  The first round shows what the model can do alone.", QUIET)
+            )
+        rounds = max(view.task.feedback.rounds, len(view.outcomes))
+        width, height = self.content_size
+        shares = [outcome.success_rate for outcome in view.outcomes]
+        names = [str(number + 1) for number in range(rounds)]
+        final = {noise: of for noise, of in view.final.items() if of.images}
+        if final:
+            names = [*names[: len(shares)], *final]
+            shares += [of.good / of.images for of in final.values()]
+        bar_width = max(5 if final else 4, min(8, (width - 2) // len(names) - 1))
+        floor = "─" * (len(names) * (bar_width + 1) - 1)
+        labels = " ".join(name[:bar_width].center(bar_width) for name in names)
+        return Content.assemble(
+            title,
+            *((f" {line}\n", "$success") for line in bars(shares, bar_width, height - 3)),
+            (f" {floor}\n", FAINT),
+            (f" {labels}", QUIET),
+        )

@@ -1,0 +1,18 @@
+"""What draws a RunView: it is given one when made, and bound to its parent's from then on."""
+
+from typing import Any, cast
+
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from hero_tui.runview import RunView
+
+
+class RunWidget(Widget):
+    """A widget of a run; it is drawn anew when `view` changes."""
+
+    view: reactive[RunView] = reactive(cast(RunView, None))
+
+    def __init__(self, view: RunView, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_reactive(RunWidget.view, view)

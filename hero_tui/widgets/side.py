@@ -1,0 +1,86 @@
+"""Beside the pictures, where there is room: what is asked for, and the best so far."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from hero_engine.labels import KEEP
+from hero_tui.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.text import plain
+from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.plot import SuccessPlot
+from hero_tui.widgets.run_widget import RunWidget
+from hero_tui.widgets.tile import BEST
+
+
+def task_text(view: RunView) -> Content:
+    """The prompts and the success criteria, in full."""
+    task = view.task
+    lines: list[tuple[str, str]] = [("A picture is good if\n", "bold $success")]
+    lines += [(f"  {plain(criterion)}\n", "$text") for criterion in task.criteria]
+    lines.append(("\nPrompt\n" if len(task.prompts) == 1 else "\nPrompts\n", "bold $primary"))
+    lines += [(f"  {plain(prompt)}\n", "$text") for prompt in task.prompts]
+    if task.negative_prompt:
+        lines.append(("\nNegative prompt\n", "bold $primary"))
+        lines.append((f"  {plain(task.negative_prompt)}\n", "$text"))
+    return Content.assemble(*lines)
+
+
+class SidePanel(RunWidget):
+    """The task, this round's best beside the reigning best, and success so far."""
+
+    DEFAULT_CSS = """
+    SidePanel {
+        layout: vertical;
+        padding: 0 2;
+        #task { height: auto; max-height: 18; margin-bottom: 1; }
+        #bests { height: 1fr; max-height: 24; margin-bottom: 1; }
+        .best { width: 1fr; margin-right: 1; }
+        .title { height: 1; color: $warning; text-style: bold; }
+        SuccessPlot { height: 13; }
+    }
+    """
+
+    def __init__(self, view: RunView, pictures: Pictures) -> None:
+        super().__init__(view)
+        self._pictures = pictures
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="task", can_focus=False):
+            yield Static(task_text(self.view))
+        with Horizontal(id="bests"):
+            with Vertical(classes="best"):
+                yield Static(classes="title", id="chosen-title")
+                yield Picture(self._pictures, id="chosen")
+            with Vertical(classes="best"):
+                yield Static(classes="title", id="reigning-title")
+                yield Picture(self._pictures, id="reigning")
+        yield SuccessPlot(self.view).data_bind(SidePanel.view)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        best = view.labels.best
+        chosen = view.image(best) if isinstance(best, int) else None
+        kept = best == KEEP
+        self.query_one("#chosen", Picture).path = view.reigning_best_image if kept else chosen
+        self.query_one("#chosen-title", Static).update(
+            Content(f"{BEST} Best of this round" + (": the reigning best" if kept else ""))
+        )
+        reigning = view.reigning_best
+        self.query_one("#reigning", Picture).path = view.reigning_best_image
+        self.query_one("#reigning-title", Static).update(
+            Content(
+                f"{BEST} Reigning best (round {reigning[0] + 1}, picture {reigning[1]})"
+                if reigning
+                else "No reigning best yet"
+            )
+        )

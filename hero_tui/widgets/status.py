@@ -1,0 +1,83 @@
+"""The line below the pictures: the page, and what the engine is doing."""
+
+from collections.abc import Callable
+
+from textual.content import Content
+from textual.reactive import reactive
+
+from hero_tui.runview import RunView
+from hero_tui.text import plain
+from hero_tui.theme import QUIET
+from hero_tui.widgets.run_widget import RunWidget
+
+Clock = Callable[[], float]
+
+
+def bar(share: float, width: int) -> Content:
+    """A progress bar of `width` cells."""
+    full = round(min(1.0, max(0.0, share)) * width)
+    return Content.assemble(("━" * full, "$primary"), ("━" * (width - full), "$surface-lighten-2"))
+
+
+def duration(seconds: float) -> str:
+    """How long, in the largest two units."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def progress_line(view: RunView, now: float, width: int) -> Content:
+    """What the engine does, how far it is, and how long it still takes, in `width` cells."""
+    progress = view.progress
+    if not view.engine_lives:
+        return Content.styled("The engine is not running: ctrl+r starts it.", "$error")
+    if view.engine == "starting":
+        return Content.styled("The engine is starting …", QUIET)
+    if view.engine == "stopping":
+        return Content.styled("The engine finishes what it is at, and stops …", "$warning")
+    if progress.total <= 1 or progress.done >= progress.total:
+        return Content.styled(plain(progress.phase), QUIET)
+    left = progress.seconds_left(now)
+    before = f"{plain(progress.phase)} {progress.done}/{progress.total} "
+    after = "" if left is None else f" about {duration(left)} left"
+    room = width - len(before) - len(after)
+    return Content.assemble(before, bar(progress.done / progress.total, room), after)
+
+
+class StatusLine(RunWidget):
+    """Pages on the left, the engine on the right; `hint` takes the line when something is asked."""
+
+    DEFAULT_CSS = """
+    StatusLine { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    pages: reactive[tuple[bool, ...]] = reactive(())
+    page: reactive[int] = reactive(0)
+    hint: reactive[str] = reactive("")
+
+    def __init__(self, view: RunView, clock: Clock) -> None:
+        super().__init__(view)
+        self._clock = clock
+
+    def on_mount(self) -> None:
+        self.set_interval(1, self.refresh)
+
+    def render(self) -> Content:
+        if self.view.problem:
+            return Content.styled(plain(self.view.problem), "bold $error")
+        if self.hint:
+            return Content.styled(self.hint, "bold $warning")
+        marks: list[tuple[str, str]] = [
+            (
+                "■" if seen else "□",
+                "bold $primary" if page == self.page else QUIET,
+            )
+            for page, seen in enumerate(self.pages)
+        ]
+        left = Content.assemble(f"page {self.page + 1}/{len(self.pages)} ", *marks)
+        right = progress_line(self.view, self._clock(), width=min(60, self.content_size.width // 2))
+        gap = self.content_size.width - left.cell_length - right.cell_length
+        return Content.assemble(left, " " * max(2, gap), right)

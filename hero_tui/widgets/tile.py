@@ -1,0 +1,116 @@
+"""A tile of the grid: a picture, and a caption with its key, its number and its label."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from hero_engine.labels import Labels
+from hero_tui.pictures import Pictures
+from hero_tui.theme import QUIET
+from hero_tui.widgets.picture import Picture
+
+GOOD, BEST, UNSEEN, CURSOR = "✓", "★", "·", "▸"
+
+
+def label_of(labels: Labels, image: int) -> Content:
+    """A picture's label, by glyph and word and colour."""
+    if labels.best == image:
+        return Content.styled(f"{BEST} best", "bold $warning")
+    if image in labels.good:
+        return Content.styled(f"{GOOD} good", "bold $success")
+    return Content.styled("bad (not marked)", QUIET)
+
+
+@dataclass(frozen=True)
+class TileView:
+    """What a tile shows; `image` is None for a place beyond the round's last picture."""
+
+    image: int | None = None
+    path: Path | None = None
+    good: bool = False
+    best: bool = False
+    seen: bool = False
+    cursor: bool = False
+
+
+class Tile(Vertical):
+    """A picture that is toggled by a click and zoomed by a double click."""
+
+    DEFAULT_CSS = """
+    Tile {
+        border-left: outer transparent;
+        border-right: outer transparent;
+        &.-empty { visibility: hidden; }
+        #caption { height: 1; color: $foreground 60%; }
+        &.-cursor #caption { background: $boost; color: $foreground; text-style: bold; }
+        &.-good {
+            border-left: outer $success;
+            border-right: outer $success;
+            #caption { background: $success; color: $background; text-style: bold; }
+        }
+        &.-best {
+            border-left: outer $warning;
+            border-right: outer $warning;
+            #caption { background: $warning; color: $background; text-style: bold; }
+        }
+    }
+    """
+
+    view: reactive[TileView] = reactive(TileView())
+
+    @dataclass
+    class Clicked(Message):
+        """The mouse chose this tile."""
+
+        image: int
+        double: bool
+
+    def __init__(self, pictures: Pictures, key: str) -> None:
+        super().__init__(id=f"tile-{key}")
+        self.key = key
+        self._pictures = pictures
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="caption")
+        yield Picture(self._pictures)
+
+    def watch_view(self, view: TileView) -> None:
+        self.set_class(view.image is None, "-empty")
+        self.set_class(view.good and not view.best, "-good")
+        self.set_class(view.best, "-best")
+        self.set_class(view.cursor, "-cursor")
+        if self.is_mounted:
+            self._show()
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def on_resize(self) -> None:
+        self._show()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the picture is on the screen."""
+        return self.query_one(Picture).complete
+
+    def _show(self) -> None:
+        view = self.view
+        self.query_one(Picture).path = view.path
+        glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
+        word = "best" if view.best else "good" if view.good else ""
+        left = f"{CURSOR if view.cursor else ' '}{self.key} {glyph} {word}"
+        right = "" if view.image is None else f"{view.image} "
+        width = max(self.content_size.width, len(left) + len(right))
+        self.query_one("#caption", Static).update(Content(left + right.rjust(width - len(left))))
+
+    def on_click(self, event: events.Click) -> None:
+        if self.view.image is not None:
+            event.stop()
+            self.post_message(self.Clicked(self.view.image, event.chain >= 2))

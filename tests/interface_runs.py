@@ -1,0 +1,155 @@
+"""Runs for the interface's tests, without an engine: a record, pictures, and a lock that is held.
+
+`python -m tests.interface_runs` plays the engine for a few rounds, to look at the interface.
+"""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hero_engine.folder import RunFolder, create_run, engine_lock
+from hero_engine.labels import Best, Labels
+from hero_engine.record import Final, Record
+from hero_engine.task import Task
+
+PROMPT = "a black cat sitting inside a cardboard box"
+CRITERIA = (
+    "one black cat, whole and inside the box",
+    "the box is made of cardboard, open, and intact",
+)
+
+
+def make_run(runs_dir: Path, images: int = 64, rounds: int = 8, **task: object) -> RunFolder:
+    """A run of a task of `rounds` rounds with `images` pictures, before its first round."""
+    settings = {
+        "name": "black-cat",
+        "prompts": (PROMPT,),
+        "criteria": CRITERIA,
+        "model": "embedded",
+        "feedback": {"batch_size": images, "rounds": rounds},
+        **task,
+    }
+    return create_run(runs_dir, Task.model_validate(settings), name="black-cat-1")
+
+
+def painted(number: int, side: int = 64) -> Image.Image:
+    """A picture that looks like no other: a disc on a background, colours from its number."""
+    hue = number * 2.399963  # the golden angle: neighbours differ
+    y, x = np.mgrid[0:side, 0:side] / side
+    disc = (x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.1
+    phases = np.array([0.0, 2.1, 4.2])
+    ground = 70 + 50 * np.sin(hue + phases) + 60 * y[..., None]
+    front = 150 + 90 * np.sin(hue + 3 + phases)
+    pixels = np.where(disc[..., None], front, ground)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def add_pictures(
+    folder: RunFolder, record: Record, number: int, images: Iterable[int], paint=painted
+) -> None:
+    """Makes the PNG files of a round's pictures, then says so in the record."""
+    images = list(images)
+    folder.image(number, 0).parent.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        paint(100 * number + image).save(folder.image(number, image))
+    record.add_images(number, images)
+
+
+def sample_round(folder: RunFolder, record: Record, number: int, paint=painted) -> None:
+    """A whole round of pictures, ready to be labelled."""
+    images = folder.task().feedback.batch_size
+    record.begin_round(number, images)
+    add_pictures(folder, record, number, range(images), paint)
+    record.finish_sampling(number, {"noise_norm": 1.0})
+    record.set_progress("waiting for labels", 0, 0)
+
+
+def submit_round(record: Record, number: int, good: Iterable[int], best: Best) -> None:
+    """A round as it is after a person has labelled it."""
+    record.label(number, Labels.of(good, best))
+    record.submit(number)
+
+
+def train_round(record: Record, number: int) -> None:
+    """Training curves as the engine writes them, and the end of training."""
+    for step in range(1, 41):
+        curves = {"embedding_loss_curve": 0.5 * 0.9**step, "ratio_curve": 1 + step / 1000}
+        record.add_metrics(number, step, curves)
+    record.finish_training(number, {"reward_mean": 0.4})
+
+
+def play_engine(folder: RunFolder, seconds: float = 3.0) -> None:
+    """Feeds rounds of cartoons and waits for labels, as the engine does."""
+    from hero_engine.cartoons.drawing import draw
+
+    def cartoon(number: int) -> Image.Image:
+        return draw("black-cat", np.random.default_rng(number)).image
+
+    record = folder.open_record()
+    task = folder.task()
+    with engine_lock(folder):
+        for number in range(len([r for r in record.rounds() if r.trained]), task.feedback.rounds):
+            images = task.feedback.batch_size
+            record.begin_round(number, images)
+            record.set_progress("sampling", 0, images)
+            for image in range(images):
+                time.sleep(seconds / images)
+                add_pictures(folder, record, number, [image], cartoon)
+                record.set_progress("sampling", image + 1, images)
+            record.finish_sampling(number, {})
+            record.set_progress("waiting for labels", 0, 0)
+            while record.rounds()[-1].submitted is None:
+                if record.is_pending("stop"):
+                    record.take("stop")
+                    record.set_state("paused")
+                    return
+                time.sleep(0.05)
+            record.set_state("training")
+            for phase in ("training the embedding", "updating the LoRA"):
+                record.set_progress(phase, 0, 40)
+                for step in range(1, 41):
+                    time.sleep(2 * seconds / 40)
+                    name = phase.split()[-1].lower()
+                    record.add_metrics(number, step, {f"{name}_loss": np.exp(-step / 9) / step})
+                    record.set_progress(phase, step, 40)
+            record.finish_training(number, {})
+        record.set_final("pi", Final(200, 164, 0.15))
+        record.set_final("fresh", Final(200, 131, 0.18))
+        record.set_state("finished")
+
+
+class EngineThread(threading.Thread):
+    """What `start_engine` gives back, for an engine that is played in this process."""
+
+    def poll(self) -> int | None:
+        return None if self.is_alive() else 0
+
+
+def main() -> None:
+    """Runs the interface on a played engine."""
+    from hero_tui.app import HeroApp
+    from hero_tui.client import RunClient
+
+    where = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    folder = make_run(where, rounds=3)
+
+    def start(folder: RunFolder) -> EngineThread:
+        engine = EngineThread(target=play_engine, args=(folder,), daemon=True)
+        engine.start()
+        return engine
+
+    client = RunClient(folder, start)
+    code = HeroApp(client).run()
+    client.close()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()
