@@ -202,16 +202,19 @@ def status(
 ) -> None:
     """Say where a run stands."""
     import json
+    from contextlib import closing
 
     from hero_engine.folder import find_run
     from hero_engine.status import status as status_of
     from hero_tui.statusview import show
 
-    found = status_of(find_run(run, runs_dir))
+    folder = find_run(run, runs_dir)
+    found = status_of(folder)
     if as_json:
         print(json.dumps(found, indent=2))
-    else:
-        show(found)
+        return
+    with closing(folder.open_record()) as record:
+        show(found, error=record.state()[1])
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from hero_engine.status import Status
 from hero_tui.output import table
-from hero_tui.text import plain
+from hero_tui.text import plain, plain_lines
 
 
-def show(status: Status) -> None:
-    """Prints the status on stdout."""
+def show(status: Status, error: str) -> None:
+    """Prints the status, and why the engine failed if it did, on stdout."""
     print(f"{plain(status['run'])}: {status['state']}")
+    if error:
+        print(plain_lines(error))
     print(f"task {plain(status['task'])}, model {plain(status['model'])}")
     print(
         f"{len(status['history'])} of {status['rounds']} rounds labelled, "

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -315,6 +316,7 @@ def test_a_failed_engine_gives_its_reason(
     assert code == 4
     assert "the model does not load" in err
     assert json.loads(hero_tui("status", "--json")[1])["state"] == "failed"
+    assert "the model does not load" in hero_tui("status")[1]
 
 
 def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
@@ -329,6 +331,16 @@ def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
     code, _, err = hero_tui("stop", "away")
     assert code == 0
     assert "no engine is running" in err
+
+
+def test_a_labeler_in_the_background_ends_the_run(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--detach", "--name", "away")
+    code, out, err = hero_tui("resume", "away", "--labels", "labels.yaml", "--detach")
+    assert (code, out) == (0, "away\n")
+    deadline = time.monotonic() + 60
+    while json.loads(hero_tui("status", "--json")[1])["state"] != "finished":
+        assert time.monotonic() < deadline, Path("runs/away/headless.log").read_text()
+        time.sleep(0.05)
 
 
 # -- looking ---------------------------------------------------------------------------------
