@@ -1,0 +1,69 @@
+"""The documents say what the code does: defaults, commands, links.
+
+`python -m tests.test_docs` rewrites the table of defaults in docs/method.md.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from hero_engine.profiles import EMBEDDED
+from hero_engine.task import Section, Task
+
+ROOT = Path(__file__).parents[1]
+METHOD = ROOT / "docs" / "method.md"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def settings(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """(field, default, source, description) of every setting of the method."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from settings(field.annotation, f"{prefix}{name}.")
+        elif isinstance(field.json_schema_extra, dict):
+            source = str(field.json_schema_extra["source"])
+            yield prefix + name, shown(field.default), source, field.description or ""
+
+
+def shown(value: object) -> str:
+    return ", ".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+
+
+def defaults_table() -> str:
+    lines = ["| Setting | Paper's protocol | Source | Embedded model | |", "|---|---|---|---|---|"]
+    for name, default, source, description in settings(Task):
+        value, why = EMBEDDED.values.get(name, ("", ""))
+        profile = f"{shown(value)} ({why})" if why else ""
+        lines.append(f"| `{name}` | {default} | {source} | {profile} | {description} |")
+    return "\n".join(lines)
+
+
+TABLE = re.compile(r"(?<=<!-- defaults -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
+
+
+def test_the_table_of_defaults_is_the_codes() -> None:
+    found = TABLE.search(METHOD.read_text("utf-8"))
+    assert found is not None
+    assert found[0] == defaults_table(), "rewrite it with `python -m tests.test_docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_documents_name_exist(page: Path) -> None:
+    pattern = r"`((?:hero_engine|hero_tui|tests|tasks|benchmarks|docs)/[\w/.-]+)`"
+    for name in re.findall(pattern, page.read_text("utf-8")):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+if __name__ == "__main__":
+    text = METHOD.read_text("utf-8")
+    METHOD.write_text(TABLE.sub(lambda _: defaults_table(), text), "utf-8")
