@@ -69,18 +69,23 @@ def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") ->
         time.sleep(POLL_SECONDS)
 
 
-def stop_engine(folder: RunFolder) -> bool:
+def stop_engine(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = None) -> bool:
     """Asks the run's engine to stop and waits until it has finished the write it is in.
+
+    `process` is the engine, if it was started here; it may not hold the run yet.
 
     Returns:
         False when none is running.
     """
-    if engine_holder(folder) is None:
+    if not is_running(folder, process):
         return False
     with closing(folder.open_record()) as record:
-        record.send("stop")
-    while engine_holder(folder) is not None:
-        time.sleep(POLL_SECONDS)
+        while is_running(folder, process):
+            # Asked again, because an engine that starts forgets what was asked of an earlier one.
+            if not record.is_pending("stop"):
+                record.send("stop")
+            time.sleep(POLL_SECONDS)
+        record.take("stop")
     return True
 
 

@@ -55,10 +55,10 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
             progress.say("Stopping: the engine finishes the write it is in (ctrl+c: do not wait)")
             return _stopped(folder, record, engine, progress)
         except InputError as error:
-            _stop(folder, record, engine)
+            process.stop_engine(folder, engine)
             raise InputError(f"{error}\n{_how_to_continue(folder, record)}") from error
         if ran_out:
-            _stop(folder, record, engine)
+            process.stop_engine(folder, engine)
             progress.say(f"The labels have run out. {_how_to_continue(folder, record)}")
             return PAUSED
         return _outcome(folder, record, engine, progress)
@@ -130,20 +130,13 @@ def _stopped(
     progress: "_Progress",
 ) -> int:
     try:
-        _stop(folder, record, engine)
+        process.stop_engine(folder, engine)
     except KeyboardInterrupt:
         progress.say("Not waiting; the engine stops by itself.")
     if record.state()[0] == "finished":
         return _outcome(folder, record, engine, progress)
     progress.say(_how_to_continue(folder, record))
     return PAUSED
-
-
-def _stop(folder: RunFolder, record: Record, engine: "subprocess.Popen[bytes] | None") -> None:
-    if process.is_running(folder, engine):
-        record.send("stop")
-        while process.is_running(folder, engine):
-            time.sleep(process.POLL_SECONDS)
 
 
 def _outcome(
@@ -223,12 +216,12 @@ class _Progress:
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[left]}", markup=False),
+            TextColumn("{task.fields[counts]}", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("starting the engine", total=None, left="")
+        self._task = self._bar.add_task("starting the engine", total=None, counts="")
         self._bar.start()
         self.say(f"Run {reference(folder)}: {self._rounds} rounds")
 
@@ -272,7 +265,7 @@ class _Progress:
             description=done.phase or "starting the engine",
             completed=done.done,
             total=done.total or None,
-            left=estimate,
+            counts=f"{done.done}/{done.total}  {estimate}" if done.total else estimate,
         )
 
 

@@ -111,6 +111,14 @@ def test_a_label_file_labels_a_run_to_its_end(hero_tui: Cli) -> None:
         ]
 
 
+def test_a_terminal_is_shown_a_bar(hero_tui: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    code, _, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert code == 0
+    assert "starting the engine" in err
+    assert "Round 0: 2 of 4 good" in err
+
+
 def test_the_labels_of_a_run_replay_it(hero_tui: Cli) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "first")
     code, written, _ = hero_tui("labels", "first")
@@ -258,7 +266,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_engine(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hero_tui.headless._stop", interrupted)
+    monkeypatch.setattr(process, "stop_engine", interrupted)
     code, _, err = hero_tui(
         "run", "task.yaml", "--labeler", write_labeler("raise KeyboardInterrupt")
     )
@@ -335,7 +343,7 @@ def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
 
 def test_a_labeler_in_the_background_ends_the_run(hero_tui: Cli) -> None:
     hero_tui("run", "task.yaml", "--detach", "--name", "away")
-    code, out, err = hero_tui("resume", "away", "--labels", "labels.yaml", "--detach")
+    code, out, _ = hero_tui("resume", "away", "--labels", "labels.yaml", "--detach")
     assert (code, out) == (0, "away\n")
     deadline = time.monotonic() + 60
     while json.loads(hero_tui("status", "--json")[1])["state"] != "finished":

@@ -24,6 +24,7 @@ from hero_engine.folder import (
 from hero_engine.record import Record
 from hero_engine.resolve import resolve
 from hero_engine.status import live_state
+from tests import fake_engine
 
 TASK = resolve("black-cat", model="embedded").task
 
@@ -210,6 +211,20 @@ def test_starting_in_a_removed_folder_is_an_error_that_says_so(runs_dir: Path) -
     shutil.rmtree(folder.path)
     with pytest.raises(EngineError, match=r"engine\.log"):
         process.start_engine(folder)
+
+
+def test_a_stop_reaches_an_engine_that_is_still_starting(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    engine = fake_engine.start(folder)
+    try:
+        assert process.stop_engine(folder, engine)
+        assert engine.poll() is not None
+    finally:
+        engine.kill()
+    assert not process.stop_engine(folder, engine)
+    record = folder.open_record()
+    assert not record.is_pending("stop")
+    record.close()
 
 
 # -- files that appear only when whole -------------------------------------------------------
