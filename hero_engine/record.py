@@ -158,7 +158,12 @@ class Record:
         self._connection.close()
 
     def changes(self) -> int:
-        """A number that differs whenever another process has changed the record since."""
+        """A number that differs whenever another process has changed the record since.
+
+        Raises:
+            InputError: the record was moved or removed.
+        """
+        self._check_place()
         with self._reading() as connection:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
@@ -444,6 +449,11 @@ class Record:
         with self._lock, _explained(self.path), _damage_explained(self.path):
             yield self._connection
 
+    def _check_place(self) -> None:
+        # An open file can be written long after it was removed, and all would be lost.
+        if not self.path.exists():
+            raise InputError(f"{self.path}: it is gone; was the run folder moved or removed?")
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction; a method that writes may call another within it."""
@@ -451,6 +461,7 @@ class Record:
             if self._connection.in_transaction:
                 yield self._connection
                 return
+            self._check_place()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -41,7 +41,8 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
 
     Raises:
         EngineError: the engine failed or was killed.
-        InputError: the labeler cannot label a round; the run is paused.
+        InputError: the engine cannot use what the task says, such as its model; or the labeler
+            cannot label a round, and the run is paused.
     """
     with (
         _sigterm_as_ctrl_c(),
@@ -151,6 +152,8 @@ def _outcome(
     if state == "finished":
         progress.say(_summary(folder, record))
         return FINISHED
+    if state == "failed" and returncode == InputError.exit_code:
+        raise InputError(f"{folder.path}: {error}")
     if state == "failed":
         reason = error or "the engine failed"
     elif state == "paused" and returncode in (None, 0, PAUSED):

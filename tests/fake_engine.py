@@ -1,6 +1,7 @@
 """An engine without a model, for tests of what drives one: it only speaks the record's protocol.
 
-`python fake_engine.py FOLDER [failing | dying]`: pictures are flat colours, training is instant.
+`python fake_engine.py FOLDER ['failing with CODE' | dying]`: pictures are flat colours, training
+is instant.
 """
 
 import os
@@ -40,9 +41,9 @@ def main(folder: RunFolder, misbehaviour: str = "") -> int:
         record = folder.open_record()
         record.take("stop")
         print("the fake engine starts", flush=True)
-        if misbehaviour == "failing":
+        if misbehaviour.startswith("failing with "):
             record.set_state("failed", "the model does not load")
-            return 4
+            return int(misbehaviour.split()[-1])
         try:
             run(folder, record, stopped, misbehaviour)
         except StopRequested:

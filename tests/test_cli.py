@@ -289,6 +289,13 @@ def test_a_stop_from_elsewhere_pauses(hero_tui: Cli) -> None:
     assert "Stopped." in err
 
 
+def test_a_run_folder_that_is_removed_is_an_error_and_no_traceback(hero_tui: Cli) -> None:
+    name = write_labeler("import shutil\nshutil.rmtree(paths[0].parents[3])\nreturn [], None")
+    code, _, err = hero_tui("run", "task.yaml", "--labeler", name, "--name", "gone")
+    assert code == 2
+    assert "runs/gone/run.sqlite" in err
+
+
 def test_a_killed_engine_is_reported_and_its_run_continues(
     hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,16 +319,21 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
     assert hero_tui("resume", "--labels", "labels.yaml")[0] == 0
 
 
+@pytest.mark.parametrize("code", [4, 2])
 def test_a_failed_engine_gives_its_reason(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    code: int,
+    hero_tui: Cli,
+    engines: list["subprocess.Popen[bytes]"],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
-        engines.append(fake_engine.start(folder, "failing"))
+        engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
     monkeypatch.setattr(process, "start_engine", start)
-    code, _, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
-    assert code == 4
+    found, _, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    assert found == code
+    assert ("engine.log" in err) == (code == 4)
     assert "the model does not load" in err
     assert json.loads(hero_tui("status", "--json")[1])["state"] == "failed"
     assert "the model does not load" in hero_tui("status")[1]

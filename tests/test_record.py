@@ -230,6 +230,14 @@ def test_writing_to_a_record_that_cannot_be_written_says_so(path: Path) -> None:
             record.set_state("sampling")
 
 
+def test_a_record_that_was_removed_is_not_written_to(path: Path, record: Record) -> None:
+    sample_round(record, 0)
+    path.unlink()
+    for use in (record.changes, lambda: record.label(0, Labels()), lambda: record.submit(0)):
+        with pytest.raises(InputError, match="moved or removed"):
+            use()
+
+
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A small run with something in every table."""
