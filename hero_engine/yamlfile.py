@@ -17,10 +17,11 @@ MAX_BYTES = 1 << 20
 class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.constructor.ConstructorError(
-                None, None, "anchors and aliases are not allowed here", event.start_mark
-            )
+        for name in ("anchor", "tag"):
+            if getattr(event, name, None):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name}s are not allowed here", event.start_mark
+                )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -54,28 +55,38 @@ def read_mapping(path: Path) -> dict[str, Any]:
             something other than a mapping.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size:,} bytes is too large, expected at most {MAX_BYTES:,}")
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"{path}: the file is too large, expected at most {MAX_BYTES:,} bytes")
+        text = data.decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506, a SafeLoader made stricter
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not valid YAML: {reason}") from None
+    value = parse(text, str(path))
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a mapping at the top, found {type(value).__name__}")
     return value
+
+
+def parse(text: str, where: str) -> Any:
+    """The value that `text` stands for.
+
+    Raises:
+        InputError: it is not YAML, or not plain data; the message begins with `where`.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, a SafeLoader made stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{where}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{where}: not valid YAML: {reason}") from None
 
 
 def dump(value: Any) -> str:
