@@ -34,7 +34,7 @@ app.add_typer(tasks_app, name="tasks")
 Run = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]", help="A run's folder, its name, or a unique start of it; else the latest."
+        metavar="RUN", help="A run's folder, its name, or a unique start of it; else the latest."
     ),
 ]
 RunsDir = Annotated[
@@ -65,6 +65,10 @@ def main() -> None:
     except HeroError as error:
         message(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        # What no command foresaw, such as a full disk behind stdout.
+        message(f"hero-tui: {error}")
+        sys.exit(HeroError.exit_code)
 
 
 def _version(wanted: bool) -> None:
@@ -166,8 +170,12 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
     from hero_engine.folder import list_runs
     from hero_engine.status import status
 
+    folders = list_runs(runs_dir)
+    if not folders:
+        message(f"{runs_dir}: there are no runs yet; start one with `hero-tui run`")
+        return
     rows = []
-    for folder in list_runs(runs_dir):
+    for folder in folders:
         try:
             found = status(folder)
         except InputError as error:
@@ -296,7 +304,7 @@ def tasks_show(
 
 
 @tasks_app.command("check")
-def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE...")]) -> None:
+def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE")]) -> None:
     """Check task files."""
     from hero_engine.resolve import resolve
 

@@ -413,6 +413,12 @@ def test_status_and_runs_for_people_are_not_cut_when_piped(hero_tui: Cli) -> Non
     assert "3 of 3 rounds labelled, 12 of 12 labels used" in out
 
 
+def test_no_runs_are_said_on_stderr(hero_tui: Cli) -> None:
+    code, out, err = hero_tui("runs")
+    assert (code, out) == (0, "")
+    assert "there are no runs yet" in err
+
+
 def test_a_damaged_run_does_not_hide_the_others(hero_tui: Cli) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "good")
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "damaged")
