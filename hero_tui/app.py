@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -53,7 +55,14 @@ class HeroApp(App[int]):
 
     BINDINGS = [
         Binding("question_mark", "help", "keys", id="help"),
-        Binding("ctrl+q,ctrl+d", "leave", "leave; the engine goes on", show=False, id="run.leave"),
+        Binding(
+            "ctrl+q,ctrl+d",
+            "leave",
+            "leave; the engine goes on",
+            show=False,
+            priority=True,
+            id="run.leave",
+        ),
         Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
@@ -84,11 +93,13 @@ class HeroApp(App[int]):
 
     async def on_updated(self, message: Updated) -> None:
         update = message.update
+        if update.bug is not None:
+            raise update.bug
         self._recorded = update.view
         self._pending = [pending for pending in self._pending if pending.number > update.done]
         for problem in dict.fromkeys(update.failed):
             self.notify(
-                plain(problem), title="Not kept", severity="error", timeout=10, markup=False
+                plain(problem), title="Not done", severity="error", timeout=10, markup=False
             )
         self._show()
         await self._show_stage()
@@ -110,7 +121,7 @@ class HeroApp(App[int]):
                 await self.pop_screen()
             screen = self._stage_screen(view)
             await (self.switch_screen if len(self.screen_stack) == 2 else self.push_screen)(screen)
-            self._demand_room()
+            self._demand_room(self.size)
 
     def _stage_screen(self, view: RunView) -> RunScreen:
         match view.stage:
@@ -131,11 +142,11 @@ class HeroApp(App[int]):
 
                 return StoppedScreen(view, self._pictures, self._clock)
 
-    def on_resize(self) -> None:
-        self._demand_room()
+    def on_resize(self, event: events.Resize) -> None:
+        self._demand_room(event.size)
 
-    def _demand_room(self) -> None:
-        enough = self.size.width >= LEAST.width and self.size.height >= LEAST.height
+    def _demand_room(self, size: Size) -> None:
+        enough = size.width >= LEAST.width and size.height >= LEAST.height
         if isinstance(self.screen, TooSmallScreen):
             if enough:
                 self.pop_screen()

@@ -34,6 +34,8 @@ class Update:
     view: RunView
     done: int
     failed: tuple[str, ...] = ()
+    bug: Exception | None = None
+    """Why the client ended, if not by `close`."""
 
 
 class RunClient:
@@ -100,14 +102,17 @@ class RunClient:
     # -- in the client's thread --------------------------------------------------------------
 
     def _work(self) -> None:
-        while not self._closing:
-            failed = self._do_what_is_asked()
-            self._look()
-            update = Update(self.view, self._done, failed)
-            if update != self._published:
-                self._publish(update)
-                self._published = update
-        self._failed_at_end = failed
+        try:
+            while not self._closing:
+                failed = self._do_what_is_asked()
+                self._look()
+                update = Update(self.view, self._done, failed)
+                if update != self._published:
+                    self._publish(update)
+                    self._published = update
+            self._failed_at_end = failed
+        except Exception as bug:
+            self._publish(Update(self.view, self._done, bug=bug))
 
     def _do_what_is_asked(self) -> tuple[str, ...]:
         failed = []

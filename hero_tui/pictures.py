@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 from textual.strip import Strip
 
@@ -23,11 +24,14 @@ def fit(picture: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
     """
     width, height = picture
     scale = min(columns / width, 2 * rows / height)
-    return max(1, round(width * scale)), max(1, round(height * scale / 2))
+    return (
+        min(columns, max(1, round(width * scale))),
+        min(rows, max(1, round(height * scale / 2))),
+    )
 
 
 def half_blocks(path: Path, columns: int, rows: int) -> Strips:
-    """The picture at `path`, as large as fits `columns` x `rows` cells.
+    """The picture at `path`, as large as fits, in the middle of `columns` x `rows` blank cells.
 
     Raises:
         OSError: the file is missing or is not a whole PNG.
@@ -38,8 +42,12 @@ def half_blocks(path: Path, columns: int, rows: int) -> Strips:
         pixels = picture.convert("RGB").resize((size[0], 2 * size[1]), Image.Resampling.HAMMING)
     block_image, console = _encoder()
     ansi = format(block_image(pixels, width=size[0]), "1.1#")
-    lines = Text.from_ansi(ansi, end="").split("\n")
-    return tuple(Strip(line.render(console), size[0]) for line in lines)
+    left, top = (columns - size[0]) // 2, (rows - size[1]) // 2
+    margins = Segment(" " * left), Segment(" " * (columns - size[0] - left))
+    lines = [Strip.blank(columns)] * rows
+    for y, line in enumerate(Text.from_ansi(ansi, end="").split("\n"), start=top):
+        lines[y] = Strip([margins[0], *line.render(console), margins[1]], columns)
+    return tuple(lines)
 
 
 @cache

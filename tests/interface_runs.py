@@ -3,21 +3,29 @@
 `python -m tests.interface_runs` plays the engine for a few rounds, to look at the interface.
 """
 
+import inspect
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from textual.css.query import NoMatches
+from textual.pilot import Pilot
 
 from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.labels import Best, Labels
 from hero_engine.record import Final, Record
 from hero_engine.task import Task
+from hero_tui.app import HeroApp
+from hero_tui.client import RunClient, StartEngine
+
+Paint = Callable[[int], Image.Image]
 
 PROMPT = "a black cat sitting inside a cardboard box"
 CRITERIA = (
@@ -40,19 +48,17 @@ def make_run(runs_dir: Path, images: int = 64, rounds: int = 8, **task: object) 
 
 
 def painted(number: int, side: int = 64) -> Image.Image:
-    """A picture that looks like no other: a disc on a background, colours from its number."""
+    """A picture that looks like no other: a disc on a ground, in colours from its number."""
     hue = number * 2.399963  # the golden angle: neighbours differ
-    y, x = np.mgrid[0:side, 0:side] / side
-    disc = (x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.1
     phases = np.array([0.0, 2.1, 4.2])
-    ground = 70 + 50 * np.sin(hue + phases) + 60 * y[..., None]
-    front = 150 + 90 * np.sin(hue + 3 + phases)
-    pixels = np.where(disc[..., None], front, ground)
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    y, x = np.mgrid[0:side, 0:side] / side
+    disc = (x - 0.5) ** 2 + (y - 0.6) ** 2 < 0.1
+    ground, front = 90 + 50 * np.sin(hue + phases), 150 + 90 * np.sin(hue + 3 + phases)
+    return Image.fromarray(np.where(disc[..., None], front, ground).astype(np.uint8))
 
 
 def add_pictures(
-    folder: RunFolder, record: Record, number: int, images: Iterable[int], paint=painted
+    folder: RunFolder, record: Record, number: int, images: Iterable[int], paint: Paint = painted
 ) -> None:
     """Makes the PNG files of a round's pictures, then says so in the record."""
     images = list(images)
@@ -62,7 +68,7 @@ def add_pictures(
     record.add_images(number, images)
 
 
-def sample_round(folder: RunFolder, record: Record, number: int, paint=painted) -> None:
+def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = painted) -> None:
     """A whole round of pictures, ready to be labelled."""
     images = folder.task().feedback.batch_size
     record.begin_round(number, images)
@@ -83,6 +89,52 @@ def train_round(record: Record, number: int) -> None:
         curves = {"embedding_loss_curve": 0.5 * 0.9**step, "ratio_curve": 1 + step / 1000}
         record.add_metrics(number, step, curves)
     record.finish_training(number, {"reward_mean": 0.4})
+
+
+class FakeEngine:
+    """What `start_engine` gives back in tests: a process that only is, or is not, alive."""
+
+    def __init__(self, returncode: int | None = None) -> None:
+        self.returncode = returncode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+
+@asynccontextmanager
+async def interface(
+    folder: RunFolder,
+    size: tuple[int, int] = (80, 24),
+    engine: bool = True,
+    start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
+) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
+    """The interface on a run, with an engine that holds its lock and does nothing."""
+    with engine_lock(folder) if engine else nullcontext():
+        client = RunClient(folder, start_engine)
+        try:
+            async with HeroApp(client).run_test(size=size) as pilot:
+                app = pilot.app
+                assert isinstance(app, HeroApp)
+                yield app, pilot
+        finally:
+            client.close()
+
+
+def notices(app: HeroApp) -> str:
+    """The notices that are shown."""
+    return "\n".join(notice.message for notice in app._notifications)
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
+    """Waits until `condition` holds; fails after 20 seconds."""
+    for _ in range(2000):
+        try:
+            if condition():
+                return
+        except NoMatches:  # a screen on its way in or out
+            pass
+        await pilot.pause(0.01)
+    raise AssertionError(f"never came true: {inspect.getsource(condition).strip()}")
 
 
 def play_engine(folder: RunFolder, seconds: float = 3.0) -> None:
@@ -134,9 +186,6 @@ class EngineThread(threading.Thread):
 
 def main() -> None:
     """Runs the interface on a played engine."""
-    from hero_tui.app import HeroApp
-    from hero_tui.client import RunClient
-
     where = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     folder = make_run(where, rounds=3)
 

@@ -37,13 +37,15 @@ class CompareScreen(RunDialog):
         self.set_reactive(CompareScreen.image, image)
 
     def compose(self) -> ComposeResult:
+        self._left, self._right = Picture(self.pictures), Picture(self.pictures)
+        self._left_title, self._right_title = Static(), Static()
         with Horizontal():
             with Vertical():
-                yield Static(id="left-title")
-                yield Picture(self.pictures, id="left")
+                yield self._left_title
+                yield self._left
             with Vertical():
-                yield Static(id="right-title")
-                yield Picture(self.pictures, id="right")
+                yield self._right_title
+                yield self._right
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -68,10 +70,10 @@ class CompareScreen(RunDialog):
             path, title = view.image(best), f"{BEST} Best of this round: picture {best}"
         else:
             path, title = None, "No best yet"
-        self.query_one("#left", Picture).path = path
-        self.query_one("#left-title", Static).update(Content.styled(title, "bold $warning"))
-        self.query_one("#right", Picture).path = view.image(self.image)
-        self.query_one("#right-title", Static).update(
+        self._left.path = path
+        self._left_title.update(Content.styled(title, "bold $warning"))
+        self._right.path = view.image(self.image)
+        self._right_title.update(
             Content.assemble((f"Picture {self.image}  ", "bold"), label_of(view.labels, self.image))
         )
 

@@ -59,10 +59,12 @@ class FinishedScreen(RunScreen):
         with Horizontal():
             with VerticalScroll(id="result", can_focus=False):
                 yield Static("Finished", classes="title")
-                yield Static(id="numbers")
+                self._numbers = Static()
+                yield self._numbers
             with Vertical(id="so-far"):
                 yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
-                yield Picture(self.pictures)
+                self._picture = Picture(self.pictures)
+                yield self._picture
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -73,5 +75,5 @@ class FinishedScreen(RunScreen):
             self._show()
 
     def _show(self) -> None:
-        self.query_one("#numbers", Static).update(result(self.view))
-        self.query_one(Picture).path = best_so_far(self.view)
+        self._numbers.update(result(self.view))
+        self._picture.path = best_so_far(self.view)

@@ -4,7 +4,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.getters import query_one
 from textual.reactive import reactive
 from textual.widgets import Footer
 
@@ -57,17 +56,16 @@ class LabelingScreen(RunScreen):
 
     choosing_best: reactive[bool] = reactive(False, toggle_class="-choosing-best")
 
-    grid = query_one(PictureGrid)
-    status = query_one(StatusLine)
-
     def compose(self) -> ComposeResult:
         view = self.view
         yield RunHeader(view).data_bind(LabelingScreen.view)
         yield TaskLine(view).data_bind(LabelingScreen.view)
         with Horizontal():
-            yield PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
+            self.grid = PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
+            yield self.grid
             yield SidePanel(view, self.pictures).data_bind(LabelingScreen.view)
-        yield StatusLine(view, self.clock).data_bind(LabelingScreen.view)
+        self.status = StatusLine(view, self.clock).data_bind(LabelingScreen.view)
+        yield self.status
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
@@ -30,6 +31,8 @@ class RunScreen(Screen[None]):
 
 class RunDialog(ModalScreen[int | None]):
     """A screen over another one; it may say at which picture the person left it."""
+
+    BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="dialog.help")]
 
     view: reactive[RunView] = reactive(cast(RunView, None))
 

@@ -45,7 +45,8 @@ class StoppedScreen(RunScreen):
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(StoppedScreen.view)
         with VerticalScroll(can_focus=False):
-            yield Static(id="why")
+            self._why = Static()
+            yield self._why
         yield SuccessPlot(self.view).data_bind(StoppedScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
@@ -57,4 +58,4 @@ class StoppedScreen(RunScreen):
             self._show()
 
     def _show(self) -> None:
-        self.query_one("#why", Static).update(explanation(self.view))
+        self._why.update(explanation(self.view))

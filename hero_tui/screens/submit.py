@@ -62,9 +62,11 @@ class SubmitScreen(RunDialog):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="dialog") as dialog:
             dialog.border_title = f"Round {self.view.rounds[-1].number + 1}"
-            yield Picture(self.pictures)
+            self._picture = Picture(self.pictures)
+            yield self._picture
             with VerticalScroll(can_focus=False):
-                yield Static(id="summary")
+                self._summary = Static(id="summary")
+                yield self._summary
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -85,10 +87,10 @@ class SubmitScreen(RunDialog):
             best, path = f"picture {settled}", view.image(settled)
         else:
             best, path = "none", None
-        self.query_one(Picture).path = path
+        self._picture.path = path
         before = view.outcomes[-1].good if view.outcomes else None
         stop = obstacle(view)
-        self.query_one("#summary", Static).update(
+        self._summary.update(
             Content.assemble(
                 ("✓ good   ", "bold $success"),
                 f"{good} of {images} ({good / images:.0%})",

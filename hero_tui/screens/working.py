@@ -86,7 +86,8 @@ class WorkingScreen(RunScreen):
                 yield SuccessPlot(self.view).data_bind(WorkingScreen.view)
             with Vertical(id="best"):
                 yield Static("★ Best so far", classes="title")
-                yield Picture(self.pictures)
+                self._picture = Picture(self.pictures)
+                yield self._picture
         yield Curves(self.view).data_bind(WorkingScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
@@ -98,7 +99,7 @@ class WorkingScreen(RunScreen):
             self._show()
 
     def _show(self) -> None:
-        self.query_one(Picture).path = best_so_far(self.view)
+        self._picture.path = best_so_far(self.view)
 
     def action_task(self) -> None:
         from hero_tui.screens.task import TaskScreen

@@ -39,9 +39,11 @@ class ZoomScreen(RunDialog):
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            yield Picture(self.pictures)
+            self._picture = Picture(self.pictures)
+            yield self._picture
             with VerticalScroll(id="about", can_focus=False):
-                yield Static(id="label")
+                self._label = Static(id="label")
+                yield self._label
                 yield Static(task_text(self.view))
         yield Footer(compact=True, show_command_palette=False)
 
@@ -58,8 +60,8 @@ class ZoomScreen(RunDialog):
 
     def _show(self) -> None:
         view = self.view
-        self.query_one(Picture).path = view.image(self.image)
-        self.query_one("#label", Static).update(
+        self._picture.path = view.image(self.image)
+        self._label.update(
             Content.assemble(
                 (f"Picture {self.image}", "bold"),
                 f" of 0 to {view.rounds[-1].images - 1}\n",
@@ -68,7 +70,7 @@ class ZoomScreen(RunDialog):
         )
 
     def action_move(self, by: int) -> None:
-        if self.query_one(Picture).complete:
+        if self._picture.complete:
             self.post_message(Looked(frozenset({self.image})))
         if self.view.image(self.image + by) is not None:
             self.image += by

@@ -5,7 +5,6 @@ from textual.reactive import reactive
 
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView
-from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.run_widget import RunWidget
 from hero_tui.widgets.tile import Tile, TileView
 
@@ -40,7 +39,7 @@ class PictureGrid(RunWidget):
 
     def _paginate(self) -> None:
         image = self.image_at(self.cursor)
-        self.page_size = sum(tile.display for tile in self._tiles)
+        self.page_size = sum(tile.styles.display != "none" for tile in self._tiles)
         self.show_image(image)
 
     # -- where things are --------------------------------------------------------------------
@@ -128,7 +127,7 @@ class PictureGrid(RunWidget):
         self._prefetch()
 
     def _prefetch(self) -> None:
-        size = self._tiles[0].query_one(Picture).content_size
+        size = self._tiles[0].picture_size
         if self.page + 1 < self.pages and size.area:
             for image in self.images_of(self.page + 1):
                 path = self.view.image(image)

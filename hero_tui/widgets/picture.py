@@ -45,7 +45,7 @@ class Picture(Widget):
             return
         self.strips = self._pictures.kept(path, *box)
         if self.strips is None:
-            self.run_worker(self._encode(path, box), exclusive=True, group="encode")
+            self.run_worker(lambda: self._encode(path, box), exclusive=True, group="encode")
 
     async def _encode(self, path: Path, box: Size) -> None:
         try:
@@ -58,21 +58,7 @@ class Picture(Widget):
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
-        strips = self.strips
-        if strips is None:
-            text = (self.note or "·").center(width) if y == height // 2 else " " * width
-            return Strip([Segment(text[:width], self.rich_style)], width)
-        top = (height - len(strips)) // 2
-        if not top <= y < top + len(strips):
-            return Strip.blank(width, self.rich_style)
-        strip = strips[y - top]
-        left = (width - strip.cell_length) // 2
-        right = width - strip.cell_length - left
-        return Strip(
-            [
-                Segment(" " * left, self.rich_style),
-                *strip,
-                Segment(" " * right, self.rich_style),
-            ],
-            width,
-        )
+        if self.strips is not None and y < len(self.strips):
+            return self.strips[y]
+        text = (self.note or "·").center(width) if y == height // 2 else " " * width
+        return Strip([Segment(text[:width], self.rich_style)], width)

@@ -37,26 +37,27 @@ class SidePanel(RunWidget):
         padding: 0 2;
         #task { height: auto; max-height: 18; margin-bottom: 1; }
         #bests { height: 1fr; max-height: 24; margin-bottom: 1; }
-        .best { width: 1fr; margin-right: 1; }
-        .title { height: 1; color: $warning; text-style: bold; }
+        #bests Vertical { width: 1fr; margin-right: 1; }
+        #bests Static { height: 1; color: $warning; text-style: bold; }
         SuccessPlot { height: 13; }
     }
     """
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
-        self._pictures = pictures
+        self._chosen, self._reigning = Picture(pictures), Picture(pictures)
+        self._chosen_title, self._reigning_title = Static(), Static()
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="task", can_focus=False):
             yield Static(task_text(self.view))
         with Horizontal(id="bests"):
-            with Vertical(classes="best"):
-                yield Static(classes="title", id="chosen-title")
-                yield Picture(self._pictures, id="chosen")
-            with Vertical(classes="best"):
-                yield Static(classes="title", id="reigning-title")
-                yield Picture(self._pictures, id="reigning")
+            with Vertical():
+                yield self._chosen_title
+                yield self._chosen
+            with Vertical():
+                yield self._reigning_title
+                yield self._reigning
         yield SuccessPlot(self.view).data_bind(SidePanel.view)
 
     def on_mount(self) -> None:
@@ -68,19 +69,16 @@ class SidePanel(RunWidget):
 
     def _show(self) -> None:
         view = self.view
-        best = view.labels.best
+        best, reigning = view.labels.best, view.reigning_best
         chosen = view.image(best) if isinstance(best, int) else None
         kept = best == KEEP
-        self.query_one("#chosen", Picture).path = view.reigning_best_image if kept else chosen
-        self.query_one("#chosen-title", Static).update(
-            Content(f"{BEST} Best of this round" + (": the reigning best" if kept else ""))
+        self._chosen.path = view.reigning_best_image if kept else chosen
+        title = f"{BEST} Best of this round" + (": the reigning best" if kept else "")
+        self._chosen_title.update(Content(title), layout=False)
+        self._reigning.path = view.reigning_best_image
+        title = (
+            f"{BEST} Reigning best (round {reigning[0] + 1}, picture {reigning[1]})"
+            if reigning
+            else "No reigning best yet"
         )
-        reigning = view.reigning_best
-        self.query_one("#reigning", Picture).path = view.reigning_best_image
-        self.query_one("#reigning-title", Static).update(
-            Content(
-                f"{BEST} Reigning best (round {reigning[0] + 1}, picture {reigning[1]})"
-                if reigning
-                else "No reigning best yet"
-            )
-        )
+        self._reigning_title.update(Content(title), layout=False)

@@ -7,6 +7,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -75,11 +76,12 @@ class Tile(Vertical):
     def __init__(self, pictures: Pictures, key: str) -> None:
         super().__init__(id=f"tile-{key}")
         self.key = key
-        self._pictures = pictures
+        self._caption = Static(id="caption")
+        self._picture = Picture(pictures)
 
     def compose(self) -> ComposeResult:
-        yield Static(id="caption")
-        yield Picture(self._pictures)
+        yield self._caption
+        yield self._picture
 
     def watch_view(self, view: TileView) -> None:
         self.set_class(view.image is None, "-empty")
@@ -98,17 +100,22 @@ class Tile(Vertical):
     @property
     def complete(self) -> bool:
         """Whether the picture is on the screen."""
-        return self.query_one(Picture).complete
+        return self._picture.complete
+
+    @property
+    def picture_size(self) -> Size:
+        """The cells that a picture has here."""
+        return self._picture.content_size
 
     def _show(self) -> None:
         view = self.view
-        self.query_one(Picture).path = view.path
+        self._picture.path = view.path
         glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
         word = "best" if view.best else "good" if view.good else ""
         left = f"{CURSOR if view.cursor else ' '}{self.key} {glyph} {word}"
         right = "" if view.image is None else f"{view.image} "
         width = max(self.content_size.width, len(left) + len(right))
-        self.query_one("#caption", Static).update(Content(left + right.rjust(width - len(left))))
+        self._caption.update(Content(left + right.rjust(width - len(left))), layout=False)
 
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:

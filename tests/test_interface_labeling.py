@@ -1,0 +1,477 @@
+"""Labeling in the terminal: what each key does, and that the record has it."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from hero_engine.errors import InputError
+from hero_engine.folder import RunFolder
+from hero_engine.labels import KEEP, Labels
+from hero_engine.record import Record
+from hero_tui.app import HeroApp
+from hero_tui.screens.compare import CompareScreen
+from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.screens.submit import SubmitScreen
+from hero_tui.screens.zoom import ZoomScreen
+from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.tile import Tile
+from tests.interface_runs import (
+    add_pictures,
+    interface,
+    make_run,
+    notices,
+    sample_round,
+    submit_round,
+    until,
+)
+
+LARGE = (200, 60)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run whose first round of 64 pictures waits for labels."""
+    folder = make_run(tmp_path)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    return folder
+
+
+@pytest.fixture
+def second_round(run: RunFolder) -> RunFolder:
+    """The run, with a reigning best (picture 5 of round 0), in round 1."""
+    with closing(run.open_record()) as record:
+        submit_round(record, 0, good=[5, 9], best=5)
+        record.finish_training(0, {})
+        sample_round(run, record, 1)
+    return run
+
+
+def recorded(folder: RunFolder, number: int = 0) -> Labels:
+    with closing(folder.open_record()) as record:
+        return record.labels(number)
+
+
+def seen(folder: RunFolder, number: int = 0) -> set[int]:
+    with closing(folder.open_record()) as record:
+        return record.seen(number)
+
+
+def grid(app: HeroApp) -> PictureGrid:
+    return app.screen_stack[1].query_one(PictureGrid)
+
+
+async def page_is_shown(app: HeroApp, pilot: Pilot[int]) -> None:
+    def all_complete() -> bool:
+        here = grid(app)
+        return here.complete_images() == frozenset(here.images_of(here.page))
+
+    await until(pilot, all_complete)
+
+
+async def press_through(app: HeroApp, pilot: Pilot[int], *keys: str) -> None:
+    """Presses keys, each when the page that it is meant for is on the screen."""
+    for key in keys:
+        await page_is_shown(app, pilot)
+        await pilot.press(key)
+
+
+# -- one key a picture ---------------------------------------------------------------------------
+
+
+async def test_a_picture_s_key_makes_it_good_and_the_record_has_it(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("1", "r")
+        assert app.view.labels == Labels.of([0, 7])
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 7]))
+
+
+async def test_the_key_pressed_again_makes_the_picture_bad(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("w", "e", "w")
+        await until(pilot, lambda: recorded(run) == Labels.of([6]))
+
+
+async def test_shift_and_the_key_chooses_the_best_which_is_good(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("W")
+        await until(pilot, lambda: recorded(run) == Labels.of([5], 5))
+
+
+async def test_b_and_the_key_chooses_the_best_for_digits_too(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("q", "b", "3")
+        await until(pilot, lambda: recorded(run) == Labels.of([2, 4], 2))
+
+
+async def test_b_b_chooses_the_picture_under_the_cursor(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("right", "down", "b", "b")
+        await until(pilot, lambda: recorded(run) == Labels.of([5], 5))
+
+
+async def test_escape_forgets_b(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("b", "escape", "1")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+
+
+async def test_the_best_chosen_again_is_good_only(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("W", "W")
+        await until(pilot, lambda: recorded(run) == Labels.of([5]))
+
+
+async def test_a_bad_picture_is_not_the_best(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("q", "W", "w")
+        await until(pilot, lambda: recorded(run) == Labels.of([4]))
+
+
+async def test_the_cursor_moves_over_pages_and_m_marks_under_it(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("right", "right", "m", "down", "down", "m")
+        assert grid(app).page == 1
+        await until(pilot, lambda: recorded(run) == Labels.of([2, 10]))
+
+
+async def test_i_inverts_the_page_and_no_other(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("1", "2", "space", "3", "backspace", "i")
+        await until(pilot, lambda: recorded(run) == Labels.of([2, 3, 4, 5, 6, 7, 10]))
+
+
+async def test_a_tile_says_its_label_by_glyph_and_class(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("1", "W")
+        good, best = app.screen.query_one("#tile-1"), app.screen.query_one("#tile-w")
+        assert good.has_class("-good")
+        assert best.has_class("-best")
+        await until(pilot, lambda: "✓" in caption(app, "1") and "★" in caption(app, "w"))
+        assert "·" in caption(app, "2")
+
+
+def caption(app: HeroApp, key: str) -> str:
+    return str(app.screen.query_one(f"#tile-{key} #caption").render())
+
+
+async def test_a_click_toggles_and_a_double_click_zooms(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.click("#tile-e")
+        await until(pilot, lambda: recorded(run) == Labels.of([6]))
+        await pilot.click("#tile-q", times=2)
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        assert app.screen.image == 4
+        assert recorded(run) == Labels.of([6])
+
+
+# -- pages ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "pages", "last_key"), [((80, 24), 8, "r"), ((120, 40), 6, "f"), ((200, 60), 4, "v")]
+)
+async def test_a_page_has_as_many_rows_as_there_is_room_for(
+    run: RunFolder, size: tuple[int, int], pages: int, last_key: str
+) -> None:
+    async with interface(run, size) as (app, pilot):
+        await until(pilot, lambda: grid(app).pages == pages)
+        await pilot.press(last_key)
+        await until(pilot, lambda: recorded(run) == Labels.of([grid(app).page_size - 1]))
+
+
+async def test_a_key_without_a_tile_does_nothing(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("v", "V", "1")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+
+
+async def test_the_page_stays_at_the_cursor_when_the_terminal_grows(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("space", "space", "space")
+        assert grid(app).image == 24
+        await pilot.resize_terminal(*LARGE)
+        await until(pilot, lambda: grid(app).pages == 4)
+        assert (grid(app).page, grid(app).image) == (1, 24)
+
+
+async def test_leaving_a_page_that_is_shown_marks_it_seen(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await press_through(app, pilot, "space", "space")
+        await until(pilot, lambda: seen(run) == set(range(16)))
+
+
+async def test_pictures_that_were_never_on_the_screen_are_not_seen(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    with closing(run.open_record()) as record:
+        record.begin_round(0, 64)
+        add_pictures(run, record, 0, range(5))
+        async with interface(run) as (app, pilot):
+            await until(pilot, lambda: grid(app).complete_images() == frozenset(range(5)))
+            await pilot.press("space", "backspace")
+            await until(pilot, lambda: seen(run) == set(range(5)))
+            add_pictures(run, record, 0, range(5, 64))
+            await press_through(app, pilot, "space")
+            await until(pilot, lambda: seen(run) == set(range(8)))
+
+
+async def test_the_full_stop_goes_to_the_next_unseen_page(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await press_through(app, pilot, "space", "space", "backspace", "full_stop")
+        assert grid(app).page == 3
+
+
+async def test_pictures_appear_as_they_are_made_and_can_be_labelled_at_once(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path)
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            assert not isinstance(app.screen, LabelingScreen)
+            record.begin_round(0, 64)
+            add_pictures(run, record, 0, [0, 1])
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await until(pilot, lambda: grid(app).complete_images() == frozenset({0, 1}))
+            await pilot.press("2")
+            add_pictures(run, record, 0, [2])
+            await until(pilot, lambda: grid(app).complete_images() == frozenset({0, 1, 2}))
+            assert recorded(run) == Labels.of([1])
+
+
+# -- undo and redo -------------------------------------------------------------------------------
+
+
+async def test_undo_and_redo_go_through_the_edits(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("1", "2", "W", "u", "ctrl+z")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1]))
+
+
+async def test_undo_and_redo_survive_a_restart(run: RunFolder) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("1", "2", "3", "u")
+    async with interface(run) as (app, pilot):
+        assert app.view.labels == Labels.of([0, 1])
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+        await pilot.press("ctrl+y", "ctrl+y")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1, 2]))
+
+
+# -- zoom and compare ----------------------------------------------------------------------------
+
+
+async def test_zoom_labels_one_picture_after_the_other(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        await pilot.press("g", "n", "g", "b", "left", "left")
+        await until(pilot, lambda: recorded(run) == Labels.of([1, 3, 4], 4))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        assert grid(app).image == 2
+
+
+async def test_a_zoomed_picture_is_seen_and_the_page_follows(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await page_is_shown(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        for image in range(10):
+            await until(pilot, lambda: app.screen.query_one("Picture").complete)  # type: ignore
+            assert app.screen.image == image  # type: ignore[attr-defined]
+            await pilot.press("n")
+        await pilot.press("escape")
+        await until(pilot, lambda: seen(run) >= set(range(10)))
+        await until(pilot, lambda: (grid(app).page, grid(app).image) == (1, 10))
+
+
+async def test_compare_shows_the_reigning_best_beside_a_picture(second_round: RunFolder) -> None:
+    async with interface(second_round) as (app, pilot):
+        await pilot.press("2", "r", "1", "equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        left, right = app.screen.query("Picture")
+        assert left.path == second_round.image(0, 5)  # type: ignore[attr-defined]
+        await pilot.press("right")
+        assert right.path == second_round.image(1, 1)  # type: ignore[attr-defined]
+        await pilot.press("right", "b")
+        await until(pilot, lambda: recorded(second_round, 1) == Labels.of([0, 1, 7], 7))
+        await pilot.press("k")
+        await until(pilot, lambda: recorded(second_round, 1) == Labels.of([0, 1, 7], KEEP))
+
+
+async def test_k_keeps_the_reigning_best(second_round: RunFolder) -> None:
+    async with interface(second_round) as (_, pilot):
+        await pilot.press("2", "k")
+        await until(pilot, lambda: recorded(second_round, 1) == Labels.of([1], KEEP))
+
+
+async def test_there_is_nothing_to_keep_in_the_first_round(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("2", "k")
+        await until(pilot, lambda: "no reigning best" in notices(app))
+        assert recorded(run) == Labels.of([1])
+
+
+# -- submitting ----------------------------------------------------------------------------------
+
+
+def summary(app: HeroApp) -> str:
+    return str(app.screen.query_one("#summary").render())
+
+
+async def test_a_round_with_unseen_pictures_is_not_submitted(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await press_through(app, pilot, "W", "space", "ctrl+s")
+        await until(pilot, lambda: "48 of 64 pictures have not been looked at" in summary(app))
+        await pilot.press("enter", "enter")
+        assert isinstance(app.screen, SubmitScreen)
+        await pilot.press("escape", "full_stop")
+        await until(pilot, lambda: grid(app).page == 2)
+    assert not is_submitted(run)
+
+
+def is_submitted(folder: RunFolder) -> bool:
+    with closing(folder.open_record()) as record:
+        return record.rounds()[-1].submitted is not None
+
+
+async def test_goods_without_a_best_are_not_submitted_in_the_first_round(run: RunFolder) -> None:
+    async with interface(run, LARGE) as (app, pilot):
+        await until(pilot, lambda: grid(app).pages == 4)
+        await press_through(app, pilot, "w", "space", "space", "space", "ctrl+s")
+        await until(pilot, lambda: "Choose the best of the good pictures" in summary(app))
+        await pilot.press("enter", "escape")
+    assert not is_submitted(run)
+
+
+async def test_twelve_goods_of_64_pictures_take_at_most_20_keys(run: RunFolder) -> None:
+    keys = [
+        *("1", "r", "s", "space"),
+        *("2", "Q", "v", "space"),
+        *("3", "e", "d", "space"),
+        *("4", "f", "z", "ctrl+s"),
+        "enter",
+    ]
+    assert len(keys) <= 20
+    async with interface(run, LARGE) as (app, pilot):
+        await until(pilot, lambda: grid(app).pages == 4)
+        await press_through(app, pilot, *keys)
+        await until(pilot, lambda: is_submitted(run))
+    assert recorded(run) == Labels.of([0, 7, 9, 17, 20, 31, 34, 38, 42, 51, 59, 60], 20)
+
+
+async def test_without_a_best_the_reigning_best_stays_and_the_summary_says_so(
+    second_round: RunFolder,
+) -> None:
+    async with interface(second_round, LARGE) as (app, pilot):
+        await until(pilot, lambda: grid(app).pages == 4)
+        await press_through(app, pilot, "w", "space", "space", "space", "ctrl+s")
+        await until(pilot, lambda: "the reigning best stays" in summary(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: is_submitted(second_round))
+    assert recorded(second_round, 1) == Labels.of([5], KEEP)
+
+
+async def test_a_round_whose_pictures_are_still_made_is_not_submitted(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    with closing(run.open_record()) as record:
+        record.begin_round(0, 64)
+        add_pictures(run, record, 0, range(60))
+    async with interface(run) as (app, pilot):
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "4 of 64 pictures are still being made" in summary(app))
+
+
+# -- the record ----------------------------------------------------------------------------------
+
+
+async def test_two_interfaces_on_one_run_show_each_other_s_labels(run: RunFolder) -> None:
+    async with interface(run) as (one, pilot), interface(run, engine=False) as (other, pilot2):
+        await pilot.press("1")
+        await until(pilot2, lambda: other.view.labels == Labels.of([0]))
+        await pilot2.press("2")
+        await until(pilot, lambda: one.view.labels == Labels.of([0, 1]))
+        assert recorded(run) == Labels.of([0, 1])
+
+
+async def test_a_label_shows_at_once_while_the_record_is_busy(run: RunFolder) -> None:
+    with closing(run.open_record()) as busy:
+        async with interface(run) as (app, pilot):
+            with busy._writing():
+                await pilot.press("1", "2")
+                assert app.screen.query_one("#tile-2").has_class("-good")
+                assert busy.labels(0) == Labels()
+            await until(pilot, lambda: recorded(run) == Labels.of([0, 1]))
+
+
+async def test_what_is_on_its_way_is_written_before_the_interface_ends(run: RunFolder) -> None:
+    with closing(run.open_record()) as busy:
+        held, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with busy._writing():
+                held.set()
+                release.wait()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait()
+        async with interface(run) as (_, pilot):
+            await pilot.press("1", "2", "W", "ctrl+q")
+            release.set()
+        holder.join()
+    assert recorded(run) == Labels.of([0, 1, 5], 5)
+
+
+def no_space(*_: object) -> None:
+    raise InputError("run.sqlite: the disk is full; free some space")
+
+
+async def test_a_label_that_cannot_be_written_is_taken_back_and_said(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("1")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+        monkeypatch.setattr(Record, "edit", no_space)
+        await pilot.press("2")
+        await until(pilot, lambda: "the disk is full" in notices(app))
+        await until(pilot, lambda: app.view.labels == Labels.of([0]))
+        assert not app.screen.query_one("#tile-2", Tile).has_class("-good")
+
+
+async def test_a_folder_that_is_gone_is_said_and_nothing_is_pretended(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    async with interface(run) as (app, pilot):
+        run.path.rename(tmp_path / "moved")
+        await until(pilot, lambda: "it is gone" in app.view.problem)
+        await pilot.press("1")
+        await until(pilot, lambda: "it is gone" in notices(app))
+        await until(pilot, lambda: app.view.labels == Labels())
+        (tmp_path / "moved").rename(run.path)
+        await until(pilot, lambda: app.view.problem == "")
+        await pilot.press("1")
+        await until(pilot, lambda: recorded(run) == Labels.of([0]))
+
+
+async def test_labels_of_a_round_that_was_submitted_elsewhere_are_refused(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading: Callable[..., object] = Record.changes
+    async with interface(run) as (app, pilot):
+        monkeypatch.setattr(Record, "changes", lambda record: -2)  # this interface is behind
+        with closing(run.open_record()) as record:
+            record.submit(0)
+        await pilot.press("1")
+        await until(pilot, lambda: "is submitted" in notices(app))
+        monkeypatch.setattr(Record, "changes", reading)
+        await until(pilot, lambda: not isinstance(app.screen, LabelingScreen))
+    assert recorded(run) == Labels()

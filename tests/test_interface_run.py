@@ -1,0 +1,281 @@
+"""A run's stages in the terminal, from working to finished, and the engine's keys."""
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hero_engine.errors import EngineError
+from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.labels import Labels
+from hero_engine.record import Final, Record
+from hero_tui.app import HeroApp, leaving_code, parting_words
+from hero_tui.screens.confirm_finish import ConfirmFinishScreen
+from hero_tui.screens.finished import FinishedScreen
+from hero_tui.screens.help import HelpScreen
+from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.screens.stopped import StoppedScreen
+from hero_tui.screens.task import TaskScreen
+from hero_tui.screens.too_small import TooSmallScreen
+from hero_tui.screens.working import WorkingScreen
+from tests.interface_runs import (
+    FakeEngine,
+    add_pictures,
+    interface,
+    make_run,
+    notices,
+    sample_round,
+    submit_round,
+    train_round,
+    until,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run of two rounds of 8 pictures, the first of which waits for labels."""
+    folder = make_run(tmp_path, images=8, rounds=2)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    return folder
+
+
+def said(app: HeroApp) -> str:
+    """The text of the screen, line by line."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def test_after_submission_training_is_shown_then_the_next_pictures(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            submit_round(record, 0, good=[1, 2], best=2)
+            record.set_state("training")
+            record.set_progress("training the embedding", 0, 500)
+            record.set_progress("training the embedding", 200, 500)
+            await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
+            await until(pilot, lambda: "training the embedding 200/500" in said(app))
+            assert "2 good of 8 (25%), the best is 2" in said(app)
+            train_round(record, 0)
+            await until(pilot, lambda: "embedding loss" in said(app))
+            record.begin_round(1, 8)
+            add_pictures(run, record, 1, [0])
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await pilot.press("1")
+            await until(pilot, lambda: record.labels(1) == Labels.of([0]))
+
+
+async def test_dialogs_close_when_the_round_is_submitted_elsewhere(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            await pilot.press("enter", "question_mark")
+            await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+            submit_round(record, 0, good=[], best=None)
+            await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
+
+
+async def test_a_round_that_taught_nothing_says_why(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        submit_round(record, 0, good=[], best=None)
+        record.finish_training(0, {}, outcome="No good picture: nothing is learned.")
+        async with interface(run) as (app, pilot):
+            await until(pilot, lambda: "No good picture: nothing is learned." in said(app))
+
+
+async def test_a_finished_run_shows_what_it_brought(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        finish(record)
+    async with interface(run, engine=False) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
+        await until(pilot, lambda: "25%" in said(app) and "82%" in said(app) and "66%" in said(app))
+        assert str(run.exports)[:30] in said(app)
+        assert "hero-tui export black-cat-1" in said(app)
+        await pilot.press("enter")
+    assert app.return_value == 0
+    assert "hero-tui export black-cat-1" in parting_words(app.view)
+
+
+def finish(record: Record) -> None:
+    submit_round(record, 0, good=[1, 2], best=2)
+    train_round(record, 0)
+    record.set_final("pi", Final(images=200, good=164, diversity=0.15))
+    record.set_final("fresh", Final(images=200, good=132, diversity=0.18))
+    record.set_state("finished")
+
+
+async def test_no_engine_is_started_for_a_finished_run(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        finish(record)
+
+    def refuse(folder: RunFolder) -> FakeEngine:
+        raise AssertionError("started")
+
+    async with interface(run, engine=False, start_engine=refuse):
+        pass
+
+
+async def test_an_engine_is_started_when_none_runs(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    started: list[RunFolder] = []
+
+    def start(folder: RunFolder) -> FakeEngine:
+        started.append(folder)
+        return FakeEngine()
+
+    async with interface(run, engine=False, start_engine=start) as (app, pilot):
+        await until(pilot, lambda: "The engine is starting" in said(app))
+        with engine_lock(run), closing(run.open_record()) as record:
+            sample_round(run, record, 0)
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await until(pilot, lambda: app.view.engine == "running")
+    assert started == [run]
+    assert leaving_code(app.view) == 0
+
+
+async def test_a_paused_run_says_so_and_enter_continues_it(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.set_state("paused")
+    engines: list[FakeEngine] = []
+
+    def start(folder: RunFolder) -> FakeEngine:
+        engines.append(FakeEngine(returncode=None if engines else 3))
+        return engines[-1]
+
+    async with interface(run, engine=False, start_engine=start) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
+        await until(pilot, lambda: "Paused" in said(app))
+        assert leaving_code(app.view) == 3
+        await pilot.press("enter")
+        await until(pilot, lambda: len(engines) == 2)
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+
+
+async def test_ctrl_p_asks_the_engine_to_pause(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run, engine=False) as (app, pilot):
+            with engine_lock(run):
+                await until(pilot, lambda: app.view.engine == "running")
+                await pilot.press("ctrl+p")
+                await until(pilot, lambda: record.is_pending("stop"))
+                await until(pilot, lambda: app.view.engine == "stopping")
+                record.set_state("paused")
+            await until(pilot, lambda: "Paused" in said(app))
+
+
+async def test_ctrl_f_finishes_only_after_a_confirmation(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            await pilot.press("ctrl+f")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmFinishScreen))
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            assert not record.is_pending("finish")
+            await pilot.press("ctrl+f", "enter")
+            await until(pilot, lambda: record.is_pending("finish"))
+
+
+async def test_a_failed_engine_shows_its_error_and_the_end_of_its_log(run: RunFolder) -> None:
+    run.log_file.write_text("loading\nsampling\nthe last line of the log\n")
+    with closing(run.open_record()) as record:
+        record.set_state("failed", "The ratio of round 1 is 1.3, expected 1.")
+    async with interface(run, engine=False, start_engine=lambda f: FakeEngine(4)) as (app, pilot):
+        await until(pilot, lambda: "The ratio of round 1 is 1.3, expected 1." in said(app))
+        assert "the last line of the log" in said(app)
+        await pilot.press("ctrl+q")
+    assert app.return_value == 4
+
+
+@pytest.mark.parametrize("state", ["sampling", "training"])
+async def test_an_engine_that_is_killed_is_noticed(run: RunFolder, state: str) -> None:
+    run.log_file.write_text("the last line of the log\n")
+    with closing(run.open_record()) as record:
+        async with interface(run, engine=False, start_engine=lambda f: FakeEngine(-9)) as (app, p):
+            with engine_lock(run):
+                await until(p, lambda: app.view.engine == "running")
+                record.set_state(state)  # type: ignore[arg-type]
+            await until(p, lambda: "The engine is gone" in said(app))
+            assert "the last line of the log" in said(app)
+            assert leaving_code(app.view) == 4
+
+
+async def test_labeling_goes_on_without_an_engine_and_ctrl_r_starts_one(run: RunFolder) -> None:
+    engines: list[FakeEngine] = []
+
+    def start(folder: RunFolder) -> FakeEngine:
+        engines.append(FakeEngine(returncode=None if engines else -9))
+        return engines[-1]
+
+    async with interface(run, engine=False, start_engine=start) as (app, pilot):
+        await until(pilot, lambda: "The engine is not running" in said(app))
+        await pilot.press("1")
+        await until(pilot, lambda: app.view.labels == Labels.of([0]))
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: len(engines) == 2)
+        await until(pilot, lambda: "The engine is starting" in said(app))
+
+
+async def test_an_engine_that_cannot_be_started_is_an_error_message(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.set_state("paused")
+    starts: list[RunFolder] = []
+
+    def start(folder: RunFolder) -> FakeEngine:
+        starts.append(folder)
+        if len(starts) > 1:
+            raise EngineError("engine.log: cannot start the engine: no space left")
+        return FakeEngine(returncode=3)
+
+    async with interface(run, engine=False, start_engine=start) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: "no space left" in notices(app))
+
+
+async def test_leaving_lets_the_engine_go_on(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            await pilot.press("1", "ctrl+d")
+        assert app.return_value == 0
+        assert "attach black-cat-1" in parting_words(app.view)
+        assert record.labels(0) == Labels.of([0])
+        assert not record.is_pending("stop")
+
+
+async def test_a_terminal_that_is_too_small_is_asked_to_grow(run: RunFolder) -> None:
+    async with interface(run, size=(60, 20)) as (app, pilot):
+        await until(pilot, lambda: "this terminal is 60x20" in said(app))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        await pilot.press("1")
+        await pilot.resize_terminal(70, 24)
+        await until(pilot, lambda: isinstance(app.screen, TooSmallScreen))
+
+
+HOSTILE = "[bold red]cat[/] [@click=app.quit]x[/] \x1b[31mred\x1b]0;title\x07\u202e"
+
+
+async def test_markup_and_escapes_in_a_task_are_shown_not_obeyed(tmp_path: Path) -> None:
+    run = make_run(tmp_path, images=8, prompts=(HOSTILE,), criteria=(HOSTILE,))
+    with closing(run.open_record()) as record:
+        sample_round(run, record, 0)
+        async with interface(run) as (app, pilot):
+            await until(pilot, lambda: "[bold red]cat[/]" in said(app))
+            for key, dialog in (("t", TaskScreen), ("enter", None), ("ctrl+s", None)):
+                await pilot.press(key)
+                if dialog:
+                    await until(pilot, lambda: "[@click=app.quit]x[/] \\x1b[31mred" in said(app))
+                assert "\x1b" not in said(app)
+                assert "\u202e" not in said(app)
+                await pilot.press("escape")
+            record.set_state("failed", HOSTILE)
+        async with interface(run, engine=False, start_engine=lambda f: FakeEngine(4)) as (app, p):
+            await until(p, lambda: "[bold red]cat[/]" in said(app))
+            assert "\x1b" not in said(app)
+
+
+def test_the_interface_starts_without_torch() -> None:
+    forbidden = "{'torch', 'diffusers', 'transformers', 'peft', 'term_image'}"
+    code = f"import sys, hero_tui.app; sys.exit(bool({forbidden} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
