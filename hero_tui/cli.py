@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
-from hero_tui.output import message, table
+from hero_tui.output import message, reference, table
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
@@ -193,7 +193,6 @@ def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Stop a run's engine once it has finished the write it is in; nothing is lost."""
     from hero_engine.folder import find_run
     from hero_engine.process import stop_engine
-    from hero_tui.headless import reference
 
     folder = find_run(run, runs_dir)
     if stop_engine(folder):
@@ -378,7 +377,7 @@ def _start_in_background(
     folder: "RunFolder", labels: Path | None, oracle: bool, function: str | None
 ) -> None:
     from hero_engine.process import start_engine, wait_until_running
-    from hero_tui.headless import reference, start_in_background
+    from hero_tui.headless import start_in_background
 
     if labels is None and not oracle and function is None:
         wait_until_running(folder, start_engine(folder))

@@ -4,7 +4,6 @@ Everything is said on stderr. The engine is a process of its own; this one only 
 record, so that it can be killed at any time and the run continued with `hero-tui resume`.
 """
 
-import shlex
 import signal
 import subprocess
 import sys
@@ -13,18 +12,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.text import Text
-
 from hero_engine import process
 from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder
-from hero_engine.labels import KEEP
 from hero_engine.record import Record, Round
 from hero_engine.task import Task
 from hero_tui.labelers import Labeler, RoundView
-from hero_tui.text import plain_lines
+from hero_tui.output import reference
+from hero_tui.progress import RunProgress
 
 FINISHED, PAUSED = 0, 3
 
@@ -47,7 +42,7 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
     with (
         _sigterm_as_ctrl_c(),
         closing(folder.open_record()) as record,
-        closing(_Progress(folder, record)) as progress,
+        closing(RunProgress(folder, record)) as progress,
     ):
         engine = None if process.is_running(folder) else process.start_engine(folder)
         try:
@@ -80,7 +75,7 @@ def _follow(
     record: Record,
     labeler: Labeler | None,
     engine: "subprocess.Popen[bytes] | None",
-    progress: "_Progress",
+    progress: "RunProgress",
 ) -> bool:
     """Labels rounds until the engine is gone (False) or there are no more labels (True)."""
     task = folder.task()
@@ -128,7 +123,7 @@ def _stopped(
     folder: RunFolder,
     record: Record,
     engine: "subprocess.Popen[bytes] | None",
-    progress: "_Progress",
+    progress: "RunProgress",
 ) -> int:
     try:
         process.stop_engine(folder, engine)
@@ -144,7 +139,7 @@ def _outcome(
     folder: RunFolder,
     record: Record,
     engine: "subprocess.Popen[bytes] | None",
-    progress: "_Progress",
+    progress: "RunProgress",
 ) -> int:
     """What the engine left when it ended."""
     state, error = record.state()
@@ -186,97 +181,6 @@ def _how_to_continue(folder: RunFolder, record: Record) -> str:
         f"Continue with `hero-tui attach {run}`, or without a terminal with "
         f"`hero-tui resume {run}` and --labels FILE, --oracle or --labeler module:function"
     )
-
-
-def reference(folder: RunFolder) -> str:
-    """The run as one can type it in a command from here."""
-    path = folder.path.absolute()
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
-
-
-def seconds_left(rounds: list[Round], total: int, now: float) -> float | None:
-    """An estimate for the rounds of a run, from the mean of those that are trained."""
-    trained = [r.trained - r.started for r in rounds if r.trained is not None]
-    if not trained:
-        return None
-    mean = sum(trained) / len(trained)
-    current = 0.0 if rounds[-1].trained is not None else min(mean, now - rounds[-1].started)
-    return max(0.0, mean * (total - len(trained)) - current)
-
-
-class _Progress:
-    """Follows the record on stderr: a line a round, and in a terminal a bar for the phase."""
-
-    def __init__(self, folder: RunFolder, record: Record) -> None:
-        self._record = record
-        self._rounds = folder.task().feedback.rounds
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        rounds = record.rounds()
-        self._submitted = len([r for r in rounds if r.submitted is not None])
-        self._trained = len([r for r in rounds if r.trained is not None])
-        self._phase = ""
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[counts]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting the engine", total=None, counts="")
-        self._bar.start()
-        self.say(f"Run {reference(folder)}: {self._rounds} rounds")
-
-    def close(self) -> None:
-        self._bar.stop()
-
-    def say(self, text: str) -> None:
-        self._console.print(Text(plain_lines(text)))
-
-    def show(self) -> None:
-        """Says what is new in the record since the last call."""
-        rounds = self._record.rounds()
-        for r in [r for r in rounds if r.submitted is not None][self._submitted :]:
-            self._submitted += 1
-            self.say(self._labelled(r))
-        for r in [r for r in rounds if r.trained is not None][self._trained :]:
-            self._trained += 1
-            if r.outcome:
-                self.say(f"  {r.outcome}")
-        self._show_phase(rounds)
-
-    def _labelled(self, r: Round) -> str:
-        labels = self._record.labels(r.number)
-        said = f"Round {r.number}: {len(labels.good)} of {r.images} good"
-        said += f" ({len(labels.good) / r.images:.0%})"
-        if labels.best is not None:
-            said += ", the best stays" if labels.best == KEEP else f", best {labels.best}"
-        return said
-
-    def _show_phase(self, rounds: list[Round]) -> None:
-        done = self._record.progress()
-        left = seconds_left(rounds, self._rounds, time.time())
-        estimate = "" if left is None else f"run: about {_clock(left)} left"
-        # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
-        new_phase = done.phase != self._phase and done.total > 0
-        if new_phase and not self._console.is_terminal:
-            self.say(f"  {done.phase}" + (f" ({estimate})" if estimate else ""))
-        self._phase = done.phase
-        self._bar.update(
-            self._task,
-            description=done.phase or "starting the engine",
-            completed=done.done,
-            total=done.total or None,
-            counts=f"{done.done}/{done.total}  {estimate}" if done.total else estimate,
-        )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02d}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def start_in_background(

@@ -1,0 +1,100 @@
+"""A run's progress on stderr, for who follows it without the interface."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from hero_engine.folder import RunFolder, engine_holder
+from hero_engine.labels import KEEP
+from hero_engine.record import Record, Round
+from hero_tui.output import reference
+from hero_tui.text import plain_lines
+
+
+class RunProgress:
+    """Follows the record on stderr: a line a round, and in a terminal a bar for the phase."""
+
+    def __init__(self, folder: RunFolder, record: Record) -> None:
+        self._folder = folder
+        self._record = record
+        self._rounds = folder.task().feedback.rounds
+        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        rounds = record.rounds()
+        self._submitted = len([r for r in rounds if r.submitted is not None])
+        self._trained = len([r for r in rounds if r.trained is not None])
+        self._phase = ""
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[counts]}", markup=False),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting the engine", total=None, counts="")
+        self._bar.start()
+        self.say(f"Run {reference(folder)}: {self._rounds} rounds")
+
+    def close(self) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(Text(plain_lines(text)))
+
+    def show(self) -> None:
+        """Says what is new in the record since the last call."""
+        rounds = self._record.rounds()
+        for r in [r for r in rounds if r.submitted is not None][self._submitted :]:
+            self._submitted += 1
+            self.say(self._labelled(r))
+        for r in [r for r in rounds if r.trained is not None][self._trained :]:
+            self._trained += 1
+            if r.outcome:
+                self.say(f"  {r.outcome}")
+        self._show_phase(rounds)
+
+    def _labelled(self, r: Round) -> str:
+        labels = self._record.labels(r.number)
+        said = f"Round {r.number}: {len(labels.good)} of {r.images} good"
+        said += f" ({len(labels.good) / r.images:.0%})"
+        if labels.best is not None:
+            said += ", the best stays" if labels.best == KEEP else f", best {labels.best}"
+        return said
+
+    def _show_phase(self, rounds: list[Round]) -> None:
+        if engine_holder(self._folder) is None:
+            return  # What the record says was an earlier engine's doing.
+        done = self._record.progress()
+        left = seconds_left(rounds, self._rounds, time.time())
+        estimate = "" if left is None else f"run: about {_clock(left)} left"
+        # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
+        new_phase = done.phase != self._phase and done.total > 0
+        if new_phase and not self._console.is_terminal:
+            self.say(f"  {done.phase}" + (f" ({estimate})" if estimate else ""))
+        self._phase = done.phase
+        self._bar.update(
+            self._task,
+            description=done.phase or "starting the engine",
+            completed=done.done,
+            total=done.total or None,
+            counts=f"{done.done}/{done.total}  {estimate}" if done.total else estimate,
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def seconds_left(rounds: list[Round], total: int, now: float) -> float | None:
+    """An estimate for the rounds of a run, from the mean of those that are trained."""
+    trained = [r.trained - r.started for r in rounds if r.trained is not None]
+    if not trained:
+        return None
+    mean = sum(trained) / len(trained)
+    current = 0.0 if rounds[-1].trained is not None else min(mean, now - rounds[-1].started)
+    return max(0.0, mean * (total - len(trained)) - current)
