@@ -3,6 +3,7 @@
 `python -m tests.interface_runs` plays the engine for a few rounds, to look at the interface.
 """
 
+import asyncio
 import inspect
 import os
 import sys
@@ -133,7 +134,7 @@ async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
                 return
         except NoMatches:  # a screen on its way in or out
             pass
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.01)
     raise AssertionError(f"never came true: {inspect.getsource(condition).strip()}")
 
 

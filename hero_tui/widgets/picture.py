@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rich.segment import Segment
+from textual import work
 from textual.geometry import Size
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -45,8 +46,9 @@ class Picture(Widget):
             return
         self.strips = self._pictures.kept(path, *box)
         if self.strips is None:
-            self.run_worker(lambda: self._encode(path, box), exclusive=True, group="encode")
+            self._encode(path, box)
 
+    @work(exclusive=True)
     async def _encode(self, path: Path, box: Size) -> None:
         try:
             strips = await self._pictures.encoded(path, *box)
