@@ -85,7 +85,7 @@ def test_a_frozen_task_is_read_back_without_layers(tmp_path: Path) -> None:
         ("colour: blue\n", "colour", "there is no such field"),
         ("sampling: {steps: 0}\n", "sampling.steps", "greater than or equal to 1, found 0"),
         ("sampling: {steps: many}\n", "sampling.steps", "found 'many'"),
-        ("sampling: {steps: yes}\n", "sampling", "'steps' is True"),
+        ("sampling: {steps: yes}\n", "sampling", "'steps' is yes"),
         ("noise: {s: .nan}\n", "noise.s", "finite"),
         ("sampling:\n", "sampling", "found None"),
         ("sampling: {steps: 4}\nupdate: {k: 5}\n", "update.k", "at most sampling.steps"),
