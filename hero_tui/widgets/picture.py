@@ -61,6 +61,6 @@ class Picture(Widget):
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
         if self.strips is not None and y < len(self.strips):
-            return self.strips[y]
+            return self.strips[y].apply_style(self.rich_style)
         text = (self.note or "·").center(width) if y == height // 2 else " " * width
         return Strip([Segment(text[:width], self.rich_style)], width)

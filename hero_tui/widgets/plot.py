@@ -30,8 +30,8 @@ def bars(shares: Sequence[float], width: int, height: int) -> list[str]:
 def curve(values: Sequence[float], width: int, height: int) -> list[str]:
     """A curve of dots in `width` x `height` cells, from its least value to its largest."""
     cells = [[0] * width for _ in range(height)]
-    least, largest = min(values), max(values)
-    span = (largest - least) or 1.0
+    span = (max(values) - min(values)) or 1.0
+    largest = min(values) + span
     columns, previous = 2 * width, 0
     for column in range(columns):
         at = column * (len(values) - 1) / max(1, columns - 1)

@@ -36,10 +36,10 @@ class SidePanel(RunWidget):
         layout: vertical;
         padding: 0 2;
         #task { height: auto; max-height: 18; margin-bottom: 1; }
-        #bests { height: 1fr; max-height: 24; margin-bottom: 1; }
+        #bests { height: 3fr; max-height: 24; margin-bottom: 1; }
         #bests Vertical { width: 1fr; margin-right: 1; }
         #bests Static { height: 1; color: $warning; text-style: bold; }
-        SuccessPlot { height: 13; }
+        SuccessPlot { height: 2fr; max-height: 20; }
     }
     """
 

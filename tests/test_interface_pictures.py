@@ -1,0 +1,168 @@
+"""Pictures as half-blocks, the contact sheet, and opening files outside."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.color import ColorTriplet
+from textual.strip import Strip
+
+from hero_engine.labels import Labels
+from hero_tui.opener import show_file, show_outside, viewer
+from hero_tui.pictures import Pictures, fit, half_blocks
+from hero_tui.runview import RunReader
+from hero_tui.sheet import contact_sheet
+from hero_tui.widgets.plot import bars, curve
+from tests.interface_runs import make_run, painted, sample_round
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def save(path: Path, rows: list[list[tuple[int, int, int]]]) -> Path:
+    picture = Image.new("RGB", (len(rows[0]), len(rows)))
+    picture.putdata([pixel for row in rows for pixel in row])
+    picture.save(path)
+    return path
+
+
+def cells(strip: Strip) -> list[tuple[ColorTriplet | None, ColorTriplet | None]]:
+    """The (upper, lower) colour of each cell of a line; (None, None): a blank one."""
+    found: list[tuple[ColorTriplet | None, ColorTriplet | None]] = []
+    for text, style, _ in strip:
+        lower = style.bgcolor.triplet if style and style.bgcolor else None
+        upper = style.color.triplet if style and style.color else None
+        for character in text:
+            assert character in "▀ "
+            found.append((upper if character == "▀" else lower, lower))
+    return found
+
+
+def test_a_cell_shows_two_pixels_one_above_the_other(tmp_path: Path) -> None:
+    path = save(tmp_path / "p.png", [[RED, WHITE], [GREEN, WHITE], [BLUE, RED], [BLUE, GREEN]])
+    upper, lower = half_blocks(path, 2, 2)
+    assert cells(upper) == [(RED, GREEN), (WHITE, WHITE)]
+    assert cells(lower) == [(BLUE, BLUE), (RED, GREEN)]
+
+
+def test_a_picture_is_in_the_middle_of_blank_cells(tmp_path: Path) -> None:
+    path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
+    lines = half_blocks(path, 6, 3)
+    assert [line.cell_length for line in lines] == [6, 6, 6]
+    assert [cells(line).count((RED, RED)) for line in lines] == [6, 6, 6]
+    lines = half_blocks(path, 8, 3)
+    assert all(cells(line) == [(None, None), *[(RED, RED)] * 6, (None, None)] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("picture", "box", "cells"),
+    [
+        ((64, 64), (18, 9), (18, 9)),
+        ((64, 64), (30, 13), (26, 13)),
+        ((512, 512), (18, 20), (18, 9)),
+        ((512, 768), (80, 24), (32, 24)),
+        ((1000, 1), (10, 10), (10, 1)),
+    ],
+)
+def test_a_picture_is_as_large_as_fits_with_square_pixels(
+    picture: tuple[int, int], box: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    assert fit(picture, *box) == cells
+
+
+def test_a_picture_that_is_not_whole_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    painted(1).save(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(OSError, match="truncated"):
+        half_blocks(path, 4, 4)
+
+
+def test_only_png_files_are_opened(tmp_path: Path) -> None:
+    painted(1).save(tmp_path / "p.png", format="GIF")
+    with pytest.raises(OSError, match="cannot identify"):
+        half_blocks(tmp_path / "p.png", 4, 4)
+
+
+async def test_pictures_are_kept_by_file_and_size(tmp_path: Path) -> None:
+    pictures = Pictures(keep=2)
+    path = tmp_path / "p.png"
+    painted(1).save(path)
+    strips = await pictures.encoded(path, 4, 2)
+    assert pictures.kept(path, 4, 2) is strips
+    assert pictures.kept(path, 8, 4) is None
+    path.unlink()
+    assert await pictures.encoded(path, 4, 2) is strips
+    painted(2).save(path)
+    for size in (8, 12):
+        await pictures.encoded(path, size, size)
+    assert pictures.kept(path, 4, 2) is None
+    pictures.close()
+
+
+def test_the_contact_sheet_frames_the_goods_and_the_best(tmp_path: Path) -> None:
+    paths = {}
+    for number in range(10):
+        paths[number] = tmp_path / f"{number}.png"
+        Image.new("RGB", (64, 64), BLUE).save(paths[number])
+    plain = contact_sheet(paths, Labels())
+    marked = contact_sheet(paths, Labels.of([1, 9], best=9))
+    assert plain.size == marked.size
+    colours = {colour for _, colour in marked.getcolors(1_000_000) or []}
+    assert {(0x73, 0xC9, 0x36), (0xFF, 0xC8, 0x3D)} <= colours
+    assert plain.getpixel((100, 100)) == BLUE
+
+
+def test_the_sheet_of_a_round_is_made_in_the_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, images=8)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "TERM_PROGRAM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
+    with closing(run.open_record()) as record:
+        sample_round(run, record, 0)
+        said = show_outside(RunReader(run, record, run.task()).read("running"))
+    sheet = run.path / "sheets" / "000.png"
+    assert f":{sheet} ." in said
+    assert Image.open(sheet).width > 1000
+
+
+def program(folder: Path, name: str) -> str:
+    path = folder / name
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(folder)
+
+
+def test_what_opens_a_file_depends_on_where_one_is(tmp_path: Path) -> None:
+    file = Path("sheet.png")
+    desktop = {"DISPLAY": ":0", "PATH": program(tmp_path, "xdg-open")}
+    assert viewer(file, desktop, "linux") == ["xdg-open", "sheet.png"]
+    assert viewer(file, {**desktop, "SSH_CONNECTION": "a b"}, "linux") is None
+    assert viewer(file, {"PATH": desktop["PATH"]}, "linux") is None
+    assert viewer(file, {}, "darwin") == ["open", "sheet.png"]
+    code = {"TERM_PROGRAM": "vscode", "PATH": program(tmp_path, "code"), "SSH_TTY": "/dev/pts/1"}
+    assert viewer(file, code, "linux") == ["code", "-r", "sheet.png"]
+
+
+def test_over_ssh_the_path_and_an_scp_line_are_shown() -> None:
+    said = show_file(Path("/runs/a/sheet.png"), {"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"})
+    assert said.startswith("/runs/a/sheet.png")
+    assert "\nscp " in said
+
+
+def test_bars_are_as_high_as_their_shares() -> None:
+    assert bars([0.0, 0.5, 1.0], width=4, height=5) == [
+        "          100%",
+        "          ████",
+        "     50%  ████",
+        "     ████ ████",
+        " 0%  ████ ████",
+    ]
+
+
+def test_a_curve_goes_from_its_largest_value_to_its_least() -> None:
+    falling = curve([1.0, 0.0], width=2, height=1)
+    assert falling == ["⠑⢄"]
+    assert curve([0.0, 0.0, 0.0], width=3, height=2) == ["⠀⠀⠀", "⣀⣀⣀"]

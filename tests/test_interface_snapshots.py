@@ -1,0 +1,123 @@
+"""What the interface looks like. After a wanted change: pytest --snapshot-update, then look."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from textual.pilot import Pilot
+
+from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.record import Final, Record
+from hero_tui.app import HeroApp
+from hero_tui.client import RunClient
+from hero_tui.screens.submit import SubmitScreen
+from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.picture import Picture
+from tests.interface_runs import (
+    FakeEngine,
+    make_run,
+    sample_round,
+    submit_round,
+    train_round,
+    until,
+)
+
+NOW = 1_000_000.0
+SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
+Compare = Callable[..., bool]
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
+    """The record of runs/black-cat-1, with a clock that stands still."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setattr("hero_engine.record.time", SimpleNamespace(time=lambda: NOW))
+    with closing(make_run(Path("runs")).open_record()) as record:
+        yield record
+
+
+def looks_the_same(
+    snap_compare: Compare,
+    size: tuple[int, int],
+    before: Callable[[Pilot[int]], Awaitable[None]],
+    clock: float = NOW,
+) -> bool:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    with engine_lock(folder):
+        client = RunClient(folder, lambda folder: FakeEngine())
+        app = HeroApp(client, clock=lambda: clock)
+        same = snap_compare(app, terminal_size=size, run_before=before)
+        client.close()
+        return same
+
+
+async def pictures_are_shown(pilot: Pilot[int]) -> None:
+    def all_complete() -> bool:
+        pictures = [p for p in pilot.app.screen.query(Picture) if p.path is not None and p.region]
+        return bool(pictures) and all(picture.strips for picture in pictures)
+
+    await until(pilot, all_complete)
+    await pilot.pause()
+
+
+def two_rounds(folder: RunFolder, record: Record) -> None:
+    for number, goods in enumerate((20, 29)):
+        sample_round(folder, record, number)
+        submit_round(record, number, good=range(goods), best=5)
+        train_round(record, number)
+
+
+@SIZES
+def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    two_rounds(folder, record)
+    sample_round(folder, record, 2)
+    record.set_progress("sampling", 0, 64)
+    record.set_progress("sampling", 48, 64)
+
+    async def mark(pilot: Pilot[int]) -> None:
+        await pilot.press("1", "W", "r", "space", "2")
+        await until(pilot, lambda: len(record.labels(2).good) == 4)
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, size, mark, clock=NOW + 30)
+
+
+@SIZES
+def test_summary(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    two_rounds(folder, record)
+    sample_round(folder, record, 2)
+    record.mark_seen(2, range(64))
+
+    async def submit(pilot: Pilot[int]) -> None:
+        await pilot.press("1", "W", "r")
+        await until(pilot, lambda: pilot.app.screen.query_one(PictureGrid).view.labels.best == 5)
+        await pictures_are_shown(pilot)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SubmitScreen))
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, size, submit)
+
+
+@SIZES
+def test_training(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    two_rounds(folder, record)
+    record.set_state("training")
+    record.set_progress("training the embedding", 0, 500)
+    record.set_progress("training the embedding", 200, 500)
+    assert looks_the_same(snap_compare, size, pictures_are_shown, clock=NOW + 30)
+
+
+@SIZES
+def test_finished(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    two_rounds(RunFolder(Path("runs/black-cat-1")), record)
+    record.set_final("pi", Final(images=200, good=164, diversity=0.15))
+    record.set_final("fresh", Final(images=200, good=132, diversity=0.18))
+    record.set_state("finished")
+    assert looks_the_same(snap_compare, size, pictures_are_shown)
