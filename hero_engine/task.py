@@ -31,7 +31,8 @@ class Section(BaseModel):
             for name, value in values.items():
                 field = cls.model_fields.get(name)
                 if isinstance(value, bool) and field and field.annotation is not bool:
-                    raise ValueError(f"'{name}' is {value}, expected {field.annotation}")
+                    said = "yes" if value else "no"
+                    raise ValueError(f"'{name}' is {said}, expected a number or text")
         return values
 
 
