@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 done, 2 wrong input, 3 paused, 4 failed."""
+    # Its hints about image processors, which nothing here uses, would fill the log.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     match arguments:
         case ["run", folder]:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -39,8 +41,6 @@ def run(folder: RunFolder) -> int:
         interrupts = Interrupts(record)
         interrupts.listen()
         try:
-            # Its hints about image processors, which nothing here uses, would fill the log.
-            os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
             # torch takes seconds to import; another engine is refused before that.
             from hero_engine import loop
 

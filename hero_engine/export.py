@@ -9,7 +9,7 @@ from diffusers.utils import convert_state_dict_to_diffusers
 from safetensors.torch import load_file, save_file
 
 from hero_engine import __version__
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_engine.task import Task
@@ -22,12 +22,13 @@ def export(folder: RunFolder, destination: Path) -> list[Path]:
     """Writes the latest round's LoRA, its noise pool and README.md into `destination`.
 
     Raises:
-        EngineError: no round is trained yet, or a file cannot be read or written.
+        InputError: no round is trained yet.
+        EngineError: a file cannot be read or written.
     """
     record, task = folder.open_record(), folder.task()
     trained = [r.number for r in record.rounds() if r.trained is not None]
     if not trained:
-        raise EngineError(f"{folder.path}: no round is trained yet, there is nothing to export")
+        raise InputError(f"{folder.path}: no round is trained yet, there is nothing to export")
     checkpoint = folder.checkpoint(trained[-1])
     try:
         destination.mkdir(parents=True, exist_ok=True)

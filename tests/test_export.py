@@ -10,7 +10,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 
 from hero_engine import models, state
-from hero_engine.errors import EngineError
+from hero_engine.errors import InputError
 from hero_engine.export import export
 from hero_engine.labels import Labels
 from hero_engine.rollout import Rollout
@@ -71,6 +71,6 @@ def test_a_run_without_a_trained_round_has_nothing_to_export(
     tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     folder = new_run(tmp_path, tiny_task())
-    with pytest.raises(EngineError, match="no round is trained yet"):
+    with pytest.raises(InputError, match="no round is trained yet"):
         export(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
