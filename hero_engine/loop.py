@@ -188,19 +188,19 @@ def improve(
         where = "the same noise pool" if learned.pool else "fresh noise"
         return {}, f"No good picture: nothing is learned, the next round starts from {where}."
     assert learned.best_z_0 is not None, "a submitted round with goods has a best"
-    metrics: dict[str, float] = {}
     outcome = ""
     good_z_0, bad_z_0 = triplet_latents(run, rollout, good, round_number)
     if len(bad_z_0):
-        metrics["embedding_loss"] = train_embedding(run, learned, good_z_0, bad_z_0, round_number)
+        train_embedding(run, learned, good_z_0, bad_z_0, round_number)
     else:
         outcome = "All good: there are no triplets, the reward uses the embedding as it is."
     rewards = compute_rewards(run.task, learned, rollout, good)
-    metrics |= {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
+    metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
     advantage = ddpo.advantages(rewards, run.task.update.advantage_clip)
     if not advantage.any():
         return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
-    return metrics | train_lora(run, learned, rollout, advantage, round_number), outcome
+    train_lora(run, learned, rollout, advantage, round_number)
+    return metrics, outcome
 
 
 def triplet_latents(
@@ -220,19 +220,19 @@ def triplet_latents(
 
 def train_embedding(
     run: Run, learned: State, good_z_0: Tensor, bad_z_0: Tensor, round_number: int
-) -> float:
-    """Trains E_theta and its head by triplets around the reigning best; returns the last loss."""
+) -> None:
+    """Trains E_theta and its head by triplets around the reigning best."""
     settings, device = run.task.embedding, learned.model.device
     run.record.set_progress("training the embedding", 0, settings.steps)
 
     def report(step: int, loss: float) -> None:
         if step % 10 == 0:
-            run.record.add_metrics(round_number, step, {"embedding_loss_curve": loss})
+            run.record.add_metrics(round_number, step, {"embedding_loss": loss})
             run.record.set_progress("training the embedding", step, settings.steps)
             run.interrupts.check_stop()
 
     assert learned.best_z_0 is not None
-    return embedding.train(
+    embedding.train(
         learned.embedder,
         learned.embedder_optimizer,
         learned.best_z_0.to(device),
@@ -255,17 +255,15 @@ def compute_rewards(task: Task, learned: State, rollout: Rollout, good: Tensor) 
 
 def train_lora(
     run: Run, learned: State, rollout: Rollout, advantage: Tensor, round_number: int
-) -> dict[str, float]:
-    """DDPO on the LoRA; returns its metrics."""
+) -> None:
+    """DDPO on the LoRA."""
     run.record.set_progress("training the LoRA", 0, 1)
 
     def report(step: int, total: int, metrics: Mapping[str, float]) -> None:
-        run.record.add_metrics(
-            round_number, step, {f"{name}_curve": value for name, value in metrics.items()}
-        )
+        run.record.add_metrics(round_number, step, metrics)
         run.record.set_progress("training the LoRA", step, total)
         run.interrupts.check_stop()
 
-    return ddpo.update(
+    ddpo.update(
         learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
     )
