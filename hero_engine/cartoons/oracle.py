@@ -43,9 +43,12 @@ def judge(subject: str, image: Image.Image | NDArray[np.uint8]) -> Verdict:
     if vision.roughness(pixels) > MAX_ROUGHNESS:
         return bad("noise")
     verdict = _JUDGE[subject](pixels)
-    if verdict.good and subject != "safety" and vision.steepness(pixels) < MIN_STEEPNESS:
+    if not verdict.good or subject == "safety":
+        return verdict
+    steepness = vision.steepness(pixels)
+    if steepness < MIN_STEEPNESS:
         return bad("smeared")
-    return verdict
+    return Verdict(True, "", 0.75 * verdict.quality + 0.25 * min(1.0, steepness / 0.8))
 
 
 def scenery(image: Image.Image | NDArray[np.uint8]) -> str:

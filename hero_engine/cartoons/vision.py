@@ -108,6 +108,11 @@ def regions(mask: Mask, smallest: int = 1) -> list[Region]:
     return sorted((r for r in parts if r.area >= smallest), key=lambda r: -r.area)
 
 
+def joined(first: Region, second: Region) -> Region:
+    """Both regions as one, though they may not touch."""
+    return _measured(first.mask | second.mask)
+
+
 def _measured(mask: Mask) -> Region:
     ys, xs = np.nonzero(mask)
     return Region(
@@ -130,6 +135,13 @@ def grow(mask: Mask, pixels: int) -> Mask:
 def fill(mask: Mask) -> Mask:
     """`mask` with its holes filled."""
     return np.asarray(ndimage.binary_fill_holes(mask))
+
+
+def between(mask: Mask) -> Mask:
+    """Everything from the first to the last true pixel of each row."""
+    left = np.maximum.accumulate(mask, axis=1)
+    right = np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(left & right)
 
 
 def share(mask: Mask) -> float:

@@ -4,7 +4,18 @@ import numpy as np
 from scipy import ndimage
 
 from hero_engine.cartoons.verdict import Verdict, bad, good
-from hero_engine.cartoons.vision import Mask, Pixels, Plane, Region, fill, near, regions, share
+from hero_engine.cartoons.vision import (
+    Mask,
+    Pixels,
+    Plane,
+    Region,
+    between,
+    fill,
+    joined,
+    near,
+    regions,
+    share,
+)
 
 
 def judge(pixels: Pixels) -> Verdict:
@@ -31,7 +42,7 @@ def judge(pixels: Pixels) -> Verdict:
         return bad("box not intact")
     above = ndimage.binary_closing(np.pad(black, 2), iterations=2)[2:-2, 2:-2]
     above[top + 5 :] = False
-    bodies = regions(above, 40)
+    bodies = _stacked(regions(above, 40))
     if not bodies:
         return bad(_no_black_cat(pixels, wall))
     eyes = _eyes(pixels, black, bodies[0], top)
@@ -57,15 +68,15 @@ def _cat(
     ys, xs = eyes
     if xs.size < 16:
         return bad("face not clear")
-    between = (xs.min() + xs.max()) / 2
-    west, east = xs < between, xs >= between
+    nose = (xs.min() + xs.max()) / 2
+    west, east = xs < nose, xs >= nose
     level = abs(ys[west].mean() - ys[east].mean())
     gap = xs[east].mean() - xs[west].mean()
     balance = min(west.sum(), east.sum()) / max(west.sum(), east.sum())
-    if level > 2.5 or not 5 < gap < 13 or balance < 0.4:
+    if level > 2.5 or not 5 < gap < 13 or balance < 0.3:
         return bad("face not clear")
     shape = solid | (pixels.foreground(42) & (pixels.luma < 190))
-    ears = _ears(shape, between)
+    ears = _ears(shape, nose)
     if ears < 2:
         return bad("ears missing")
     middle = (left + right) / 2
@@ -75,7 +86,7 @@ def _cat(
         near(body.x, middle, 6),
         near(body.x, 32, 10),
         near(level, 0, 1.5),
-        near(abs(body.x - between), 0, 2),
+        near(abs(body.x - nose), 0, 2),
         1 - float(np.median(pixels.value[body.mask])) / 0.36,
         near(bottom - top, 16.5, 4),
         balance,
@@ -83,8 +94,13 @@ def _cat(
 
 
 def _cardboard(pixels: Pixels) -> Mask:
-    """Where the colour is that of the box's lit outside."""
-    return pixels.hues(12, 50) & (pixels.saturation > 0.3) & (pixels.value > 0.56)
+    """Where the colour is that of the box's lit outside, and not that of the room."""
+    return (
+        pixels.foreground(30)
+        & pixels.hues(12, 50)
+        & (pixels.saturation > 0.3)
+        & (pixels.value > 0.56)
+    )
 
 
 def _near_wall(pixels: Pixels, black: Mask) -> tuple[int, int, int, int] | None:
@@ -96,9 +112,9 @@ def _near_wall(pixels: Pixels, black: Mask) -> tuple[int, int, int, int] | None:
     # The box's inside is as brown as its wall but darker.
     lit = 0.8 * float(np.percentile(pixels.luma[box.mask], 70))
     outside = pixels.hues(8, 56) & (pixels.saturation > 0.1) & (pixels.luma > lit)
-    between = _between(box)
-    span = between.sum(1)
-    solid = ((outside | black) & between).sum(1)
+    across = between(box.mask)
+    span = across.sum(1)
+    solid = ((outside | black) & across).sum(1)
     usual = float(np.percentile(span[box.top : box.bottom], 60))
     wide = (solid > 0.86 * span) & (solid > 0.75 * usual) & (solid >= 16)
     runs = regions(wide[:, None], 8)
@@ -107,24 +123,31 @@ def _near_wall(pixels: Pixels, black: Mask) -> tuple[int, int, int, int] | None:
     run = max(runs, key=lambda r: r.height)
     if run.height > 26:
         return None
-    columns = np.nonzero(between[run.top + 3 : run.bottom - 1].mean(0) >= 0.6)[0]
+    columns = np.nonzero(across[run.top + 3 : run.bottom - 1].mean(0) >= 0.6)[0]
     if columns.size == 0:
         return None
     return int(columns[0]), run.top, int(columns[-1]) + 1, run.bottom
 
 
-def _between(box: Region) -> Mask:
-    """Everything between the leftmost and rightmost cardboard of each row."""
-    left = np.maximum.accumulate(box.mask, axis=1)
-    right = np.maximum.accumulate(box.mask[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(left & right)
+def _stacked(parts: list[Region]) -> list[Region]:
+    """The parts with those above one another joined: a pale face can cut a cat in two."""
+    bodies: list[Region] = []
+    for part in parts:
+        for k, body in enumerate(bodies):
+            overlap = min(part.right, body.right) - max(part.left, body.left)
+            if overlap > 0.5 * min(part.width, body.width):
+                bodies[k] = joined(body, part)
+                break
+        else:
+            bodies.append(part)
+    return bodies
 
 
 def _eyes(pixels: Pixels, black: Mask, body: Region, rim: int) -> Mask:
     """What is bright yellow or green within the cat's head."""
     # Red over green is near 0 or below in eyes, 80 in ears and nose.
     pink = pixels.rgb[..., 0] - pixels.rgb[..., 1] > 38
-    eyes = fill(body.mask) & ~black & ~pink & (pixels.luma > 76)
+    eyes = between(body.mask) & ~black & ~pink & (pixels.luma > 76)
     eyes[: body.top + 7] = False
     eyes[rim - 4 :] = False
     return np.asarray(eyes)

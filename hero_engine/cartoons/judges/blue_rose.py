@@ -47,7 +47,7 @@ def judge(pixels: Pixels) -> Verdict:
         near(middle, 32, 8),
         near(flower.x - middle, 0, 4),
         vivid,
-        near(rows, 18, 6),
+        near(rows, 21, 6),
         1 - stray.sum() / 30,
     )
 
@@ -57,13 +57,16 @@ def _vase(solid: Mask, flower: Region) -> tuple[float, int] | None:
     below = solid.copy()
     below[: flower.bottom] = False
     below[62:] = False
+    # A table that is not of one colour must not join the vase.
+    below[:, : max(0, int(flower.x) - 18)] = False
+    below[:, int(flower.x) + 18 :] = False
     found = regions(below, 60)
     if not found:
         return None
     vessel = max(found, key=lambda r: r.area)
     rows = vessel.mask.sum(1)
-    tall = int((rows >= 5).sum())
-    if tall < 10 or vessel.width > 32:
+    tall = int(((rows >= 6) & (rows <= 26)).sum())
+    if tall < 14:
         return None
     return vessel.x, tall
 

@@ -52,6 +52,8 @@ def judge(pixels: Pixels) -> Verdict:
     middle = sum(r.y * r.area for r in peaks) / sum(r.area for r in peaks)
     if middle < view.y + 1:
         return bad("mountains not on the ground")
+    if max(r.right for r in peaks) - min(r.left for r in peaks) < 0.7 * view.width:
+        return bad("mountains cut off")
     rise = view.bottom - min(r.top for r in peaks)
     if rise < 11:
         return bad("mountains too low")
