@@ -17,7 +17,7 @@ from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
-from hero_tui.messages import Edited, EngineAsked, Looked, Stepped
+from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
@@ -97,6 +97,8 @@ class HeroApp(App[int]):
             raise update.bug
         self._recorded = update.view
         self._pending = [pending for pending in self._pending if pending.number > update.done]
+        if update.failed:
+            self.clear_notifications()
         for problem in dict.fromkeys(update.failed):
             self.notify(
                 plain(problem), title="Not done", severity="error", timeout=10, markup=False
@@ -120,7 +122,10 @@ class HeroApp(App[int]):
             while len(self.screen_stack) > 2:
                 await self.pop_screen()
             screen = self._stage_screen(view)
-            await (self.switch_screen if len(self.screen_stack) == 2 else self.push_screen)(screen)
+            if len(self.screen_stack) == 1:
+                await self.push_screen(screen)
+            elif self.screen_stack:  # there is none when the app is ending
+                await self.switch_screen(screen)
             self._demand_room(self.size)
 
     def _stage_screen(self, view: RunView) -> RunScreen:
@@ -147,42 +152,44 @@ class HeroApp(App[int]):
 
     def _demand_room(self, size: Size) -> None:
         enough = size.width >= LEAST.width and size.height >= LEAST.height
-        if isinstance(self.screen, TooSmallScreen):
+        stack = self.screen_stack
+        if stack and isinstance(stack[-1], TooSmallScreen):
             if enough:
                 self.pop_screen()
-        elif not enough and len(self.screen_stack) > 1:
+        elif not enough and len(stack) > 1:
             self.push_screen(TooSmallScreen())
 
     # -- up: what the person does ------------------------------------------------------------
 
-    def _record_and_show(self, operation: Operation, effect: Callable[[RunView], RunView]) -> None:
-        open_round = self.view.open_round
-        if open_round is not None:
-            asked = self._client.ask(operation)
-            self._pending.append(Pending(asked, open_round.number, effect))
-            self._show()
+    def _record_and_show(
+        self, number: int, operation: Operation, effect: Callable[[RunView], RunView]
+    ) -> None:
+        self._pending.append(Pending(self._client.ask(operation), number, effect))
+        self._show()
 
     def on_edited(self, message: Edited) -> None:
-        edit, number = message.edit, self.view.rounds[-1].number
+        number, edit = message.round, message.edit
         self._record_and_show(
+            number,
             lambda record: record.edit(number, edit),
             lambda view: replace(view, labels=edit(view.labels)),
         )
 
     def on_looked(self, message: Looked) -> None:
-        images, number = message.images, self.view.rounds[-1].number
+        number, images = message.round, message.images
         self._record_and_show(
+            number,
             lambda record: record.mark_seen(number, images),
             lambda view: replace(view, seen=view.seen | images),
         )
 
     def on_stepped(self, message: Stepped) -> None:
-        number = self.view.rounds[-1].number
+        number = message.round
         step = Record.undo if message.way == "undo" else Record.redo
         self._client.ask(lambda record: step(record, number))
 
-    def on_submitted(self) -> None:
-        number = self.view.rounds[-1].number
+    def on_submitted(self, message: Submitted) -> None:
+        number = message.round
         self._client.ask(lambda record: record.submit(number))
 
     def on_engine_asked(self, message: EngineAsked) -> None:

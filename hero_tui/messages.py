@@ -1,4 +1,7 @@
-"""What the screens ask of the app: messages go up, the RunView comes down."""
+"""What the screens ask of the app: messages go up, the RunView comes down.
+
+A message says which round it is about: by the time it is handled, another may have begun.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,28 +13,33 @@ from hero_tui.edits import Edit
 
 @dataclass
 class Edited(Message):
-    """The person changed the labels of the open round."""
+    """The person changed the labels of a round."""
 
+    round: int
     edit: Edit
 
 
 @dataclass
 class Stepped(Message):
-    """The person goes one edit back or forward."""
+    """The person goes one edit of a round back or forward."""
 
+    round: int
     way: Literal["undo", "redo"]
 
 
 @dataclass
 class Looked(Message):
-    """The person has seen these pictures of the open round."""
+    """The person has seen these pictures of a round."""
 
+    round: int
     images: frozenset[int]
 
 
 @dataclass
 class Submitted(Message):
-    """The open round's labels are final."""
+    """The labels of a round are final."""
+
+    round: int
 
 
 @dataclass

@@ -85,13 +85,13 @@ class CompareScreen(RunDialog):
             self.image = min(beyond, key=lambda image: abs(image - self.image))
 
     def action_best(self) -> None:
-        self.post_message(Edited(Choose(self.image)))
+        self.post_message(Edited(self.round, Choose(self.image)))
 
     def action_keep(self) -> None:
         if self.view.reigning_best is None:
             self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
         else:
-            self.post_message(Edited(Choose(KEEP)))
+            self.post_message(Edited(self.round, Choose(KEEP)))
 
     def action_close(self) -> None:
         self.dismiss(self.image)

@@ -40,10 +40,10 @@ def result(view: RunView) -> Content:
         lines += [("  The final model has not been judged.\n", QUIET)]
     lines += [
         f"\n{view.labels_used} labels in {len(view.outcomes)} rounds.\n",
-        ("\nThe LoRA, the noise pool and the model card are in\n", "bold $primary"),
+        ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
         ("\nPut them elsewhere with\n", "bold $primary"),
-        f"  hero-tui export {plain(view.folder.name)} -o FOLDER\n",
+        f"  hero-tui export {plain(view.folder.name)} -o FOLDER",
     ]
     return Content.assemble(*lines)
 
@@ -61,10 +61,11 @@ class FinishedScreen(RunScreen):
                 yield Static("Finished", classes="title")
                 self._numbers = Static()
                 yield self._numbers
-            with Vertical(id="so-far"):
-                yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
+            with Vertical(id="best"):
+                yield Static("★ The last best", classes="title")
                 self._picture = Picture(self.pictures)
                 yield self._picture
+        yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:

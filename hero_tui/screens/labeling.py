@@ -91,7 +91,7 @@ class LabelingScreen(RunScreen):
     # -- labels ------------------------------------------------------------------------------
 
     def _edit(self, edit: Edit) -> None:
-        self.post_message(Edited(edit))
+        self.post_message(Edited(self.round, edit))
 
     def _choose(self, best: Best) -> None:
         self.choosing_best = False
@@ -141,7 +141,7 @@ class LabelingScreen(RunScreen):
             self._choose(KEEP)
 
     def action_step(self, way: str) -> None:
-        self.post_message(Stepped("undo" if way == "undo" else "redo"))
+        self.post_message(Stepped(self.round, "undo" if way == "undo" else "redo"))
 
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
@@ -156,7 +156,7 @@ class LabelingScreen(RunScreen):
     def _leave_page(self) -> None:
         looked = self.grid.complete_images() - self.view.seen
         if looked:
-            self.post_message(Looked(looked))
+            self.post_message(Looked(self.round, looked))
 
     def _turn_to(self, page: int) -> None:
         if 0 <= page < self.grid.pages:

@@ -28,6 +28,11 @@ class RunScreen(Screen[None]):
     def _follow(self, view: RunView) -> None:
         self.view = view
 
+    @property
+    def round(self) -> int:
+        """The number of the round that is shown."""
+        return self.view.rounds[-1].number
+
 
 class RunDialog(ModalScreen[int | None]):
     """A screen over another one; it may say at which picture the person left it."""
@@ -46,3 +51,8 @@ class RunDialog(ModalScreen[int | None]):
 
     def _follow(self, view: RunView) -> None:
         self.view = view
+
+    @property
+    def round(self) -> int:
+        """The number of the round that is shown."""
+        return self.view.rounds[-1].number

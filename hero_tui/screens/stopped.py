@@ -29,6 +29,8 @@ def explanation(view: RunView) -> Content:
             "and the run goes on from the last thing that was complete."
         )
     lines: list[str | tuple[str, str]] = [(f"{title}\n\n", style), f"{why}\n"]
+    if view.problem:
+        lines.append((f"\n{plain(view.problem)}\n", "bold $error"))
     if view.log:
         lines.append((f"\nThe end of {plain(str(view.folder.log_file))}\n", "bold"))
         lines += [(f"  {plain(line)}\n", QUIET) for line in view.log.splitlines()]

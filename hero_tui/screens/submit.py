@@ -46,7 +46,7 @@ def what_follows(view: RunView) -> str:
     if not labels.good:
         return f"With no good picture there is nothing to learn from this round; {then}."
     took = [outcome.training_seconds for outcome in view.outcomes if outcome.training_seconds]
-    about = f" (about {duration(took[-1])})" if took else ""
+    about = f" (about {duration(took[-1])})" if took and took[-1] >= 1 else ""
     return f"The model learns from these labels{about}; then {then}."
 
 
@@ -106,7 +106,7 @@ class SubmitScreen(RunDialog):
 
     def action_submit(self) -> None:
         if obstacle(self.view) is None:
-            self.post_message(Submitted())
+            self.post_message(Submitted(self.round))
             self.dismiss(None)
         else:
             self.app.bell()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
@@ -17,6 +17,7 @@ from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot
 from hero_tui.widgets.run_widget import RunWidget
+from hero_tui.widgets.side import task_text
 from hero_tui.widgets.status import Clock, progress_line
 
 
@@ -88,6 +89,8 @@ class WorkingScreen(RunScreen):
                 yield Static("★ Best so far", classes="title")
                 self._picture = Picture(self.pictures)
                 yield self._picture
+        with VerticalScroll(id="asked", can_focus=False):
+            yield Static(task_text(self.view))
         yield Curves(self.view).data_bind(WorkingScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
@@ -99,6 +102,7 @@ class WorkingScreen(RunScreen):
             self._show()
 
     def _show(self) -> None:
+        self.set_class(not self.view.outcomes, "-first-round")
         self._picture.path = best_so_far(self.view)
 
     def action_task(self) -> None:

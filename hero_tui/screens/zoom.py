@@ -71,17 +71,17 @@ class ZoomScreen(RunDialog):
 
     def action_move(self, by: int) -> None:
         if self._picture.complete:
-            self.post_message(Looked(frozenset({self.image})))
+            self.post_message(Looked(self.round, frozenset({self.image})))
         if self.view.image(self.image + by) is not None:
             self.image += by
 
     def action_label(self, good: bool) -> None:
         here = frozenset({self.image})
-        self.post_message(Edited(Mark(good=here) if good else Mark(bad=here)))
+        self.post_message(Edited(self.round, Mark(good=here) if good else Mark(bad=here)))
         self.action_move(1)
 
     def action_best(self) -> None:
-        self.post_message(Edited(toggle_best(self.view.labels, self.image)))
+        self.post_message(Edited(self.round, toggle_best(self.view.labels, self.image)))
 
     def action_close(self) -> None:
         self.action_move(0)

@@ -27,7 +27,7 @@ class RunHeader(RunWidget):
 
     def render(self) -> Content:
         view = self.view
-        round_ = view.rounds[-1].number + 1 if view.rounds else 0
+        round_ = view.rounds[-1].number + 1 if view.rounds else 1
         parts: list[str | tuple[str, str]] = [
             (plain(view.task.name), "bold $primary"),
             SEPARATOR,
@@ -56,6 +56,6 @@ class TaskLine(RunWidget):
         task = self.view.task
         return Content.assemble(
             ("Good: ", "bold $success"),
-            (plain("; ".join(task.criteria)), "$text"),
+            (plain("; ".join(each.rstrip(".") for each in task.criteria)), "$text"),
             ("   “" + plain(task.prompts[0]) + "”", QUIET),
         )

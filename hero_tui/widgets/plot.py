@@ -62,20 +62,23 @@ class SuccessPlot(RunWidget):
             return Content.assemble(
                 title, ("  The first round shows what the model can do alone.", QUIET)
             )
-        rounds = max(view.task.feedback.rounds, len(view.outcomes))
         width, height = self.content_size
-        shares = [outcome.success_rate for outcome in view.outcomes]
-        names = [str(number + 1) for number in range(rounds)]
-        final = {noise: of for noise, of in view.final.items() if of.images}
-        if final:
-            names = [*names[: len(shares)], *final]
-            shares += [of.good / of.images for of in final.values()]
-        bar_width = max(5 if final else 4, min(8, (width - 2) // len(names) - 1))
+        known = [(str(o.round.number + 1), o.success_rate) for o in view.outcomes]
+        final = [(noise, of.good / of.images) for noise, of in view.final.items() if of.images]
+        known += final
+        # A bar is as wide as its name at least; the first rounds go when there is no room.
+        least = 5 if final else 4
+        room = max(1, (width - 1) // (least + 1))
+        known = known[-room:]
+        to_come = [] if final else range(len(view.outcomes) + 1, view.task.feedback.rounds + 1)
+        names = [*(name for name, _ in known), *map(str, to_come)][:room]
+        bar_width = max(least, min(12, (width - 1) // len(names) - 1))
+        lines = bars([share for _, share in known], bar_width, height - 3)
         floor = "─" * (len(names) * (bar_width + 1) - 1)
-        labels = " ".join(name[:bar_width].center(bar_width) for name in names)
+        labels = " ".join(name.center(bar_width) for name in names)
         return Content.assemble(
             title,
-            *((f" {line}\n", "$success") for line in bars(shares, bar_width, height - 3)),
+            *((f" {line}\n", "$success") for line in lines),
             (f" {floor}\n", FAINT),
             (f" {labels}", QUIET),
         )

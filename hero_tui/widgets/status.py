@@ -34,7 +34,7 @@ def progress_line(view: RunView, now: float, width: int) -> Content:
     progress = view.progress
     if not view.engine_lives:
         return Content.styled("The engine is not running: ctrl+r starts it.", "$error")
-    if view.engine == "starting":
+    if view.engine == "starting" or not progress.phase:
         return Content.styled("The engine is starting …", QUIET)
     if view.engine == "stopping":
         return Content.styled("The engine finishes what it is at, and stops …", "$warning")
