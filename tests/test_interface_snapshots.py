@@ -79,6 +79,7 @@ def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) 
     record.set_progress("sampling", 48, 64)
 
     async def mark(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
         await pilot.press("1", "W", "r", "space", "2")
         await until(pilot, lambda: len(record.labels(2).good) == 4)
         await pictures_are_shown(pilot)

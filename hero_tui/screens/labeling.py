@@ -1,6 +1,6 @@
 """Labeling: a page of pictures, one key a picture."""
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
@@ -11,6 +11,7 @@ from hero_engine.labels import KEEP, Best
 from hero_tui.edits import Edit, Mark, toggle, toggle_best
 from hero_tui.messages import Edited, Looked, Stepped
 from hero_tui.screens.run_screen import RunScreen
+from hero_tui.text import plain_lines
 from hero_tui.widgets.grid import COLUMNS, TILE_KEYS, PictureGrid
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
@@ -217,15 +218,10 @@ class LabelingScreen(RunScreen):
         self._leave_page()
         self.app.push_screen(SubmitScreen(self.view, self.pictures))
 
+    @work(thread=True, exclusive=True, group="outside")
     def action_open_outside(self) -> None:
         from hero_tui.opener import show_outside
 
-        view = self.view
-        self.run_worker(
-            lambda: self.app.call_from_thread(
-                self.notify, show_outside(view), markup=False, timeout=15
-            ),
-            thread=True,
-            group="outside",
-            exclusive=True,
+        self.app.call_from_thread(
+            self.notify, plain_lines(show_outside(self.view)), markup=False, timeout=15
         )

@@ -1,0 +1,115 @@
+"""The interface as a process in a pseudo-terminal: its exit code, and what a kill -9 leaves."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.labels import Labels
+from tests.interface_runs import make_run, sample_round
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hero_engine.folder import RunFolder
+from hero_tui.app import run_interface
+sys.exit(run_interface(RunFolder(Path(sys.argv[1]))))
+"""
+
+
+class Terminal:
+    """A process in an 80x24 terminal that types and reads."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.set_blocking(self._ours, False)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(folder.path)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.said = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, self.said[-2000:].decode("utf-8", "replace")
+            self._read()
+            time.sleep(0.02)
+        self._read()
+
+    def _read(self) -> None:
+        try:
+            while chunk := os.read(self._ours, 65536):
+                self.said += chunk
+        except OSError:  # nothing to read, or the process has closed its side
+            return
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = make_run(tmp_path, images=8)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    return folder
+
+
+def labels(run: RunFolder) -> Labels:
+    with closing(run.open_record()) as record:
+        return record.labels(0)
+
+
+def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFolder) -> None:
+    with engine_lock(run):
+        terminal = Terminal(run)
+        terminal.until(lambda: b"waiting for labels" in terminal.said)
+        terminal.type(b"1W")
+        terminal.until(lambda: labels(run) == Labels.of([0, 5], 5))
+        terminal.close()
+        assert labels(run) == Labels.of([0, 5], 5)
+
+        terminal = Terminal(run)
+        terminal.until(lambda: b"2 good" in terminal.said)
+        terminal.type(b"u")
+        terminal.until(lambda: labels(run) == Labels.of([0]))
+        terminal.type(b"\x11")
+        terminal.until(lambda: terminal.process.poll() is not None)
+        assert terminal.process.returncode == 0
+        assert b"Come back with: hero-tui attach black-cat-1" in terminal.said
+        terminal.close()
+
+
+def test_leaving_a_paused_run_is_exit_code_3(run: RunFolder) -> None:
+    with engine_lock(run):
+        terminal = Terminal(run)
+        terminal.until(lambda: b"waiting for labels" in terminal.said)
+        with closing(run.open_record()) as record:
+            record.set_state("paused")
+    terminal.until(lambda: b"Paused" in terminal.said)
+    terminal.type(b"\x11")
+    terminal.until(lambda: terminal.process.poll() is not None)
+    assert terminal.process.returncode == 3
+    terminal.close()
