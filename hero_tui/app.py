@@ -168,7 +168,7 @@ class HeroApp(App[int]):
         self._show()
 
     def on_edited(self, message: Edited) -> None:
-        number, edit = message.round, message.edit
+        number, edit = message.round, message.gesture(self.view.labels)
         self._record_and_show(
             number,
             lambda record: record.edit(number, edit),

@@ -4,6 +4,7 @@ An edit says what is meant, not which key was pressed: two people who mark the s
 the same time both get what they meant.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hero_engine.labels import Best, Labels
@@ -32,15 +33,31 @@ class Choose:
 
 
 Edit = Mark | Choose
+# What a key means depends on the labels at its turn: keys can arrive faster than they are handled.
+Gesture = Callable[[Labels], Edit]
 
 
-def toggle(labels: Labels, image: int) -> Mark:
-    """The edit that makes a good picture bad and a bad one good."""
-    if image in labels.good:
-        return Mark(bad=frozenset({image}))
-    return Mark(good=frozenset({image}))
+def mark(image: int, good: bool) -> Gesture:
+    """Makes a picture good, or bad."""
+    here = frozenset({image})
+    return lambda labels: Mark(good=here) if good else Mark(bad=here)
 
 
-def toggle_best(labels: Labels, best: Best) -> Choose:
-    """The edit that chooses the best, or takes the choice back."""
-    return Choose(None if labels.best == best else best)
+def toggle(image: int) -> Gesture:
+    """Makes a good picture bad and a bad one good."""
+    return invert(frozenset({image}))
+
+
+def invert(images: frozenset[int]) -> Gesture:
+    """Makes the good ones of some pictures bad and the others good."""
+    return lambda labels: Mark(good=images - labels.good, bad=images & labels.good)
+
+
+def choose(best: Best) -> Gesture:
+    """Chooses the best."""
+    return lambda labels: Choose(best)
+
+
+def toggle_best(best: Best) -> Gesture:
+    """Chooses the best, or takes the choice back."""
+    return lambda labels: Choose(None if labels.best == best else best)

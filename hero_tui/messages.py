@@ -8,7 +8,7 @@ from typing import Literal
 
 from textual.message import Message
 
-from hero_tui.edits import Edit
+from hero_tui.edits import Gesture
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Edited(Message):
     """The person changed the labels of a round."""
 
     round: int
-    edit: Edit
+    gesture: Gesture
 
 
 @dataclass

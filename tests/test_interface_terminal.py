@@ -86,7 +86,7 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
     with engine_lock(run):
         terminal = Terminal(run)
         terminal.until(lambda: b"waiting for labels" in terminal.said)
-        terminal.type(b"1W")
+        terminal.type(b"1eeiWiW")  # all at once, as over a slow connection
         terminal.until(lambda: labels(run) == Labels.of([0, 5], 5))
         terminal.close()
         assert labels(run) == Labels.of([0, 5], 5)

@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_engine.labels import KEEP
-from hero_tui.edits import Choose
+from hero_tui.edits import choose
 from hero_tui.messages import Edited
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView
@@ -85,13 +85,13 @@ class CompareScreen(RunDialog):
             self.image = min(beyond, key=lambda image: abs(image - self.image))
 
     def action_best(self) -> None:
-        self.post_message(Edited(self.round, Choose(self.image)))
+        self.post_message(Edited(self.round, choose(self.image)))
 
     def action_keep(self) -> None:
         if self.view.reigning_best is None:
             self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
         else:
-            self.post_message(Edited(self.round, Choose(KEEP)))
+            self.post_message(Edited(self.round, choose(KEEP)))
 
     def action_close(self) -> None:
         self.dismiss(self.image)

@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer
 
 from hero_engine.labels import KEEP, Best
-from hero_tui.edits import Edit, Mark, toggle, toggle_best
+from hero_tui.edits import Gesture, invert, toggle, toggle_best
 from hero_tui.messages import Edited, Looked, Stepped
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.text import plain_lines
@@ -91,12 +91,12 @@ class LabelingScreen(RunScreen):
 
     # -- labels ------------------------------------------------------------------------------
 
-    def _edit(self, edit: Edit) -> None:
-        self.post_message(Edited(self.round, edit))
+    def _edit(self, gesture: Gesture) -> None:
+        self.post_message(Edited(self.round, gesture))
 
     def _choose(self, best: Best) -> None:
         self.choosing_best = False
-        self._edit(toggle_best(self.view.labels, best))
+        self._edit(toggle_best(best))
 
     def _on_page(self, place: int) -> int | None:
         images = self.grid.images_of(self.grid.page)
@@ -110,7 +110,7 @@ class LabelingScreen(RunScreen):
         if self.choosing_best:
             self._choose(image)
         else:
-            self._edit(toggle(self.view.labels, image))
+            self._edit(toggle(image))
 
     def action_best(self, place: int) -> None:
         image = self._on_page(place)
@@ -128,12 +128,11 @@ class LabelingScreen(RunScreen):
         self.choosing_best = False
 
     def action_mark(self) -> None:
-        self._edit(toggle(self.view.labels, self.grid.image))
+        self._edit(toggle(self.grid.image))
 
     def action_invert(self) -> None:
-        page = frozenset(self.grid.images_of(self.grid.page)) & self.view.images
-        good = page & self.view.labels.good
-        self._edit(Mark(good=page - good, bad=good))
+        page = frozenset(self.grid.images_of(self.grid.page))
+        self._edit(invert(page & self.view.images))
 
     def action_keep(self) -> None:
         if self.view.reigning_best is None:
@@ -148,7 +147,7 @@ class LabelingScreen(RunScreen):
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.cursor = clicked.image - self.grid.first
         # The first click of two has toggled: the second toggles back, then zooms.
-        self._edit(toggle(self.view.labels, clicked.image))
+        self._edit(toggle(clicked.image))
         if clicked.double:
             self.action_zoom()
 

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
-from hero_tui.edits import Mark, toggle_best
+from hero_tui.edits import mark, toggle_best
 from hero_tui.messages import Edited, Looked
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView
@@ -76,12 +76,11 @@ class ZoomScreen(RunDialog):
             self.image += by
 
     def action_label(self, good: bool) -> None:
-        here = frozenset({self.image})
-        self.post_message(Edited(self.round, Mark(good=here) if good else Mark(bad=here)))
+        self.post_message(Edited(self.round, mark(self.image, good)))
         self.action_move(1)
 
     def action_best(self) -> None:
-        self.post_message(Edited(self.round, toggle_best(self.view.labels, self.image)))
+        self.post_message(Edited(self.round, toggle_best(self.image)))
 
     def action_close(self) -> None:
         self.action_move(0)
