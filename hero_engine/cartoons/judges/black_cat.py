@@ -7,7 +7,6 @@ from hero_engine.cartoons.verdict import Verdict, bad, good
 from hero_engine.cartoons.vision import (
     Mask,
     Pixels,
-    Plane,
     Region,
     between,
     fill,
@@ -46,17 +45,15 @@ def judge(pixels: Pixels) -> Verdict:
     if not bodies:
         return bad(_no_black_cat(pixels, wall))
     eyes = _eyes(pixels, black, bodies[0], top)
-    ys, xs = np.nonzero(eyes)
+    xs = np.nonzero(eyes)[1]
     # The eyes of one cat are at most 16 across.
     across = np.percentile(xs, 95) - np.percentile(xs, 5) if xs.size else 0.0
     if len(bodies) > 1 or across > 18:
         return bad("two cats")
-    return _cat(pixels, bodies[0], (ys + 0.5, xs + 0.5), wall)
+    return _cat(pixels, bodies[0], eyes, wall)
 
 
-def _cat(
-    pixels: Pixels, body: Region, eyes: tuple[Plane, Plane], wall: tuple[int, int, int, int]
-) -> Verdict:
+def _cat(pixels: Pixels, body: Region, eyes: Mask, wall: tuple[int, int, int, int]) -> Verdict:
     """The verdict on the only black thing above the rim, its eyes given as pixels."""
     left, top, right, bottom = wall
     solid = fill(body.mask)
@@ -65,7 +62,7 @@ def _cat(
         return bad("cat too small")
     if head.max() > 27:
         return bad("two cats")
-    ys, xs = eyes
+    ys, xs = (axis + 0.5 for axis in np.nonzero(eyes))
     if xs.size < 16:
         return bad("face not clear")
     nose = (xs.min() + xs.max()) / 2
