@@ -123,7 +123,6 @@ class RunClient:
             self._done, operation = asked
             self._changes = None
             try:
-                self._demand_folder()
                 operation(self._record)
             except (HeroError, OSError) as error:
                 failed.append(str(error))
@@ -138,7 +137,6 @@ class RunClient:
             if self._engine != before or self._engine in {"none", "crashed"}:
                 self._changes = None
         try:
-            self._demand_folder()
             changes = self._record.changes()
             if changes != self._changes or self.view.problem:
                 self.view = self._reader.read(self._engine)
@@ -155,14 +153,6 @@ class RunClient:
                 asked.append(self._operations.get_nowait())
         except queue.Empty:
             return asked
-
-    def _demand_folder(self) -> None:
-        # An open SQLite file that was removed can still be written, and then nothing is kept.
-        if not self.folder.record_file.exists():
-            raise InputError(
-                f"{self.folder.record_file}: it is gone; was the run folder moved or removed? "
-                "What you do now is not kept"
-            )
 
     def _start(self, record: Record) -> None:
         if engine_holder(self.folder) is None and self._engine != "starting":

@@ -246,7 +246,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     with closing(folder.open_record()) as record:
         submit_round(record, 0, Labels.of([0, 1], 1))
         submit_round(record, 1, Labels.of([2], KEEP))
-        record.add_metrics(1, 5, {"loss_curve": 0.5})
+        record.add_metrics(1, 5, {"loss": 0.5})
         record.send("finish")
         record.set_progress("sampling", 1, 2)
         record.set_final("pi", Final(10, 8, 0.1))

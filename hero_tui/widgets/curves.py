@@ -17,7 +17,7 @@ class Curves(RunWidget):
         columns = max(1, width // CURVE_WIDTH)
         cell = width // columns
         curves = [
-            (plain(name.removesuffix("_curve").replace("_", " ")), [value for _, value in points])
+            (plain(name.replace("_", " ")), [value for _, value in points])
             for name, points in sorted(self.view.curves.items())
             if len(points) > 1
         ]
