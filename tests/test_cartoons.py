@@ -1,6 +1,8 @@
 """The cartoons: what is drawn, and that the oracles see what a person would."""
 
 import io
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 
@@ -118,6 +120,12 @@ def test_an_unknown_subject_is_named_in_the_error() -> None:
         oracle.judge("white-cat", Image.new("RGB", (64, 64)))
 
 
+def test_drawing_and_judging_do_not_import_torch() -> None:
+    check = "import sys, hero_engine.cartoons.drawing, hero_engine.cartoons.oracle; "
+    check += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
 # ---- What the oracles see
 
 
@@ -173,7 +181,7 @@ def test_the_oracle_agrees_after_a_round_trip_through_the_autoencoder() -> None:
     vae = AutoencoderKL.from_pretrained(pipeline.WEIGHTS / "vae", torch_dtype=torch.float32)
     found = {}
     for subject in drawing.SUBJECTS:
-        drawn = drawings(subject, 64)
+        drawn = drawings(subject, 40)
         pixels = np.stack([np.asarray(d.image) for d in drawn]).astype(np.float32) / 127.5 - 1
         with torch.no_grad():
             latents = vae.encode(torch.from_numpy(pixels).permute(0, 3, 1, 2)).latent_dist.mean

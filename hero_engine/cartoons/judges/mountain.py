@@ -25,7 +25,7 @@ def judge(pixels: Pixels) -> Verdict:
     wall = np.median(_sides(pixels.rgb), axis=0)
     wall_like = (distance(pixels.rgb, wall) < 62) & (pixels.value < 0.76)
     red, green, blue = wall
-    inside = wall.max() < 188 and not (green > red and green > blue) and blue < red + 40
+    inside = wall.max() < 188 and not (green > red and green > blue) and blue < red + 65
     if not inside or share(_sides(wall_like)) < 0.7 or share(wall_like[0]) < 0.25:
         return bad("train in view" if _train(pixels) else "no window frame")
     found = regions(fill(~wall_like), 400)
