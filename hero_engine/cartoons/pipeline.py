@@ -80,7 +80,7 @@ def build_vae() -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(24, 48, 96),
+        block_out_channels=(32, 48, 96),
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
@@ -155,22 +155,21 @@ def build_pipeline(
 
 
 def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    """Write `pipeline` to `folder` in half precision, replacing what was there.
+    """Write `pipeline` to `folder`, UNet and VAE in half precision, replacing what was there.
 
-    The folder is complete under a temporary name before it takes its own. The pipeline is left in
-    half precision.
+    The folder is complete under a temporary name before it takes its own. The text encoder stays in
+    single precision: transformers loads a model in the precision of its file, diffusers in single,
+    and the two must agree without the caller's help. `pipeline` itself is changed to half.
     """
     new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     for stale in (new, old):
         shutil.rmtree(stale, ignore_errors=True)
-    pipeline.to(dtype=torch.float16).save_pretrained(new, safe_serialization=True)
-    _save_vocabulary(pipeline.tokenizer, new / "tokenizer")
+    for part in (pipeline.unet, pipeline.vae):
+        torch.nn.Module.to(part, torch.float16)
+    pipeline.save_pretrained(new, safe_serialization=True)
+    # transformers 5 writes tokenizer.json only; these two are what a CLIP tokenizer is known by.
+    pipeline.tokenizer.backend_tokenizer.model.save(str(new / "tokenizer"))
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _save_vocabulary(tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Add vocab.json and merges.txt, the files that a CLIP tokenizer is known by."""
-    tokenizer.backend_tokenizer.model.save(str(folder))
