@@ -25,7 +25,7 @@ EMBEDDED = Profile(
         "embedding.head": ((256, 128, 64), "narrowed with the width"),
         "embedding.learning_rate": (1e-3, "for the narrow embedding"),
         "embedding.steps": (100, "the loss is zero by then"),
-        "update.steps": ("first", "the last steps teach this model nothing (docs/method.md)"),
+        "update.steps": ("first", "what is drawn is decided in the noisy steps (docs/method.md)"),
         "update.learning_rate": (3e-3, "a LoRA of 30,000 parameters takes large steps"),
         "update.micro_batch_size": (40, "one optimizer step in one forward pass"),
     },
