@@ -63,7 +63,7 @@ def _evaluate(
     pictures: list[np.ndarray] = []
     good = 0
     for images in torch.arange(count).split(task.sampling.chunk_size):
-        # Round numbers of a run start at 0, so 1 + image never repeats a z_T draw's generator.
+        # Number 0 of this purpose drew the initial noise, number 1 draws the steps' noise.
         epsilon = seeds.normal(
             task.seed, purpose, 1, images.tolist(), (model.schedule.steps, *model.latent_shape)
         )
