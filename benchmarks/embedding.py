@@ -70,13 +70,13 @@ def train_with_loader(embedder: Embedder, good: Tensor, bad: Tensor, settings: E
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            value = float(loss)
+            value = float(loss.detach())
     return value
 
 
 def train_vectorised(embedder: Embedder, good: Tensor, bad: Tensor, settings: Embedding) -> float:
     """Ours; returns the last loss."""
-    optimizer = torch.optim.Adam(embedder.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(embedder.parameters(), lr=settings.learning_rate, fused=True)
     return embedding.train(embedder, optimizer, good[0], good, bad, settings)
 
 

@@ -20,7 +20,7 @@ EMBEDDED = Profile(
     "embedded",
     {
         "sampling.steps": (20, "the tiny model draws cleanly in 20"),
-        "sampling.chunk_size": (16, "the first pictures come after a quarter of the round"),
+        "sampling.chunk_size": (20, "the first pictures come within a second"),
         "embedding.width": (512, "the paper's width takes 5 minutes a round on a core"),
         "embedding.head": ((256, 128, 64), "narrowed with the width"),
         "embedding.learning_rate": (1e-3, "for the narrow embedding"),

@@ -82,6 +82,15 @@ def trained_steps(
     raise ValueError(f"update.steps is {which}")
 
 
+def chunks_of(count: int, size: int) -> list[Tensor]:
+    """The numbers 0 to count - 1 in chunks of `size`, after a first one of a quarter of that.
+
+    Large chunks are quick, but somebody waits for the first picture.
+    """
+    images, first = torch.arange(count), max(1, size // 4)
+    return [chunk for chunk in (images[:first], *images[first:].split(size)) if len(chunk)]
+
+
 @torch.no_grad()
 def sample(
     model: Model,
@@ -107,7 +116,7 @@ def sample(
         ]
     )  # fmt: skip
     chunks: list[Rollout] = []
-    for images in torch.arange(len(z_T)).split(task.sampling.chunk_size):
+    for images in chunks_of(len(z_T), task.sampling.chunk_size):
         epsilon = seeds.normal(
             task.seed, "eta", round_number, images.tolist(),
             (model.schedule.steps, *model.latent_shape),

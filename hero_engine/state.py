@@ -52,9 +52,12 @@ def initial_state(model: Model, task: Task) -> State:
             lr=update.learning_rate,
             betas=update.betas,
             weight_decay=update.weight_decay,
+            fused=True,
         ),
         embedder=embedder,
-        embedder_optimizer=torch.optim.Adam(embedder.parameters(), lr=settings.learning_rate),
+        embedder_optimizer=torch.optim.Adam(
+            embedder.parameters(), lr=settings.learning_rate, fused=True
+        ),
     )
 
 

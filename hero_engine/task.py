@@ -47,7 +47,7 @@ class Sampling(Section):
         1.0, "paper, Table 7", "DDIM's noise: 1 is stochastic, as DDPO needs", gt=0, le=1
     )
     chunk_size: int = setting(
-        8, "official code", "pictures sampled together; each chunk is shown when decoded",
+        8, "official code", "pictures sampled together (first a quarter of it), then shown",
         ge=1, le=1024,
     )  # fmt: skip
 
@@ -162,6 +162,9 @@ class Task(Section):
         description="'embedded', a folder, or a name on the Hugging Face hub",
     )
     revision: str | None = Field(None, description="of the model on the hub: a branch, tag or hash")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the frozen weights; auto: bf16 where the hardware multiplies in it"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="every random draw of the run comes from it")
     sampling: Sampling = Sampling()
     feedback: Feedback = Feedback()

@@ -27,6 +27,7 @@ def tiny_task(tiny_pipeline: Path) -> Callable[..., Task]:
             "prompts": ["a cat"],
             "criteria": ["a cat is seen"],
             "model": str(tiny_pipeline),
+            "precision": "fp32",
             "sampling": {"steps": 6, "chunk_size": 4},
             "feedback": {"batch_size": 8, "rounds": 3},
             "embedding": {"width": 32, "head": [16, 8], "learning_rate": 1e-3, "steps": 20},

@@ -103,17 +103,10 @@ def test_training_without_guidance_measures_its_own_old_log_probs(
 
 
 def test_half_precision_weights_keep_the_ratio_at_one(tiny_task: Callable[..., Task]) -> None:
-    task = tiny_task()
+    task = tiny_task(precision="bf16")
     model = models.load(task)
-    for module in (model.unet, model.vae):
-        module.to(torch.bfloat16)
-    for parameter in model.lora().values():
-        parameter.data = parameter.data.float()
-    model.dtype = torch.bfloat16
-    model.prompt_embeds, model.negative_embeds = (
-        model.prompt_embeds.bfloat16(),
-        model.negative_embeds.bfloat16(),
-    )
+    assert {p.dtype for p in model.unet.parameters() if not p.requires_grad} == {torch.bfloat16}
+    assert {p.dtype for p in model.lora().values()} == {torch.float32}
     drawn = drawn_by(model, task)
     assert drawn.log_prob.dtype == drawn.z_0.dtype == torch.float32
     before = weights(model)

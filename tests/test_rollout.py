@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hero_engine import ddim, models, rollout, seeds
-from hero_engine.rollout import Rollout, trained_steps
+from hero_engine.rollout import Rollout, chunks_of, trained_steps
 from hero_engine.task import Task
 
 
@@ -47,6 +47,18 @@ def test_random_steps_differ_by_picture_and_not_by_call() -> None:
     assert draw(0) == draw(0)
     assert len({tuple(draw(image)) for image in range(10)}) > 1
     assert all(len(set(draw(image))) == 3 for image in range(10))
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(64, 20, [5, 20, 20, 19]), (8, 3, [1, 3, 3, 1]), (2, 1, [1, 1]), (4, 64, [4])],
+)
+def test_the_first_chunk_is_small_and_every_picture_is_in_one(
+    count: int, size: int, sizes: list[int]
+) -> None:
+    chunks = chunks_of(count, size)
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert torch.cat(chunks).tolist() == list(range(count))
 
 
 def test_chunks_change_only_rounding(tiny_task: Callable[..., Task]) -> None:
