@@ -17,6 +17,7 @@ from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
+from hero_tui.config import Config
 from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView, Stage
@@ -42,6 +43,9 @@ class Pending:
     number: int
     round: int
     effect: Callable[[RunView], RunView]
+
+
+DEFAULTS = Config()
 
 
 class HeroApp(App[int]):
@@ -70,8 +74,11 @@ class HeroApp(App[int]):
 
     view: reactive[RunView] = reactive(cast(RunView, None))
 
-    def __init__(self, client: RunClient, clock: Clock = time.time) -> None:
+    def __init__(
+        self, client: RunClient, config: Config = DEFAULTS, clock: Clock = time.time
+    ) -> None:
         super().__init__()
+        self.config = config
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
@@ -249,7 +256,7 @@ def parting_words(view: RunView) -> str:
     return f"The run goes on without you. Come back with: hero-tui attach {name}"
 
 
-def run_interface(folder: RunFolder) -> int:
+def run_interface(folder: RunFolder, config: Config) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
 
     0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
@@ -260,7 +267,7 @@ def run_interface(folder: RunFolder) -> int:
     from hero_engine.process import start_engine
 
     client = RunClient(folder, start_engine)
-    app = HeroApp(client)
+    app = HeroApp(client, config)
     code = app.run()
     failed = client.close()
     for problem in failed:

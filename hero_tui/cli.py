@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
+from hero_tui.config import Images
 from hero_tui.output import message, reference, table
 from hero_tui.text import plain
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hero_engine.folder import RunFolder
     from hero_engine.labels import Labels
     from hero_engine.task import Task
+    from hero_tui.config import Config
     from hero_tui.labelers import Labeler
 
 app = typer.Typer(
@@ -54,6 +56,9 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw come
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
+]
+ShowImages = Annotated[
+    Images | None, typer.Option("--images", help="How pictures are shown in the terminal.")
 ]
 RUNS_DIR = Path("runs")
 
@@ -103,6 +108,7 @@ def run(
     oracle: Oracle = False,
     labeler: Function = None,
     detach: Detach = False,
+    images: ShowImages = None,
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.folder import create_run
@@ -112,23 +118,24 @@ def run(
     chosen = _labeler(settled, labels, oracle, labeler)
     if chosen is None and not detach:
         _require_terminal("run")
+    config = _config(images)
     folder = create_run(runs_dir, settled, name)
     if detach:
         _start_in_background(folder, labels, oracle, labeler)
     elif chosen is None:
-        _interface(folder)
+        _interface(folder, config)
     else:
         _drive(folder, chosen)
 
 
 @app.command()
-def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
+def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = None) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.folder import find_run
 
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(folder)
+    _interface(folder, _config(images))
 
 
 @app.command()
@@ -361,10 +368,17 @@ def _require_terminal(command: str) -> None:
         )
 
 
-def _interface(folder: "RunFolder") -> None:
+def _interface(folder: "RunFolder", config: "Config") -> None:
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder))
+    raise typer.Exit(run_interface(folder, config))
+
+
+def _config(images: str | None) -> "Config":
+    from hero_tui.config import config_file, load_config
+
+    config = load_config(config_file())
+    return config.model_copy(update={"images": images}) if images else config
 
 
 def _drive(folder: "RunFolder", labeler: "Labeler | None") -> None:

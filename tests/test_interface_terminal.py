@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 from hero_engine.folder import RunFolder
 from hero_tui.app import run_interface
-sys.exit(run_interface(RunFolder(Path(sys.argv[1]))))
+from hero_tui.config import Config
+sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 """
 
 
