@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import Field, StringConstraints, ValidationError
@@ -12,11 +12,7 @@ from hero_engine import yamlfile
 from hero_engine.errors import InputError
 from hero_engine.resolve import describe
 from hero_engine.task import Section
-
-Images = Literal["auto", "kitty", "iterm2", "sixel", "blocks", "off"]
-"""How pictures are shown: found out, by one graphics protocol, in half-blocks, or not at all."""
-
-IMAGES: tuple[Images, ...] = get_args(Images)
+from hero_tui.images import Images
 
 ThemeName = Literal["night", "high-contrast", "colour-blind"]
 
