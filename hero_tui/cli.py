@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
-from hero_tui.images import Images
 from hero_tui.output import message, reference, table
+from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
 
 if TYPE_CHECKING:

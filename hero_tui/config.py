@@ -12,7 +12,7 @@ from hero_engine import yamlfile
 from hero_engine.errors import InputError
 from hero_engine.resolve import describe
 from hero_engine.task import Section
-from hero_tui.images import Images
+from hero_tui.preview.terminal import Images
 
 ThemeName = Literal["night", "high-contrast", "colour-blind"]
 

@@ -1,0 +1,32 @@
+"""What a terminal can do, as far as showing pictures is concerned."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Protocol = Literal["kitty", "iterm2", "sixel", "blocks", "off"]
+"""How pictures are shown: by a graphics protocol, in half-blocks, or not at all."""
+
+Images = Literal["auto", "kitty", "iterm2", "sixel", "blocks", "off"]
+"""A protocol as `--images` and the preferences name it, or auto: found out."""
+
+Colours = Literal["truecolor", "256", "16"]
+Multiplexer = Literal["tmux", "screen", "mosh"]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A terminal and how pictures are shown in it.
+
+    Attributes:
+        name: what it calls itself, or "" if it does not say.
+        cell: the (width, height) of a cell in pixels.
+        multiplexer: what runs between it and us; graphics then need its passthrough.
+        evidence: what was decided and from which signs, a sentence each.
+    """
+
+    protocol: Protocol
+    colours: Colours
+    cell: tuple[int, int] = (10, 20)
+    name: str = ""
+    multiplexer: Multiplexer | None = None
+    evidence: tuple[str, ...] = ()
