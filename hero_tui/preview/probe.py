@@ -16,6 +16,7 @@ from pathlib import Path
 from hero_tui.preview.decision import Signs, Tmux, multiplexer_of
 from hero_tui.preview.mute import identity, is_mute, mute_file, remember
 from hero_tui.preview.replies import (
+    NAME_QUERIES,
     NONE,
     QUERIES,
     Replies,
@@ -89,13 +90,19 @@ class _Probe:
             # Replies to somebody else are dropped. What was typed until now had its Enter turned
             # into a line feed by the terminal's line discipline.
             self._typed = read_replies(self._read(0.0))[1].replace(b"\n", b"\r")
-            replies, silence = self._ask(QUERIES + _CLEAN_THE_LINE, identity(self._environ))
             tmux, behind = None, None
-            if multiplexer_of(replies, self._environ) == "tmux":
+            suspected = _looks_like_a_multiplexer(self._environ)
+            queries = NAME_QUERIES if suspected else QUERIES
+            who = identity(self._environ)
+            replies, silence = self._ask(queries + _CLEAN_THE_LINE, who)
+            multiplexer = multiplexer_of(replies, self._environ)
+            if suspected and not multiplexer:  # a terminal that was started from one
+                replies, silence = self._ask(QUERIES + _CLEAN_THE_LINE, who)
+            if multiplexer == "tmux":
                 tmux = _ask_tmux(self._environ)
                 if tmux is None or tmux.passthrough is not False:
                     client = tmux.client if tmux else ""
-                    who = f"through tmux {client} {identity(self._environ)}"
+                    who = f"through tmux {client} {who}"
                     behind, silence = self._ask(through_tmux(QUERIES), who)
         return Signs(replies, silence, size, tmux, behind, self._typed)
 
@@ -146,6 +153,11 @@ def _why_not_to_ask(environ: Mapping[str, str]) -> str:
     if environ.get("TERM_PROGRAM") == "Apple_Terminal":
         return "not asked, since Apple Terminal prints some questions"
     return ""
+
+
+def _looks_like_a_multiplexer(environ: Mapping[str, str]) -> bool:
+    named = environ.get("TERM", "").startswith(("tmux", "screen"))
+    return named or bool(environ.get("TMUX") or environ.get("STY"))
 
 
 def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 # XTVERSION, kitty's graphics query, the size of a cell and of the window in pixels. DA1 is last:
 # every terminal answers it, and answers in order, so that nothing comes after it.
 QUERIES = b"\x1b[>q\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[14t\x1b[c"
+# For tmux and screen, which take kitty's query for a title to show.
+NAME_QUERIES = b"\x1b[>q\x1b[c"
 
 _REPLY = re.compile(
     rb"\x1bP>\|(?P<version>[^\x1b]*)\x1b\\"
