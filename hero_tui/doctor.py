@@ -23,7 +23,7 @@ from hero_tui.preview.terminal import Images, Terminal
 from hero_tui.screens.too_small import LEAST
 from hero_tui.text import plain, plain_lines
 
-# From here on a page of the grid shows four rows of pictures instead of two.
+# From here on the grid has four rows of pictures, and the reigning best beside it.
 ROOMY = (150, 50)
 PICTURE = (32, 16)
 
@@ -100,7 +100,7 @@ def _about_size(size: tuple[int, int]) -> str:
     if size[0] < LEAST.width or size[1] < LEAST.height:
         return "The window is too small: make it at least 80x24 cells, or the font smaller."
     if size[0] < ROOMY[0] or size[1] < ROOMY[1]:
-        return "A window of 200x60 cells shows 16 pictures a page: enlarge it, if you can."
+        return "A window of 200x60 cells shows 16 pictures a page, and the best beside them."
     return ""
 
 
