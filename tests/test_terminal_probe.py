@@ -209,6 +209,7 @@ def test_keys_typed_while_the_terminal_is_asked_label_and_replies_do_not(tmp_pat
         until(lambda: labels(folder) == Labels.of([0, 1, 6], 6))
         terminal.type(b"\x11")
         assert process.wait(60) == 0
+        assert b"38;2;" in terminal.said  # true colour, though TERM and COLORTERM do not say so
     assert labels(folder) == Labels.of([0, 1, 6], 6)
 
 
@@ -226,13 +227,15 @@ from hero_tui.cli import main
 sys.argv = ["hero-tui", "attach", sys.argv[1]]
 main()
 """
+    telling = ("COLORTERM", "TEXTUAL_COLOR_SYSTEM", "NO_COLOR", "TMUX", "STY", "TERM_PROGRAM")
+    environ = {name: value for name, value in os.environ.items() if name not in telling}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder.path)],
         stdin=terminal.theirs,
         stdout=terminal.theirs,
         stderr=terminal.theirs,
         cwd=ROOT,
-        env=os.environ | {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(cache)},
+        env=environ | {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(cache)},
         start_new_session=True,
     )
 
