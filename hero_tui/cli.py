@@ -3,6 +3,7 @@
 Modules are imported within the commands, so that `hero-tui --help` is there at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -275,6 +276,14 @@ def export(
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
+@app.command()
+def doctor(images: ShowImages = None) -> None:
+    """Say what this terminal can show, how that was found out, and what to change."""
+    from hero_tui.doctor import examine
+
+    examine(images)
+
+
 # -- tasks -----------------------------------------------------------------------------------
 
 
@@ -369,9 +378,17 @@ def _require_terminal(command: str) -> None:
 
 
 def _interface(folder: "RunFolder", config: "Config") -> None:
+    from hero_tui.preview.decision import decide, tell_textual
+    from hero_tui.preview.probe import probe
+
+    signs = probe()
+    terminal = decide(signs, os.environ, config.images)
+    tell_textual(terminal.colours, os.environ)
+
+    # Textual reads its colours from the environment when it is imported.
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder, config))
+    raise typer.Exit(run_interface(folder, config, terminal, signs.typed))
 
 
 def _config(images: str | None) -> "Config":
