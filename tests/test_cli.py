@@ -492,7 +492,7 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
         asked.append(runs_dir)
         return answers[-1]
 
-    def open_run(folder: RunFolder, config: object) -> int:
+    def open_run(folder: RunFolder, *_: object) -> int:
         opened.append(folder)
         return 3
 
