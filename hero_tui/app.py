@@ -4,9 +4,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from textual import events
+from textual import events, work
 from textual.app import App
 from textual.binding import Binding
 from textual.geometry import Size
@@ -18,16 +18,26 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
-from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
+from hero_tui.messages import (
+    Edited,
+    EngineAsked,
+    Looked,
+    OutsideAsked,
+    Stepped,
+    Submitted,
+)
 from hero_tui.pictures import Pictures
 from hero_tui.preview.terminal import Terminal
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
-from hero_tui.text import plain
+from hero_tui.text import plain, plain_lines
 from hero_tui.theme import NIGHT
 from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.status import Clock
+
+if TYPE_CHECKING:
+    from hero_tui.opener import Outside, Served
 
 
 class Updated(Message):
@@ -36,6 +46,14 @@ class Updated(Message):
     def __init__(self, update: Update) -> None:
         super().__init__()
         self.update = update
+
+
+class Opened(Message):
+    """What came of opening pictures outside."""
+
+    def __init__(self, outcome: "Served | str") -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,10 @@ class HeroApp(App[int]):
         self._recorded = client.view
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int] | None = None
+        self._hint_due = config.images == "off"
         self._pictures = Pictures()
+        self._outside: Outside | None = None
+        self._opening = False
         self._typed = typed
 
     def on_load(self) -> None:
@@ -110,6 +131,8 @@ class HeroApp(App[int]):
 
     def on_unmount(self) -> None:
         self._pictures.close()
+        if self._outside is not None:
+            self._outside.close()
 
     # -- down: the run as recorded, with what is on its way to the record ---------------------
 
@@ -149,6 +172,9 @@ class HeroApp(App[int]):
             elif self.screen_stack:  # there is none when the app is ending
                 await self.switch_screen(screen)
             self._demand_room(self.size)
+            if self._hint_due and view.stage == "labeling":
+                self._hint_due = False
+                self.notify("Pictures are off here: o opens them outside.", markup=False)
 
     def _stage_screen(self, view: RunView) -> RunScreen:
         match view.stage:
@@ -222,6 +248,30 @@ class HeroApp(App[int]):
                 self._client.stop_engine()
             case "finish":
                 self._client.ask(lambda record: record.send("finish"))
+
+    # -- pictures outside the terminal ---------------------------------------------------------
+
+    def on_outside_asked(self, message: OutsideAsked) -> None:
+        if not self._opening:
+            self._opening = True
+            self._open_outside(message.image)
+
+    @work(thread=True)
+    def _open_outside(self, image: int | None) -> None:
+        from hero_tui.opener import Outside
+
+        if self._outside is None:
+            self._outside = Outside(lambda: self.view)
+        self.post_message(Opened(self._outside.open(image)))
+
+    def on_opened(self, message: Opened) -> None:
+        self._opening = False
+        if isinstance(message.outcome, str):
+            self.notify(plain_lines(message.outcome), markup=False, timeout=15)
+        else:
+            from hero_tui.screens.outside import OutsideScreen
+
+            self.push_screen(OutsideScreen(self.view, self._pictures, message.outcome))
 
     # -- keys that work everywhere -------------------------------------------------------------
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from hero_engine.task import Task
     from hero_tui.config import Config
     from hero_tui.labelers import Labeler
+    from hero_tui.preview.terminal import Terminal
 
 app = typer.Typer(
     help="Teach a text-to-image model by labeling its pictures in a terminal.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -85,13 +85,32 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        _choose_run(context)
+
+
+def _choose_run(context: typer.Context) -> None:
+    """With no command: the runs screen where there are runs and a terminal, else the help."""
+    from hero_engine.folder import list_runs
+
+    runs_dir = Path(os.environ.get("HERO_TUI_RUNS_DIR") or RUNS_DIR)
+    if not (_has_terminal() and list_runs(runs_dir)):
+        message(context.get_help())
+        raise typer.Exit(InputError.exit_code)
+    config = _config(None)
+    terminal, _ = _ask_terminal(config)
+    from hero_tui.screens.runs import choose_run
+
+    folder = choose_run(runs_dir)
+    if folder is not None:
+        _interface(folder, config, terminal)
 
 
 # -- runs ------------------------------------------------------------------------------------
@@ -175,24 +194,21 @@ def resume(
 @app.command()
 def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
     """List the runs."""
-    from hero_engine.folder import list_runs
-    from hero_engine.status import status
+    from hero_tui.runlist import read_runs
 
-    folders = list_runs(runs_dir)
-    if not folders:
+    listed = read_runs(runs_dir)
+    if not listed:
         message(f"{runs_dir}: there are no runs yet; start one with `hero-tui run`")
         return
     rows = []
-    for folder in folders:
-        try:
-            found = status(folder)
-        except InputError as error:
-            rows.append([folder.name, "", "", f"unreadable: {error}", "", ""])
+    for each in listed:
+        name, found, success = each.folder.name, each.status, each.success_rate
+        if found is None:
+            rows.append([name, "", "", f"unreadable: {each.problem}", "", ""])
             continue
-        history = found["history"]
-        success = f"{history[-1]['success_rate']:.0%}" if history else ""
-        rounds = f"{len(history)}/{found['rounds']}"
-        rows.append([folder.name, found["task"], found["model"], found["state"], rounds, success])
+        rounds = f"{len(found['history'])}/{found['rounds']}"
+        rate = "" if success is None else f"{success:.0%}"
+        rows.append([name, found["task"], found["model"], found["state"], rounds, rate])
     table(["run", "task", "model", "state", "labelled", "success"], rows)
 
 
@@ -368,8 +384,12 @@ def _labeler(
     return None
 
 
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _require_terminal(command: str) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _has_terminal():
         instead = "--labels FILE, --oracle or --labeler module:function"
         raise InputError(
             f"hero-tui {command}: there is no terminal to label in; use {instead}"
@@ -377,18 +397,27 @@ def _require_terminal(command: str) -> None:
         )
 
 
-def _interface(folder: "RunFolder", config: "Config") -> None:
+def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
+    """What the terminal can do, and what was typed meanwhile.
+
+    It is asked before textual is imported, which takes its colours from the environment then.
+    """
     from hero_tui.preview.decision import decide, tell_textual
     from hero_tui.preview.probe import probe
 
     signs = probe()
     terminal = decide(signs, os.environ, config.images)
     tell_textual(terminal.colours, os.environ)
+    return terminal, signs.typed
 
-    # Textual reads its colours from the environment when it is imported.
+
+def _interface(folder: "RunFolder", config: "Config", terminal: "Terminal | None" = None) -> None:
+    typed = b""
+    if terminal is None:
+        terminal, typed = _ask_terminal(config)
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder, config, terminal, signs.typed))
+    raise typer.Exit(run_interface(folder, config, terminal, typed))
 
 
 def _config(images: str | None) -> "Config":

@@ -470,6 +470,47 @@ def test_the_schema_is_a_json_schema(hero_tui: Cli) -> None:
     assert set(json.loads(out)["required"]) == {"name", "prompts", "criteria"}
 
 
+# -- no command ------------------------------------------------------------------------------
+
+
+def test_without_a_command_or_a_terminal_the_help_is_shown(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    code, out, err = hero_tui()
+    assert (code, out) == (2, "")
+    assert "attach  Show a run in the terminal" in err
+
+
+def test_in_a_terminal_a_run_is_chosen_and_opened(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    asked: list[Path] = []
+    opened: list[RunFolder] = []
+    answers: list[RunFolder | None] = []
+
+    def choose(runs_dir: Path) -> RunFolder | None:
+        asked.append(runs_dir)
+        return answers[-1]
+
+    def open_run(folder: RunFolder, *_: object) -> int:
+        opened.append(folder)
+        return 3
+
+    monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
+    monkeypatch.setattr("hero_tui.app.run_interface", open_run)
+    assert hero_tui()[0] == 2  # no runs yet: the help
+    assert asked == []
+    monkeypatch.setenv("HERO_TUI_RUNS_DIR", "elsewhere")
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "one")
+    answers.append(None)
+    assert hero_tui()[0] == 0
+    assert opened == []
+    answers.append(list_runs(Path("elsewhere"))[0])
+    assert hero_tui()[0] == 3
+    assert opened == answers[1:]
+    assert asked == [Path("elsewhere")] * 2
+
+
 # -- the command line itself -----------------------------------------------------------------
 
 

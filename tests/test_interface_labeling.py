@@ -319,17 +319,6 @@ async def test_there_is_nothing_to_keep_in_the_first_round(run: RunFolder) -> No
         assert recorded(run) == Labels.of([1])
 
 
-async def test_o_makes_a_contact_sheet_and_says_where_it_is(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    monkeypatch.delenv("TERM_PROGRAM", raising=False)
-    async with interface(run) as (app, pilot):
-        await pilot.press("1", "o")
-        await until(pilot, lambda: "scp " in notices(app))
-    assert (run.path / "sheets" / "000.png").is_file()
-
-
 # -- submitting ----------------------------------------------------------------------------------
 
 

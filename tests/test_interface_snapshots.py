@@ -1,5 +1,6 @@
 """What the interface looks like. After a wanted change: pytest --snapshot-update, then look."""
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,10 +9,12 @@ from types import SimpleNamespace
 import pytest
 from textual.pilot import Pilot
 
-from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.record import Final, Record
+from hero_engine.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
+from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
@@ -61,6 +64,27 @@ async def pictures_are_shown(pilot: Pilot[int]) -> None:
 
     await until(pilot, all_complete)
     await pilot.pause()
+
+
+def test_runs(snap_compare: Compare, record: Record) -> None:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    two_rounds(folder, record)
+    sample_round(folder, record, 2)
+    settings = folder.task().model_dump()
+    for name, state, ago in (("failed", "failed", 30 * 3600), ("finished", "finished", 9 * 86400)):
+        other = create_run(Path("runs"), Task.model_validate({**settings, "name": name}), name)
+        with closing(other.open_record()) as others:
+            others.set_state(state)  # type: ignore[arg-type]
+        os.utime(other.task_file, (NOW - ago, NOW - ago))
+    os.utime(folder.task_file, (NOW - 300, NOW - 300))
+
+    async def listed(pilot: Pilot[RunFolder]) -> None:
+        await until(pilot, lambda: pilot.app.screen.query_one(RunList).option_count == 3)  # type: ignore[arg-type]
+        await pilot.pause()
+
+    with engine_lock(folder):
+        app = RunsApp(Path("runs"), clock=lambda: NOW)
+        assert snap_compare(app, terminal_size=(80, 24), run_before=listed)
 
 
 def two_rounds(folder: RunFolder, record: Record) -> None:

@@ -1,6 +1,6 @@
 """Labeling: a page of pictures, one key a picture."""
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
@@ -9,9 +9,8 @@ from textual.widgets import Footer
 
 from hero_engine.labels import KEEP, Best
 from hero_tui.edits import Gesture, invert, toggle, toggle_best
-from hero_tui.messages import Edited, Looked, Stepped
+from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped
 from hero_tui.screens.run_screen import RunScreen
-from hero_tui.text import plain_lines
 from hero_tui.widgets.grid import COLUMNS, TILE_KEYS, PictureGrid
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
@@ -217,10 +216,5 @@ class LabelingScreen(RunScreen):
         self._leave_page()
         self.app.push_screen(SubmitScreen(self.view, self.pictures))
 
-    @work(thread=True, exclusive=True, group="outside")
     def action_open_outside(self) -> None:
-        from hero_tui.opener import show_outside
-
-        self.app.call_from_thread(
-            self.notify, plain_lines(show_outside(self.view)), markup=False, timeout=15
-        )
+        self.post_message(OutsideAsked())

@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_tui.edits import mark, toggle_best
-from hero_tui.messages import Edited, Looked
+from hero_tui.messages import Edited, Looked, OutsideAsked
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
@@ -28,6 +28,7 @@ class ZoomScreen(RunDialog):
         Binding("b", "best", "best", id="zoom.best"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
+        Binding("o", "open_outside", "open outside", id="zoom.open"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
 
@@ -81,6 +82,9 @@ class ZoomScreen(RunDialog):
 
     def action_best(self) -> None:
         self.post_message(Edited(self.round, toggle_best(self.image)))
+
+    def action_open_outside(self) -> None:
+        self.post_message(OutsideAsked(self.image))
 
     def action_close(self) -> None:
         self.action_move(0)
