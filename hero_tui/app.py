@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual.app import App
@@ -18,14 +18,18 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
+from hero_tui.keys import declared
 from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
 from hero_tui.pictures import Pictures
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.text import plain
-from hero_tui.theme import NIGHT
+from hero_tui.theme import THEMES
 from hero_tui.widgets.status import Clock
+
+if TYPE_CHECKING:
+    from textual.command import Provider
 
 
 class Updated(Message):
@@ -48,17 +52,23 @@ class Pending:
 DEFAULTS = Config()
 
 
+def _commands() -> "type[Provider]":
+    from hero_tui.palette import Commands
+
+    return Commands
+
+
 class HeroApp(App[int]):
     """One run; the app's result is the exit code."""
 
     TITLE = "hero-tui"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
-        Binding("question_mark", "help", "keys", id="help"),
+        Binding("question_mark", "app.help", "keys", id="help"),
         Binding(
             "ctrl+q,ctrl+d",
             "leave",
@@ -70,6 +80,10 @@ class HeroApp(App[int]):
         Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
+        Binding("h", "app.history", "earlier rounds", show=False, id="history"),
+        Binding(
+            "colon,ctrl+backslash", "app.command_palette", "commands", show=False, id="palette"
+        ),
     ]
 
     view: reactive[RunView] = reactive(cast(RunView, None))
@@ -88,8 +102,10 @@ class HeroApp(App[int]):
         self._pictures = Pictures()
 
     async def on_mount(self) -> None:
-        self.register_theme(NIGHT)
-        self.theme = NIGHT.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = self.config.theme
+        self.set_keymap(dict(self.config.keys))
         await self._show_stage()
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
@@ -215,13 +231,30 @@ class HeroApp(App[int]):
             return self.view.engine == "running" and self.view.state != "finished"
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
+        if action == "history":
+            return bool(self.view.outcomes)
         return True
+
+    def action_history(self) -> None:
+        from hero_tui.screens.history import HistoryScreen
+
+        if isinstance(self.screen, RunScreen):
+            latest = self.view.outcomes[-1].round.number
+            self.push_screen(HistoryScreen(self.view, self._pictures, latest))
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen
 
-        active = self.screen.active_bindings.values()
-        self.push_screen(HelpScreen([each.binding for each in active if each.enabled]))
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+            return
+        ids = [binding.id for owner in (type(self.screen), HeroApp) for binding in declared(owner)]
+        active = [
+            each.binding
+            for each in self.screen.active_bindings.values()
+            if each.enabled and each.binding.id
+        ]
+        self.push_screen(HelpScreen(sorted(active, key=lambda binding: ids.index(binding.id))))
 
     def action_start(self) -> None:
         self.post_message(EngineAsked("start"))

@@ -256,6 +256,20 @@ def labels(
 
 
 @app.command()
+def keys() -> None:
+    """List the keys, with the names by which the preferences file can change them."""
+    from hero_tui.keymap import commands
+
+    table(
+        ["where", "binding", "keys", "meaning"],
+        [
+            [command.where, command.id, ",".join(command.keys), command.meaning]
+            for command in commands(_config(None).keys)
+        ],
+    )
+
+
+@app.command()
 def export(
     run: Run = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -377,7 +391,12 @@ def _interface(folder: "RunFolder", config: "Config") -> None:
 def _config(images: str | None) -> "Config":
     from hero_tui.config import config_file, load_config
 
-    config = load_config(config_file())
+    file = config_file()
+    config = load_config(file)
+    if config.keys:
+        from hero_tui.keymap import check_keys
+
+        check_keys(config.keys, file)
     return config.model_copy(update={"images": images}) if images else config
 
 

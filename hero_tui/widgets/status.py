@@ -5,6 +5,7 @@ from collections.abc import Callable
 from textual.content import Content
 from textual.reactive import reactive
 
+from hero_tui.keys import key_shown
 from hero_tui.runview import RunView
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
@@ -29,11 +30,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def progress_line(view: RunView, now: float, width: int) -> Content:
+def progress_line(view: RunView, now: float, width: int, start_key: str) -> Content:
     """What the engine does, how far it is, and how long it still takes, in `width` cells."""
     progress = view.progress
     if not view.engine_lives:
-        return Content.styled("The engine is not running: ctrl+r starts it.", "$error")
+        return Content.styled(f"The engine is not running: {start_key} starts it.", "$error")
     if view.engine == "starting" or not progress.phase:
         return Content.styled("The engine is starting …", QUIET)
     if view.engine == "stopping":
@@ -78,6 +79,11 @@ class StatusLine(RunWidget):
             for page, seen in enumerate(self.pages)
         ]
         left = Content.assemble(f"page {self.page + 1}/{len(self.pages)} ", *marks)
-        right = progress_line(self.view, self._clock(), width=min(60, self.content_size.width // 2))
+        right = progress_line(
+            self.view,
+            self._clock(),
+            min(60, self.content_size.width // 2),
+            key_shown(self, "run.start"),
+        )
         gap = self.content_size.width - left.cell_length - right.cell_length
         return Content.assemble(left, " " * max(2, gap), right)
