@@ -86,18 +86,19 @@ class LabelingScreen(RunScreen):
             self._show_hint()
 
     def _show_hint(self) -> None:
-        if self.choosing_best:
-            self.status.hint = (
-                f"Best: press the picture's key, {key_shown(self, 'best.ask')} for the one under "
-                f"the cursor, or {key_shown(self, 'best.forget')}."
-            )
-        elif self.round == 0 and not self.view.seen and self.view.labels == Labels():
-            self.status.hint = (
-                f"A picture's key: good; with shift: best; "
-                f"{key_shown(self, 'page.next')}: next page; {key_shown(self, 'help')}: all keys"
-            )
-        else:
-            self.status.hint = ""
+        new_here = self.round == 0 and not self.view.seen and self.view.labels == Labels()
+        self.status.tip = (
+            f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
+            f"{key_shown(self, 'help')}: help"
+            if new_here
+            else ""
+        )
+        self.status.hint = (
+            f"Best: press the picture's key, {key_shown(self, 'best.ask')} for the one under the "
+            f"cursor, or {key_shown(self, 'best.forget')}."
+            if self.choosing_best
+            else ""
+        )
 
     # -- labels ------------------------------------------------------------------------------
 

@@ -58,6 +58,11 @@ class RunScreen(RunFollower[None]):
 class RunDialog(RunFollower[int | None], ModalScreen[int | None]):
     """A screen over another one; it may say at which picture the person left it."""
 
+    # ModalScreen's; Textual takes over the style of the first base only.
+    DEFAULT_CSS = """
+    RunDialog { layout: vertical; overflow-y: auto; background: $background 60%; }
+    """
+
     BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="help")]
 
     def __init__(self, view: RunView, pictures: Pictures, earlier: int | None = None) -> None:

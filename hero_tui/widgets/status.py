@@ -49,7 +49,10 @@ def progress_line(view: RunView, now: float, width: int, start_key: str) -> Cont
 
 
 class StatusLine(RunWidget):
-    """Pages on the left, the engine on the right; `hint` takes the line when something is asked."""
+    """Pages on the left, the engine on the right.
+
+    `hint` takes the line when something is asked; `tip`, for who is new, the place of the pages.
+    """
 
     DEFAULT_CSS = """
     StatusLine { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -58,6 +61,7 @@ class StatusLine(RunWidget):
     pages: reactive[tuple[bool, ...]] = reactive(())
     page: reactive[int] = reactive(0)
     hint: reactive[str] = reactive("")
+    tip: reactive[str] = reactive("")
 
     def __init__(self, view: RunView, clock: Clock) -> None:
         super().__init__(view)
@@ -68,7 +72,9 @@ class StatusLine(RunWidget):
 
     def render(self) -> Content:
         if self.view.problem:
-            return Content.styled(plain(self.view.problem), "bold $error")
+            # Which run it is stands above; what is wrong has to fit here.
+            problem = self.view.problem.removeprefix(f"{self.view.folder.path}/")
+            return Content.styled(plain(problem), "bold $error")
         if self.hint:
             return Content.styled(self.hint, "bold $warning")
         marks: list[tuple[str, str]] = [
@@ -79,10 +85,14 @@ class StatusLine(RunWidget):
             for page, seen in enumerate(self.pages)
         ]
         left = Content.assemble(f"page {self.page + 1}/{len(self.pages)} ", *marks)
+        room = min(60, self.content_size.width // 2)
+        if self.tip:
+            left = Content.styled(self.tip, "bold $accent")
+            room = min(60, self.content_size.width - left.cell_length - 2)
         right = progress_line(
             self.view,
             self._clock(),
-            min(60, self.content_size.width // 2),
+            room,
             key_shown(self, "run.start"),
         )
         gap = self.content_size.width - left.cell_length - right.cell_length
