@@ -260,13 +260,20 @@ def keys() -> None:
     """List the keys, with the names by which the preferences file can change them."""
     from hero_tui.keymap import commands
 
+    problem = None
+    try:
+        mine = _config(None).keys
+    except InputError as error:
+        mine, problem = {}, error
     table(
         ["where", "binding", "keys", "meaning"],
         [
             [command.where, command.id, ",".join(command.keys), command.meaning]
-            for command in commands(_config(None).keys)
+            for command in commands(mine)
         ],
     )
+    if problem is not None:
+        raise problem
 
 
 @app.command()
