@@ -107,6 +107,10 @@ class HeroApp(App[int]):
         self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
         await self._show_stage()
+        if self._client.others:
+            self.notify(
+                "Another interface is open on this run: both show the same labels.", markup=False
+            )
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:

@@ -281,6 +281,18 @@ async def test_a_full_disk_is_said_and_the_labels_go_on_when_there_is_room_again
         await until(pilot, lambda: app.view.labels == Labels.of([1]))
 
 
+async def test_who_comes_second_is_told_that_another_interface_is_open(run: RunFolder) -> None:
+    async with interface(run) as (first, _):
+        async with interface(run, engine=False) as (second, pilot):
+            await until(pilot, lambda: "Another interface is open" in notices(second))
+        assert "Another interface" not in notices(first)
+        async with interface(run, engine=False) as (third, pilot):
+            await until(pilot, lambda: "Another interface is open" in notices(third))
+    async with interface(run) as (alone, pilot):
+        await until(pilot, lambda: alone.view.engine == "running")
+        assert notices(alone) == ""
+
+
 HOSTILE = "[bold red]cat[/] [@click=app.quit]x[/] \x1b[31mred\x1b]0;title\x07\u202e"
 
 
