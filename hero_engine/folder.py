@@ -65,6 +65,10 @@ class RunFolder:
     def final_image(self, noise: str, image: int) -> Path:
         return self.path / "final" / noise / f"{image:03d}.png"
 
+    def try_image(self, number: int, image: int) -> Path:
+        """A picture of the `number`th try."""
+        return self.path / "tries" / f"{number:03d}" / f"{image:03d}.png"
+
     def task(self) -> Task:
         """The frozen task.
 

@@ -21,11 +21,13 @@ from hero_tui.config import Config
 from hero_tui.keys import declared
 from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
 from hero_tui.pictures import Pictures
+from hero_tui.preview.terminal import Terminal
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.text import plain
 from hero_tui.theme import THEMES
+from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.status import Clock
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Pending:
 
 
 DEFAULTS = Config()
+HALF_BLOCKS = Terminal("blocks", "truecolor")
 
 
 def _commands() -> "type[Provider]":
@@ -89,10 +92,16 @@ class HeroApp(App[int]):
     view: reactive[RunView] = reactive(cast(RunView, None))
 
     def __init__(
-        self, client: RunClient, config: Config = DEFAULTS, clock: Clock = time.time
+        self,
+        client: RunClient,
+        config: Config = DEFAULTS,
+        terminal: Terminal = HALF_BLOCKS,
+        clock: Clock = time.time,
+        typed: bytes = b"",
     ) -> None:
         super().__init__()
         self.config = config
+        self.terminal = terminal
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
@@ -100,6 +109,12 @@ class HeroApp(App[int]):
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int] | None = None
         self._pictures = Pictures()
+        self._typed = typed
+
+    def on_load(self) -> None:
+        # Before the driver reads, so that they come before what is typed from now on.
+        for key in typed_keys(self._typed):
+            self.post_message(key)
 
     async def on_mount(self) -> None:
         for theme in THEMES.values():
@@ -293,8 +308,15 @@ def parting_words(view: RunView) -> str:
     return f"The run goes on without you. Come back with: hero-tui attach {name}"
 
 
-def run_interface(folder: RunFolder, config: Config) -> int:
+def run_interface(
+    folder: RunFolder,
+    config: Config,
+    terminal: Terminal = HALF_BLOCKS,
+    typed: bytes = b"",
+) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
+
+    `typed` is what was typed while the terminal was asked what it can do.
 
     0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
 
@@ -304,7 +326,7 @@ def run_interface(folder: RunFolder, config: Config) -> int:
     from hero_engine.process import start_engine
 
     client = RunClient(folder, start_engine)
-    app = HeroApp(client, config)
+    app = HeroApp(client, config, terminal, typed=typed)
     code = app.run()
     failed = client.close()
     for problem in failed:

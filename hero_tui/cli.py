@@ -3,7 +3,9 @@
 Modules are imported within the commands, so that `hero-tui --help` is there at once.
 """
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,7 @@ from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hero_engine.folder import RunFolder
     from hero_engine.labels import Labels
@@ -119,13 +121,13 @@ def run(
     if chosen is None and not detach:
         _require_terminal("run")
     config = _config(images)
-    folder = create_run(runs_dir, settled, name)
+    create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler)
     elif chosen is None:
-        _interface(folder, config)
+        _interface(create, config)
     else:
-        _drive(folder, chosen)
+        _drive(create(), chosen)
 
 
 @app.command()
@@ -135,7 +137,7 @@ def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = N
 
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(folder, _config(images))
+    _interface(lambda: folder, _config(images))
 
 
 @app.command()
@@ -258,11 +260,13 @@ def labels(
 @app.command()
 def keys() -> None:
     """List the keys, with the names by which the preferences file can change them."""
-    from hero_tui.keymap import commands
+    from hero_tui.config import config_file
+    from hero_tui.keymap import check_keys, commands
 
     problem = None
     try:
         mine = _config(None).keys
+        check_keys(mine, config_file())
     except InputError as error:
         mine, problem = {}, error
     table(
@@ -294,6 +298,14 @@ def export(
     target = (output or folder.exports).absolute()
     command = [sys.executable, "-P", "-m", "hero_engine", "export", str(folder.path), str(target)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def doctor(images: ShowImages = None) -> None:
+    """Say what this terminal can show, how that was found out, and what to change."""
+    from hero_tui.doctor import examine
+
+    examine(images)
 
 
 # -- tasks -----------------------------------------------------------------------------------
@@ -389,21 +401,30 @@ def _require_terminal(command: str) -> None:
         )
 
 
-def _interface(folder: "RunFolder", config: "Config") -> None:
+def _interface(run: "Callable[[], RunFolder]", config: "Config") -> None:
+    """Shows a run, which is found or made when it is known that the interface can start."""
+    from hero_tui.preview.decision import decide, tell_textual
+    from hero_tui.preview.probe import probe
+
+    signs = probe()
+    terminal = decide(signs, os.environ, config.images)
+    tell_textual(terminal.colours, os.environ)
+
+    # Textual reads its colours from the environment when it is imported.
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder, config))
+    if config.keys:
+        from hero_tui.config import config_file
+        from hero_tui.keymap import check_keys
+
+        check_keys(config.keys, config_file())
+    raise typer.Exit(run_interface(run(), config, terminal, signs.typed))
 
 
 def _config(images: str | None) -> "Config":
     from hero_tui.config import config_file, load_config
 
-    file = config_file()
-    config = load_config(file)
-    if config.keys:
-        from hero_tui.keymap import check_keys
-
-        check_keys(config.keys, file)
+    config = load_config(config_file())
     return config.model_copy(update={"images": images}) if images else config
 
 
