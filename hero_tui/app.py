@@ -18,6 +18,7 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
+from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
     Edited,
     EngineAsked,
@@ -32,11 +33,13 @@ from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.text import plain, plain_lines
-from hero_tui.theme import NIGHT
+from hero_tui.theme import THEMES
 from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.status import Clock
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from hero_tui.opener import Outside, Served
 
 
@@ -69,17 +72,23 @@ DEFAULTS = Config()
 HALF_BLOCKS = Terminal("blocks", "truecolor")
 
 
+def _commands() -> "type[Provider]":
+    from hero_tui.palette import Commands
+
+    return Commands
+
+
 class HeroApp(App[int]):
     """One run; the app's result is the exit code."""
 
     TITLE = "hero-tui"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
-        Binding("question_mark", "help", "keys", id="help"),
+        Binding("question_mark", "app.help", "keys", id="help"),
         Binding(
             "ctrl+q,ctrl+d",
             "leave",
@@ -91,6 +100,10 @@ class HeroApp(App[int]):
         Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
+        Binding("h", "app.history", "earlier rounds", show=False, id="history"),
+        Binding(
+            "colon,ctrl+backslash", "app.command_palette", "commands", show=False, id="palette"
+        ),
     ]
 
     view: reactive[RunView] = reactive(cast(RunView, None))
@@ -124,9 +137,15 @@ class HeroApp(App[int]):
             self.post_message(key)
 
     async def on_mount(self) -> None:
-        self.register_theme(NIGHT)
-        self.theme = NIGHT.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = self.config.theme
+        self.set_keymap(dict(self.config.keys))
         await self._show_stage()
+        if self._client.others:
+            self.notify(
+                "Another interface is open on this run: both show the same labels.", markup=False
+            )
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:
@@ -174,7 +193,8 @@ class HeroApp(App[int]):
             self._demand_room(self.size)
             if self._hint_due and view.stage == "labeling":
                 self._hint_due = False
-                self.notify("Pictures are off here: o opens them outside.", markup=False)
+                key = key_shown(self.screen, "open")
+                self.notify(f"Pictures are off here: {key} opens them outside.", markup=False)
 
     def _stage_screen(self, view: RunView) -> RunScreen:
         match view.stage:
@@ -280,13 +300,30 @@ class HeroApp(App[int]):
             return self.view.engine == "running" and self.view.state != "finished"
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
+        if action == "history":
+            return bool(self.view.outcomes)
         return True
+
+    def action_history(self) -> None:
+        from hero_tui.screens.history import HistoryScreen
+
+        if isinstance(self.screen, RunScreen):
+            latest = self.view.outcomes[-1].round.number
+            self.push_screen(HistoryScreen(self.view, self._pictures, latest))
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen
 
-        active = self.screen.active_bindings.values()
-        self.push_screen(HelpScreen([each.binding for each in active if each.enabled]))
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+            return
+        ids = [binding.id for owner in (type(self.screen), HeroApp) for binding in declared(owner)]
+        active = [
+            each.binding
+            for each in self.screen.active_bindings.values()
+            if each.enabled and each.binding.id
+        ]
+        self.push_screen(HelpScreen(sorted(active, key=lambda binding: ids.index(binding.id))))
 
     def action_start(self) -> None:
         self.post_message(EngineAsked("start"))

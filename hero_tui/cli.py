@@ -5,6 +5,7 @@ Modules are imported within the commands, so that `hero-tui --help` is there at 
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hero_engine.folder import RunFolder
     from hero_engine.labels import Labels
@@ -110,7 +111,7 @@ def _choose_run(context: typer.Context) -> None:
 
     folder = choose_run(runs_dir)
     if folder is not None:
-        _interface(folder, config, terminal)
+        _interface(lambda: folder, config, terminal)
 
 
 # -- runs ------------------------------------------------------------------------------------
@@ -139,13 +140,13 @@ def run(
     if chosen is None and not detach:
         _require_terminal("run")
     config = _config(images)
-    folder = create_run(runs_dir, settled, name)
+    create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler)
     elif chosen is None:
-        _interface(folder, config)
+        _interface(create, config)
     else:
-        _drive(folder, chosen)
+        _drive(create(), chosen)
 
 
 @app.command()
@@ -155,7 +156,7 @@ def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = N
 
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(folder, _config(images))
+    _interface(lambda: folder, _config(images))
 
 
 @app.command()
@@ -270,6 +271,29 @@ def labels(
         output.write_text(text, "utf-8")
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+@app.command()
+def keys() -> None:
+    """List the keys, with the names by which the preferences file can change them."""
+    from hero_tui.config import config_file
+    from hero_tui.keymap import check_keys, commands
+
+    problem = None
+    try:
+        mine = _config(None).keys
+        check_keys(mine, config_file())
+    except InputError as error:
+        mine, problem = {}, error
+    table(
+        ["where", "binding", "keys", "meaning"],
+        [
+            [command.where, command.id, ",".join(command.keys), command.meaning]
+            for command in commands(mine)
+        ],
+    )
+    if problem is not None:
+        raise problem
 
 
 @app.command()
@@ -411,13 +435,21 @@ def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
     return terminal, signs.typed
 
 
-def _interface(folder: "RunFolder", config: "Config", terminal: "Terminal | None" = None) -> None:
+def _interface(
+    run: "Callable[[], RunFolder]", config: "Config", terminal: "Terminal | None" = None
+) -> None:
+    """Shows a run, which is found or made when it is known that the interface can start."""
     typed = b""
     if terminal is None:
         terminal, typed = _ask_terminal(config)
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder, config, terminal, typed))
+    if config.keys:
+        from hero_tui.config import config_file
+        from hero_tui.keymap import check_keys
+
+        check_keys(config.keys, config_file())
+    raise typer.Exit(run_interface(run(), config, terminal, typed))
 
 
 def _config(images: str | None) -> "Config":

@@ -43,7 +43,7 @@ def round_page(view: RunView) -> str:
     task = view.task
     number = view.rounds[-1].number
     images = sorted(view.images)
-    title = f"{view.folder.name}, round {number + 1}"
+    title = f"{view.folder.name}, round {number}"
     good, best = len(view.labels.good), view.labels.best
     said = f"{len(images)} pictures, {good} good" if images else "no pictures yet"
     chosen = f", the best is {best}" if isinstance(best, int) else ""

@@ -75,7 +75,7 @@ def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = 
     images = folder.task().feedback.batch_size
     record.begin_round(number, images)
     add_pictures(folder, record, number, range(images), paint)
-    record.finish_sampling(number, {"noise_norm": 1.0})
+    record.finish_sampling(number, {"noise_norm": 1.0, "diversity": 0.2 - number / 50})
     record.set_progress("waiting for labels", 0, 0)
 
 
@@ -88,7 +88,7 @@ def submit_round(record: Record, number: int, good: Iterable[int], best: Best) -
 def train_round(record: Record, number: int) -> None:
     """Training curves as the engine writes them, and the end of training."""
     for step in range(1, 41):
-        curves = {"embedding_loss": 0.5 * 0.9**step, "ratio": 1 + step / 1000}
+        curves = {"embedding_loss": 0.5 * 0.9**step, "clip_fraction": 0.2 - step / 1000}
         record.add_metrics(number, step, curves)
     record.finish_training(number, {"reward_mean": 0.4})
 

@@ -535,6 +535,41 @@ def test_commands_on_a_run_say_when_there_is_none(arguments: list[str], hero_tui
     assert "no-such-run" in err
 
 
+@pytest.fixture
+def preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A preferences file that the commands read."""
+    file = tmp_path / "config.yaml"
+    monkeypatch.setenv("HERO_TUI_CONFIG", str(file))
+    return file
+
+
+def test_the_keys_are_listed_with_those_of_the_preferences(
+    hero_tui: Cli, preferences: Path
+) -> None:
+    preferences.write_text("keys:\n  page.next: n,space\n")
+    code, out, _ = hero_tui("keys")
+    assert code == 0
+    (line,) = [
+        line for line in out.splitlines() if line.startswith("labeling  ") and "next page" in line
+    ]
+    assert line.split() == ["labeling", "page.next", "n,space", "next", "page"]
+
+
+def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
+    hero_tui: Cli, preferences: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferences.write_text("keys:\n  page.next: u\n")
+    code, out, err = hero_tui("keys")
+    assert code == 2
+    assert f"{preferences}: keys.page.next: u is the key of edit.undo too" in err
+    assert "edit.undo" in out
+    monkeypatch.setattr(cli, "_require_terminal", lambda command: None)
+    code, _, err = hero_tui("run", "task.yaml")
+    assert code == 2
+    assert "keys.page.next" in err
+    assert not Path("runs").exists()
+
+
 def test_the_version_is_said(hero_tui: Cli) -> None:
     code, out, _ = hero_tui("--version")
     assert code == 0

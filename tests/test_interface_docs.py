@@ -9,10 +9,12 @@ from textual.screen import Screen
 from hero_engine.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
+from hero_tui.keys import key_table
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen
-from hero_tui.screens.help import HelpScreen, key_table
+from hero_tui.screens.help import HelpScreen
+from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.stopped import StoppedScreen
@@ -28,6 +30,7 @@ SCREENS: dict[str, type[Screen[object]]] = {
     "Zoom": ZoomScreen,
     "Compare": CompareScreen,
     "Summary": SubmitScreen,
+    "Earlier rounds": HistoryScreen,
 }
 ALL = (HeroApp, *SCREENS.values(), WorkingScreen, FinishedScreen, StoppedScreen, TaskScreen)
 

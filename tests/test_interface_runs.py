@@ -64,8 +64,8 @@ async def test_the_latest_run_is_first_with_what_it_came_to(app: RunsApp) -> Non
         await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
         assert listed(app) == [
             ["damaged", "damaged", "1", "min"],
-            ["finished", "black-cat", "finished", "1/4", "0/32", "2", "h"],
-            ["started", "black-cat", "labeling", "2/4", "8/32", "25%", "3", "d"],
+            ["finished", "black-cat", "finished", "1", "of", "4", "0/32", "2", "h"],
+            ["started", "black-cat", "labeling", "2", "of", "4", "8/32", "25%", "3", "d"],
         ]
         header = app.screen.query_one("#header", Static)
         assert str(header.render()).split() == [str(title) for title in HEADER]
