@@ -26,6 +26,7 @@ from hero_tui.messages import (
     OutsideAsked,
     Stepped,
     Submitted,
+    TryAsked,
 )
 from hero_tui.pictures import Pictures
 from hero_tui.preview.terminal import Terminal
@@ -259,6 +260,10 @@ class HeroApp(App[int]):
     def on_submitted(self, message: Submitted) -> None:
         number = message.round
         self._client.ask(lambda record: record.submit(number))
+
+    def on_try_asked(self, message: TryAsked) -> None:
+        prompt = message.prompt
+        self._client.ask(lambda record: record.ask_try(prompt))
 
     def on_engine_asked(self, message: EngineAsked) -> None:
         match message.to:
