@@ -142,9 +142,9 @@ async def test_earlier_tries_can_be_looked_at_again(run: RunFolder) -> None:
         await pilot.press("p")
         about = app.screen.query_one("#about", Static)
         await until(pilot, lambda: "second cannot be drawn" in str(about.render()))
-        await pilot.press("pageup")
+        await pilot.press("ctrl+up")
         assert "first cannot be drawn" in str(about.render())
-        await pilot.press("pageup", "pagedown")
+        await pilot.press("ctrl+up", "ctrl+down")
         assert "second cannot be drawn" in str(about.render())
 
 

@@ -27,8 +27,8 @@ class TryScreen(RunDialog):
     CSS_PATH = "tryout.tcss"
 
     BINDINGS = [
-        Binding("pageup", "turn(-1)", "try before", id="try.previous"),
-        Binding("pagedown", "turn(1)", "try after", id="try.next"),
+        Binding("ctrl+up", "turn(-1)", "try before", id="try.previous"),
+        Binding("ctrl+down", "turn(1)", "try after", id="try.next"),
         Binding("escape", "dismiss(None)", "back", id="try.close"),
     ]
 
