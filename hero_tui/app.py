@@ -18,6 +18,7 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
+from hero_tui.hangup import when_terminal_goes
 from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
     Edited,
@@ -382,6 +383,7 @@ def run_interface(
 
     client = RunClient(folder, start_engine)
     app = HeroApp(client, config, terminal, typed=typed)
+    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
     code = app.run()
     failed = client.close()
     for problem in failed:
