@@ -19,7 +19,10 @@ from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
 from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
-from hero_tui.pictures import Pictures
+from hero_tui.preview.layer import Layer
+from hero_tui.preview.pacer import Pacer
+from hero_tui.preview.pictures import Pictures
+from hero_tui.preview.terminal import Terminal
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
@@ -46,6 +49,7 @@ class Pending:
 
 
 DEFAULTS = Config()
+PLAIN = Terminal("blocks", "truecolor")
 
 
 class HeroApp(App[int]):
@@ -75,26 +79,54 @@ class HeroApp(App[int]):
     view: reactive[RunView] = reactive(cast(RunView, None))
 
     def __init__(
-        self, client: RunClient, config: Config = DEFAULTS, clock: Clock = time.time
+        self,
+        client: RunClient,
+        config: Config = DEFAULTS,
+        terminal: Terminal = PLAIN,
+        clock: Clock = time.time,
     ) -> None:
         super().__init__()
         self.config = config
+        self.terminal = terminal
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
         self._recorded = client.view
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int] | None = None
-        self._pictures = Pictures()
+        self._pictures = Pictures(terminal)
+        self._layer: Layer | None = None
 
     async def on_mount(self) -> None:
         self.register_theme(NIGHT)
         self.theme = NIGHT.name
+        pacer = None if self.is_headless else Pacer()
+        self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
         await self._show_stage()
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:
+        if self._layer is not None:
+            self._layer.close()
         self._pictures.close()
+
+    # -- pictures, after the frame -------------------------------------------------------------
+
+    def _write_after_frame(self, code: str) -> None:
+        if self._driver is not None:
+            self._driver.write(code)
+
+    def post_display_hook(self) -> None:
+        if self._layer is not None:
+            self._layer.frame_written()
+
+    def on_picture_ready(self) -> None:
+        if self._layer is not None:
+            self._layer.frame_written()
+
+    def on_cursor_position(self) -> None:
+        if self._layer is not None:
+            self._layer.answered()
 
     # -- down: the run as recorded, with what is on its way to the record ---------------------
 

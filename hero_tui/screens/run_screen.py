@@ -6,8 +6,9 @@ from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 
 
@@ -24,6 +25,10 @@ class RunScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.watch(self.app, "view", self._follow, init=False)
+
+    def on_screen_suspend(self) -> None:
+        for picture in self.query(Picture):
+            picture.suspend()
 
     def _follow(self, view: RunView) -> None:
         self.view = view
@@ -48,6 +53,10 @@ class RunDialog(ModalScreen[int | None]):
 
     def on_mount(self) -> None:
         self.watch(self.app, "view", self._follow, init=False)
+
+    def on_screen_suspend(self) -> None:
+        for picture in self.query(Picture):
+            picture.suspend()
 
     def _follow(self, view: RunView) -> None:
         self.view = view

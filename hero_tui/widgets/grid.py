@@ -3,7 +3,7 @@
 from textual.app import ComposeResult
 from textual.reactive import reactive
 
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.widgets.run_widget import RunWidget
 from hero_tui.widgets.tile import Tile, TileView

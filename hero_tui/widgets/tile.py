@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from hero_engine.labels import Labels
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 
