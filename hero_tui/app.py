@@ -4,14 +4,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
+from rich.console import RenderableType
 from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
+from textual.screen import Screen
 
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
@@ -76,7 +78,8 @@ class HeroApp(App[int]):
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
     ]
 
-    view: reactive[RunView] = reactive(cast(RunView, None))
+    # Widgets repaint themselves: the screen's repainting would send every picture again.
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(
         self,
@@ -116,13 +119,15 @@ class HeroApp(App[int]):
         if self._driver is not None:
             self._driver.write(code)
 
-    def post_display_hook(self) -> None:
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # Textual's post_display_hook does not say which cells were written.
+        super()._display(screen, renderable)
         if self._layer is not None:
-            self._layer.frame_written()
+            self._layer.frame_written(renderable)
 
     def on_picture_ready(self) -> None:
         if self._layer is not None:
-            self._layer.frame_written()
+            self._layer.look()
 
     def on_cursor_position(self) -> None:
         if self._layer is not None:

@@ -23,8 +23,9 @@ from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.labels import Best, Labels
 from hero_engine.record import Final, Record
 from hero_engine.task import Task
-from hero_tui.app import HeroApp
+from hero_tui.app import PLAIN, HeroApp
 from hero_tui.client import RunClient, StartEngine
+from hero_tui.preview.terminal import Terminal
 
 Paint = Callable[[int], Image.Image]
 
@@ -108,14 +109,15 @@ async def interface(
     size: tuple[int, int] = (80, 24),
     engine: bool = True,
     start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
+    terminal: Terminal = PLAIN,
+    notifications: bool = False,
 ) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
     """The interface on a run, with an engine that holds its lock and does nothing."""
     with engine_lock(folder) if engine else nullcontext():
         client = RunClient(folder, start_engine)
         try:
-            async with HeroApp(client).run_test(size=size) as pilot:
-                app = pilot.app
-                assert isinstance(app, HeroApp)
+            app = HeroApp(client, terminal=terminal)
+            async with app.run_test(size=size, notifications=notifications) as pilot:
                 yield app, pilot
         finally:
             client.close()

@@ -23,7 +23,7 @@ from hero_tui.preview.drawing import KittyImage, Placement, Text
 from hero_tui.preview.scaling import Scaled, scaled
 
 COLOURS = 64
-CHUNK = 2_048
+CHUNK = 1_024
 """Of a transmission, in base64; the protocol allows 4,096."""
 PLACEHOLDER = "\U0010eeee"
 

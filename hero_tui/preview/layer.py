@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ScreenStackError
 from textual.errors import NoWidget
 from textual.geometry import Region
@@ -20,7 +21,7 @@ from textual.widgets._toast import Toast
 
 from hero_tui.preview import kitty
 from hero_tui.preview.drawing import PART, KittyImage, Parts, Placement, Text
-from hero_tui.preview.pacer import PATIENCE, REQUEST, SILENT_PACE, Pacer
+from hero_tui.preview.pacer import REQUEST, Pacer
 from hero_tui.preview.pictures import Pictures
 from hero_tui.widgets.picture import Picture
 
@@ -28,6 +29,16 @@ from hero_tui.widgets.picture import Picture
 def at(x: int, y: int, code: str) -> str:
     """`code` with the cursor at a cell of the screen; text goes on where it was."""
     return f"\x1b7\x1b[{y + 1};{x + 1}H{code}\x1b8"
+
+
+def written_cells(frame: object) -> list[Region]:
+    """The cells that a frame of the compositor writes text to."""
+    match frame:
+        case ChopsUpdate():
+            return [Region(x, y, end - x, 1) for y, x, end in frame.spans]
+        case LayoutUpdate():
+            return [frame.region]
+    return []
 
 
 class Layer:
@@ -55,13 +66,21 @@ class Layer:
         self._sent: WeakSet[KittyImage] = WeakSet()
         self._placed: dict[Picture, tuple[int, Region]] = {}
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
+        self._request("", 0)  # the round trip, before the first frame is in its way
         loop = asyncio.get_running_loop()
         pictures.prefetched = lambda: loop.call_soon_threadsafe(self.draw)
 
     # -- what the app tells it -----------------------------------------------------------------
 
-    def frame_written(self) -> None:
-        """A frame is on its way to the terminal: looks once for all that come together."""
+    def frame_written(self, frame: object) -> None:
+        """The compositor's `frame` is on its way to the terminal."""
+        for picture, region in self._shown:
+            if picture.parts_drawn and any(map(region.overlaps, written_cells(frame))):
+                picture.parts_drawn = 0
+        self.look()
+
+    def look(self) -> None:
+        """Looks for what to draw, once for all that happens together."""
         if not self._looking:
             self._looking = True
             self._app.call_later(self._look)
@@ -85,7 +104,10 @@ class Layer:
         if self._revealed:
             self._request("", self._revealed)
             self._revealed = 0
-        self._shown = list(self._pictures_on_screen())
+        before, self._shown = dict(self._shown), list(self._pictures_on_screen())
+        for picture, region in self._shown:
+            if before.get(picture) != region:
+                picture.parts_drawn = 0
         self.draw()
 
     def _pictures_on_screen(self) -> Iterator[tuple[Picture, Region]]:
@@ -93,7 +115,7 @@ class Layer:
             screen = self._app.screen
         except ScreenStackError:  # the app is ending
             return
-        toasts = [toast.region for toast in screen.query(Toast)]
+        toasts = [toast.region for toast in screen.walk_children(Toast)]
         for picture in screen.query(Picture):
             picture.slow = self._pacer is not None and self._pacer.slow
             with suppress(NoWidget):
@@ -124,8 +146,7 @@ class Layer:
 
     @property
     def _share(self) -> int:
-        """What is sent with one request: the pacer sees sooner what waits if it is little."""
-        return max(PART // 2, 0 if self._pacer is None else self._pacer.window // 4)
+        return PART if self._pacer is None else self._pacer.part
 
     def _request(self, code: str, size: int) -> None:
         if self._pacer is None:
@@ -143,8 +164,7 @@ class Layer:
             self._timer = None
             self.draw()
 
-        pace = SILENT_PACE if self._pacer.silent else PATIENCE
-        self._timer = self._app.set_timer(1.1 * pace, again)
+        self._timer = self._app.set_timer(1.1 * self._pacer.patience, again)
 
     def _next(self) -> str | None:
         """The next sequence to write; text is revealed on the way. None: nothing to write."""

@@ -16,7 +16,9 @@ LEAST, MOST = 3_000, 1_000_000
 WAITING = 0.03
 """Seconds that pictures may wait on the link before what comes after them."""
 PATIENCE = 2.0
-"""Seconds after which an answer is not expected any more."""
+"""Seconds after which an answer is not expected from a terminal that has not given any."""
+STALL = 10.0
+"""The same from one that has: its link may carry a large frame, or stand still for a while."""
 SILENT_PACE = 0.1
 """Seconds that a window is held to take in a terminal that does not answer."""
 
@@ -37,6 +39,7 @@ class Pacer:
         self._flight = 0
         self._base: float | None = None
         self._late = 0
+        self._filled = False  # whether anything has waited on the link yet
         self.window = 2 * LEAST
         self.silent = False
 
@@ -45,6 +48,12 @@ class Pacer:
         """Bytes that may be sent now; not positive: none."""
         self._give_up()
         return self.window - self._flight
+
+    @property
+    def part(self) -> int:
+        """Bytes to send with one request: half of what the link carries while pictures may wait."""
+        share = WAITING / (WAITING + (self._base or 0.0))
+        return max(LEAST, round(self.window * share)) // 2
 
     @property
     def idle(self) -> bool:
@@ -76,13 +85,22 @@ class Pacer:
         self._base = took if self._base is None else min(took, self._base)
         if took < self._base + WAITING:
             if 2 * part.flight >= self.window:  # else it was not the window that held back
-                self.window = min(MOST, self.window + part.size // 2)
+                # Until it is known what the link carries, half as much again each round trip;
+                # then a part more.
+                growth = part.size * part.size // self.window if self._filled else part.size // 2
+                self.window = min(MOST, self.window + growth)
         else:
+            self._filled = True
             carried = part.flight * (self._base + WAITING) / took
             self.window = max(LEAST, min(self.window, round(carried)))
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which sending goes on without an answer."""
+        return SILENT_PACE if self.silent else PATIENCE if self._base is None else STALL
+
     def _give_up(self) -> None:
-        patience = SILENT_PACE if self.silent else PATIENCE
+        patience = self.patience
         while self._unanswered and self._clock() - self._unanswered[0].sent > patience:
             self._flight -= self._unanswered.popleft().size
             self._late += 1

@@ -55,7 +55,7 @@ class LabelingScreen(RunScreen):
         Binding("escape", "forget", show=False, id="best.forget"),
     ]
 
-    choosing_best: reactive[bool] = reactive(False, toggle_class="-choosing-best")
+    choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
 
     def compose(self) -> ComposeResult:
         view = self.view

@@ -15,7 +15,7 @@ from hero_tui.widgets.status import Clock
 class RunScreen(Screen[None]):
     """A screen for one stage of the run."""
 
-    view: reactive[RunView] = reactive(cast(RunView, None))
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures, clock: Clock) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class RunDialog(ModalScreen[int | None]):
 
     BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="dialog.help")]
 
-    view: reactive[RunView] = reactive(cast(RunView, None))
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class ZoomScreen(RunDialog):
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
 
-    image: reactive[int] = reactive(0)
+    image: reactive[int] = reactive(0, repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures, image: int) -> None:
         super().__init__(view, pictures)

@@ -1,5 +1,7 @@
 """The paged grid: four columns of tiles, as many rows as the terminal has room for."""
 
+from typing import cast
+
 from textual.app import ComposeResult
 from textual.reactive import reactive
 
@@ -16,9 +18,11 @@ COLUMNS = 4
 class PictureGrid(RunWidget):
     """A page of the open round's pictures, from picture `first` on."""
 
-    first: reactive[int] = reactive(0)
-    cursor: reactive[int] = reactive(0)
-    page_size: reactive[int] = reactive(2 * COLUMNS)
+    # The tiles repaint themselves: the grid's own repainting would send every picture again.
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
+    first: reactive[int] = reactive(0, repaint=False)
+    cursor: reactive[int] = reactive(0, repaint=False)
+    page_size: reactive[int] = reactive(2 * COLUMNS, repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)

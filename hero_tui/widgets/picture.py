@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hero_tui.preview.drawing import Drawing, Text
+from hero_tui.preview.drawing import Drawing, Placement, Text
 from hero_tui.preview.pictures import Pictures
 
 
@@ -28,7 +28,7 @@ class Picture(Widget):
     class Ready(Message):
         """A picture has something to draw."""
 
-    path: reactive[Path | None] = reactive(None)
+    path: reactive[Path | None] = reactive(None, repaint=False)
     drawing: reactive[Drawing | None] = reactive(None, repaint=False)
     note: reactive[str] = reactive("")
 
@@ -71,10 +71,14 @@ class Picture(Widget):
         if (path, box) == (self.path, self.content_size):
             self.drawing = drawing
 
-    def watch_drawing(self) -> None:
+    def watch_drawing(self, before: Drawing | None) -> None:
         self._drawn = False
         self.conceal()
-        self.refresh()
+        if before is None or isinstance(before, Placement):
+            # The cells are blank but for the mark of a picture that is waited for.
+            self.refresh(Region(0, self.size.height // 2, self.size.width, 1))
+        else:
+            self.refresh()
         self.post_message(self.Ready())
 
     def suspend(self) -> None:
@@ -97,12 +101,7 @@ class Picture(Widget):
         """The whole drawing is on the screen."""
         self._drawn = True
 
-    # -- what the compositor does --------------------------------------------------------------
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        # Text over a part of a picture erases it.
-        self.parts_drawn = 0
-        return super().render_lines(crop)
+    # -- what the compositor asks for ----------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size

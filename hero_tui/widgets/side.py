@@ -1,8 +1,11 @@
 """Beside the pictures, where there is room: what is asked for, and the best so far."""
 
+from typing import cast
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from hero_engine.labels import KEEP
@@ -42,6 +45,8 @@ class SidePanel(RunWidget):
         SuccessPlot { height: 2fr; max-height: 20; }
     }
     """
+
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
