@@ -76,7 +76,7 @@ class Picture(Widget):
         self.conceal()
         if before is None or isinstance(before, Placement):
             # The cells are blank but for the mark of a picture that is waited for.
-            self.refresh(Region(0, self.size.height // 2, self.size.width, 1))
+            self.refresh(Region(0, self.content_size.height // 2, self.content_size.width, 1))
         else:
             self.refresh()
         self.post_message(self.Ready())
