@@ -2,7 +2,8 @@
 
 Runs `hero-tui run TASK --model embedded --oracle` for every task and seed, as a user would, and
 prints Markdown: success in round 0, of the final model from pi_HERO and from fresh noise, and what
-the round took. `--set` is passed on, to compare settings.
+a round took: sampling, training, and the wait from submitting labels to the next round's first
+picture. `--set` is passed on, to compare settings.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main() -> None:
     runs_dir = arguments.runs_dir or Path(tempfile.mkdtemp(prefix="hero-tui-"))
 
     columns = ["Task", "Seed", "Round 0", "By round", "pi_HERO", "Fresh"]
-    columns += ["Sampling s", "Training s", "Run s"]
+    columns += ["Sampling s", "Training s", "Wait s", "Run s"]
     print(f"| {' | '.join(columns)} |")
     print("|---" * len(columns) + "|")
     for task in arguments.tasks:
@@ -65,6 +66,7 @@ def main() -> None:
                 final["fresh"]["success_rate"],
                 mean(r["sample_s"] for r in history),
                 mean(r["train_s"] for r in history),
+                mean(r["wait_s"] for r in history[1:]),
                 status["seconds"],
             ]
             rates = " ".join(f"{r['success_rate']:.2f}" for r in history)
@@ -76,10 +78,10 @@ def main() -> None:
 
 
 def _row(task: str, seed: str, rates: str, figures: list[float]) -> str:
-    first, pi, fresh, sampling, training, seconds = figures
+    first, pi, fresh, sampling, training, wait, seconds = figures
     return (
         f"| {task} | {seed} | {first:.2f} | {rates} | {pi:.2f} | {fresh:.2f} "
-        f"| {sampling:.1f} | {training:.1f} | {seconds:.0f} |"
+        f"| {sampling:.1f} | {training:.1f} | {wait:.1f} | {seconds:.0f} |"
     )
 
 

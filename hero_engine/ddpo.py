@@ -145,7 +145,8 @@ def _with_log_probs_of_training(
         raise EngineError(
             f"self-check: before the first update a ratio is off from 1 by "
             f"{metrics['ratio_error']:.1e}, expected at most {RATIO_TOLERANCE:.0e}; the rollout "
-            "does not belong to this model. Was a file of the run folder exchanged?"
+            "does not belong to this model. Was a file of the run folder exchanged, or the round "
+            "sampled on another kind of machine? Then write `precision: bf16` in its task.yaml"
         )
     measured = rollout.log_prob.clone()
     with torch.no_grad():

@@ -65,6 +65,17 @@ class RunFolder:
     def final_image(self, noise: str, image: int) -> Path:
         return self.path / "final" / noise / f"{image:03d}.png"
 
+    def try_image(self, number: int, image: int) -> Path:
+        """A picture of the `number`th try."""
+        return self.path / "tries" / f"{number:03d}" / f"{image:03d}.png"
+
+    def made(self) -> float:
+        """When the run was made, in seconds since the epoch; 0 for one that is damaged."""
+        try:
+            return self.task_file.stat().st_mtime
+        except OSError:
+            return 0.0
+
     def task(self) -> Task:
         """The frozen task.
 
@@ -123,14 +134,7 @@ def _free_name(runs_dir: Path, name: str) -> Path:
 def list_runs(runs_dir: Path) -> list[RunFolder]:
     """The runs of `runs_dir`, oldest first."""
     found = [path.parent for path in runs_dir.glob("*/run.sqlite") if path.parent.name[0] != "."]
-    return [RunFolder(path) for path in sorted(found, key=_made)]
-
-
-def _made(path: Path) -> float:
-    try:
-        return (path / "task.yaml").stat().st_mtime
-    except OSError:  # a damaged run is listed, too
-        return 0.0
+    return sorted(map(RunFolder, found), key=RunFolder.made)
 
 
 def find_run(which: str | None, runs_dir: Path) -> RunFolder:

@@ -24,6 +24,7 @@ from hero_engine import (
     reward,
     seeds,
     state,
+    tryout,
 )
 from hero_engine.folder import RunFolder, write_complete
 from hero_engine.interrupts import Finish, Interrupts
@@ -62,7 +63,7 @@ def run_to_the_end(run: Run) -> None:
         for round_number in range(first_round, task.feedback.rounds):
             z_T = noise.draw(learned.pool, fresh_noise(run, learned, round_number), task.noise)
             rollout = collect(run, learned, z_T, round_number)
-            labels = wait_for_labels(run, round_number)
+            labels = wait_for_labels(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
@@ -101,11 +102,11 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
     record.begin_round(round_number, len(z_T))
     record.set_progress("sampling", 0, len(z_T))
 
-    def keep(images: Sequence[int], chunk: Tensor) -> None:
-        for image, picture in zip(images, chunk.numpy(), strict=True):
+    def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
+        for image, picture in zip(images, decoded.numpy(), strict=True):
             save_picture(folder.image(round_number, image), picture)
             pictures.append(picture)
-        record.add_images(round_number, images)
+        record.add_images(round_number, images, guesses(learned, z_0))
         record.set_progress("sampling", images[-1] + 1, len(z_T))
         run.interrupts.check()
 
@@ -121,12 +122,24 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
     return rollout
 
 
+@torch.no_grad()
+def guesses(learned: State, z_0: Tensor) -> list[float] | None:
+    """Similarity to the reigning best (Eq. 4) before the labels: what the person may find good.
+
+    None before there is a best.
+    """
+    if learned.best_z_0 is None:
+        return None
+    embedded, embedded_best = embed(learned, z_0)
+    return reward.similarity_to_best(embedded, embedded_best).tolist()
+
+
 def _is_sampled(record: Record, round_number: int) -> bool:
     return any(r.number == round_number and r.sampled is not None for r in record.rounds())
 
 
-def wait_for_labels(run: Run, round_number: int) -> Labels:
-    """Waits until the round is submitted.
+def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
+    """Waits until the round is submitted, drawing what is asked for on the side.
 
     Raises:
         Stop, Finish: asked for in the meantime.
@@ -140,6 +153,9 @@ def wait_for_labels(run: Run, round_number: int) -> Labels:
             seen = changes
             if any(r.submitted for r in run.record.rounds() if r.number == round_number):
                 return run.record.labels(round_number)
+            tryout.answer(
+                run.folder, run.record, run.task, learned.model, learned.pool, round_number
+            )
         run.interrupts.wait(0.02)
 
 
@@ -246,11 +262,16 @@ def train_embedding(
 @torch.no_grad()
 def compute_rewards(task: Task, learned: State, rollout: Rollout, good: Tensor) -> Tensor:
     """Each picture's reward, [N], on the CPU."""
+    embedded, embedded_best = embed(learned, rollout.z_0)
+    return reward.compute(task.reward.name, rollout.z_0, good, embedded, embedded_best)
+
+
+def embed(learned: State, z_0: Tensor) -> tuple[Tensor, Tensor]:
+    """E_theta of `z_0` [N, C, H, W] and of the reigning best's: [N, D] and [D], on the CPU."""
     assert learned.best_z_0 is not None
     network, device = learned.embedder.network, learned.model.device
-    embedded = network(rollout.z_0.to(device)).cpu()
-    embedded_best = network(learned.best_z_0[None].to(device))[0].cpu()
-    return reward.compute(task.reward.name, rollout.z_0, good, embedded, embedded_best)
+    embedded_best = network(learned.best_z_0[None].to(device))[0]
+    return network(z_0.to(device)).cpu(), embedded_best.cpu()
 
 
 def train_lora(

@@ -42,6 +42,8 @@ class Model:
 
     unet: Any
     vae: Any
+    tokenizer: Any
+    text_encoder: Any
     schedule: ddim.Schedule
     prompt_embeds: Tensor
     negative_embeds: Tensor
@@ -112,11 +114,13 @@ def load(task: Task) -> Model:
     return Model(
         unet=unet,
         vae=vae,
+        tokenizer=pipeline.tokenizer,
+        text_encoder=pipeline.text_encoder,
         schedule=ddim.make_schedule(
             pipeline.scheduler.config, task.sampling.steps, task.sampling.eta
         ),
-        prompt_embeds=encode(pipeline, task.prompts, accelerator.device),
-        negative_embeds=encode(pipeline, [task.negative_prompt], accelerator.device),
+        prompt_embeds=encode(pipeline.tokenizer, pipeline.text_encoder, task.prompts),
+        negative_embeds=encode(pipeline.tokenizer, pipeline.text_encoder, [task.negative_prompt]),
         latent_shape=(unet.config.in_channels, height, width),
         accelerator=accelerator,
         dtype=dtype,
@@ -146,13 +150,13 @@ def add_lora(unet: Any, rank: int, seed: int) -> None:
             parameter.data.copy_(drawn)
 
 
-def encode(pipeline: Any, prompts: Sequence[str], device: torch.device) -> Tensor:
+@torch.no_grad()
+def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> Tensor:
     """The text encoder's states [P, L, E] of `prompts`, padded to its length.
 
     Raises:
         EngineError: a prompt has more tokens than the encoder reads; it would be cut in silence.
     """
-    tokenizer = pipeline.tokenizer
     length = tokenizer.model_max_length
     for prompt in prompts:
         tokens = len(tokenizer(prompt).input_ids)
@@ -162,8 +166,7 @@ def encode(pipeline: Any, prompts: Sequence[str], device: torch.device) -> Tenso
                 "shorten it"
             )
     inputs = tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
-    with torch.no_grad():
-        return pipeline.text_encoder(inputs.input_ids.to(device))[0]  # type: ignore[no-any-return]
+    return text_encoder(inputs.input_ids.to(text_encoder.device))[0]  # type: ignore[no-any-return]
 
 
 def _load_pipeline(task: Task, dtype: torch.dtype) -> Any:

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from hero_engine.errors import InputError
 from hero_engine.labels import KEEP, Labels, problem_with
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 State = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
@@ -37,6 +37,7 @@ CREATE TABLE rounds (
 );
 CREATE TABLE images (
     round INTEGER NOT NULL, image INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0,
+    score REAL,   -- the engine's guess of the picture, once it has learned from labels
     PRIMARY KEY (round, image)
 );
 -- Every state the labels of a round have been in; undo and redo move rounds.step.
@@ -51,6 +52,11 @@ CREATE TABLE metrics (
 CREATE TABLE progress (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
     phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL, started REAL NOT NULL
+);
+-- Pictures asked for on the side; finished is NULL until the engine has seen to it.
+CREATE TABLE tries (
+    number INTEGER PRIMARY KEY, prompt TEXT NOT NULL, round INTEGER, images INTEGER NOT NULL
+    DEFAULT 0, error TEXT NOT NULL DEFAULT '', finished REAL
 );
 CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTEGER NOT NULL);
 CREATE TABLE final (
@@ -88,6 +94,21 @@ class Progress:
         if self.done == 0:
             return None
         return (now - self.started) / self.done * (self.total - self.done)
+
+
+@dataclass(frozen=True)
+class Try:
+    """Pictures of `prompt` asked for on the side, from the model as it is in `round`.
+
+    `images` of them are there; `error` says why there are none.
+    """
+
+    number: int
+    prompt: str
+    round: int | None
+    images: int
+    error: str
+    finished: bool
 
 
 @dataclass(frozen=True)
@@ -239,12 +260,15 @@ class Record:
             )
             connection.execute("UPDATE run SET state = 'sampling', error = ''")
 
-    def add_images(self, number: int, images: Iterable[int]) -> None:
-        """Says that the PNG files of `images` are complete."""
+    def add_images(
+        self, number: int, images: Sequence[int], scores: Sequence[float] | None = None
+    ) -> None:
+        """Says that the PNG files of `images` are complete; `scores` are the engine's guesses."""
+        guesses: Sequence[float | None] = [None] * len(images) if scores is None else scores
         with self._writing() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO images (round, image) VALUES (?, ?)",
-                [(number, image) for image in images],
+                "INSERT OR IGNORE INTO images (round, image, score) VALUES (?, ?, ?)",
+                [(number, *each) for each in zip(images, guesses, strict=True)],
             )
             connection.execute(
                 "UPDATE rounds SET first_image = ifnull(first_image, ?) WHERE round = ?",
@@ -258,6 +282,14 @@ class Record:
                 "SELECT image FROM images WHERE round = ? ORDER BY image", (number,)
             )
             return [int(image) for (image,) in rows]
+
+    def scores(self, number: int) -> dict[int, float]:
+        """The engine's guesses of a round's pictures, higher is better; empty before it has any."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT image, score FROM images WHERE round = ? AND score IS NOT NULL", (number,)
+            )
+            return {int(image): float(score) for image, score in rows}
 
     def finish_sampling(self, number: int, metrics: Mapping[str, float]) -> None:
         """The round's pictures and rollout are complete; the state becomes `labeling`."""
@@ -411,6 +443,33 @@ class Record:
                 "UPDATE rounds SET submitted = ? WHERE round = ?", (time.time(), number)
             )
 
+    # -- pictures on the side ------------------------------------------------------------------
+
+    def ask_try(self, prompt: str) -> int:
+        """Asks the engine for a few pictures of `prompt`; their number, from 1."""
+        with self._writing() as connection:
+            cursor = connection.execute("INSERT INTO tries (prompt) VALUES (?)", (prompt,))
+            return int(cursor.lastrowid or 0)
+
+    def tries(self) -> list[Try]:
+        """All that were asked for, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT number, prompt, round, images, error, finished FROM tries ORDER BY number"
+            )
+            return [
+                Try(int(n), str(prompt), _number(of), int(images), str(error), finished is not None)
+                for n, prompt, of, images, error, finished in rows
+            ]
+
+    def finish_try(self, number: int, round_number: int, images: int, error: str = "") -> None:
+        """Says that a try's pictures are complete, or why there are none."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE tries SET round = ?, images = ?, error = ?, finished = ? WHERE number = ?",
+                (round_number, images, error, time.time(), number),
+            )
+
     # -- metrics -----------------------------------------------------------------------------
 
     def add_metrics(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
@@ -543,6 +602,10 @@ def _round(*row: Any) -> Round:
 
 def _time(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _labels(good: str, best: str) -> Labels:

@@ -14,8 +14,9 @@ from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.task import Task
 
-OnChunk = Callable[[Sequence[int], Tensor], None]
-"""Called with the numbers of the pictures just decoded and the pictures, uint8 [B, H, W, 3]."""
+OnChunk = Callable[[Sequence[int], Tensor, Tensor], None]
+"""Called with the numbers of the pictures just decoded, their z_0 [B, C, h, w], and the pictures,
+uint8 [B, H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def sample(
             log_prob=log_probs[rows, chosen],
             step=chosen,
         )
-        on_chunk(images.tolist(), model.decode(chunk.z_0.to(model.device)))
+        on_chunk(images.tolist(), chunk.z_0, model.decode(chunk.z_0.to(model.device)))
         chunks.append(chunk)
     return Rollout(
         **{f.name: torch.cat([getattr(chunk, f.name) for chunk in chunks]) for f in fields(Rollout)}

@@ -11,7 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Purpose = Literal["z_T", "eta", "steps", "order", "lora", "embedding", "final-pi", "final-fresh"]
+Purpose = Literal[
+    "z_T", "eta", "steps", "order", "lora", "embedding", "final-pi", "final-fresh", "try"
+]
 
 
 def generator(

@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
-from textual import events
+from textual import events, work
 from textual.app import App
 from textual.binding import Binding
 from textual.geometry import Size
@@ -20,7 +20,15 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
-from hero_tui.messages import Edited, EngineAsked, Looked, Stepped, Submitted
+from hero_tui.keys import declared, key_shown
+from hero_tui.messages import (
+    Edited,
+    EngineAsked,
+    Looked,
+    OutsideAsked,
+    Stepped,
+    Submitted,
+)
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
@@ -28,9 +36,15 @@ from hero_tui.preview.terminal import Terminal
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
-from hero_tui.text import plain
-from hero_tui.theme import NIGHT
+from hero_tui.text import plain, plain_lines
+from hero_tui.theme import THEMES
+from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.status import Clock
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from hero_tui.opener import Outside, Served
 
 
 class Updated(Message):
@@ -39,6 +53,14 @@ class Updated(Message):
     def __init__(self, update: Update) -> None:
         super().__init__()
         self.update = update
+
+
+class Opened(Message):
+    """What came of opening pictures outside."""
+
+    def __init__(self, outcome: "Served | str") -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,13 @@ class Pending:
 
 
 DEFAULTS = Config()
-PLAIN = Terminal("blocks", "truecolor")
+HALF_BLOCKS = Terminal("blocks", "truecolor")
+
+
+def _commands() -> "type[Provider]":
+    from hero_tui.palette import Commands
+
+    return Commands
 
 
 class HeroApp(App[int]):
@@ -59,12 +87,12 @@ class HeroApp(App[int]):
 
     TITLE = "hero-tui"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
-        Binding("question_mark", "help", "keys", id="help"),
+        Binding("question_mark", "app.help", "keys", id="help"),
         Binding(
             "ctrl+q,ctrl+d",
             "leave",
@@ -76,6 +104,10 @@ class HeroApp(App[int]):
         Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
+        Binding("h", "app.history", "earlier rounds", show=False, id="history"),
+        Binding(
+            "colon,ctrl+backslash", "app.command_palette", "commands", show=False, id="palette"
+        ),
     ]
 
     # Widgets repaint themselves: the screen's repainting would send every picture again.
@@ -85,8 +117,9 @@ class HeroApp(App[int]):
         self,
         client: RunClient,
         config: Config = DEFAULTS,
-        terminal: Terminal = PLAIN,
+        terminal: Terminal = HALF_BLOCKS,
         clock: Clock = time.time,
+        typed: bytes = b"",
     ) -> None:
         super().__init__()
         self.config = config
@@ -97,21 +130,38 @@ class HeroApp(App[int]):
         self._recorded = client.view
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int] | None = None
+        self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
         self._layer: Layer | None = None
+        self._outside: Outside | None = None
+        self._opening = False
+        self._typed = typed
+
+    def on_load(self) -> None:
+        # Before the driver reads, so that they come before what is typed from now on.
+        for key in typed_keys(self._typed):
+            self.post_message(key)
 
     async def on_mount(self) -> None:
-        self.register_theme(NIGHT)
-        self.theme = NIGHT.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = self.config.theme
+        self.set_keymap(dict(self.config.keys))
         pacer = None if self.is_headless else Pacer()
         self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
         await self._show_stage()
+        if self._client.others:
+            self.notify(
+                "Another interface is open on this run: both show the same labels.", markup=False
+            )
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:
         if self._layer is not None:
             self._layer.close()
         self._pictures.close()
+        if self._outside is not None:
+            self._outside.close()
 
     # -- pictures, after the frame -------------------------------------------------------------
 
@@ -171,6 +221,10 @@ class HeroApp(App[int]):
             elif self.screen_stack:  # there is none when the app is ending
                 await self.switch_screen(screen)
             self._demand_room(self.size)
+            if self._hint_due and view.stage == "labeling":
+                self._hint_due = False
+                key = key_shown(self.screen, "open")
+                self.notify(f"Pictures are off here: {key} opens them outside.", markup=False)
 
     def _stage_screen(self, view: RunView) -> RunScreen:
         match view.stage:
@@ -245,6 +299,30 @@ class HeroApp(App[int]):
             case "finish":
                 self._client.ask(lambda record: record.send("finish"))
 
+    # -- pictures outside the terminal ---------------------------------------------------------
+
+    def on_outside_asked(self, message: OutsideAsked) -> None:
+        if not self._opening:
+            self._opening = True
+            self._open_outside(message.image)
+
+    @work(thread=True)
+    def _open_outside(self, image: int | None) -> None:
+        from hero_tui.opener import Outside
+
+        if self._outside is None:
+            self._outside = Outside(lambda: self.view)
+        self.post_message(Opened(self._outside.open(image)))
+
+    def on_opened(self, message: Opened) -> None:
+        self._opening = False
+        if isinstance(message.outcome, str):
+            self.notify(plain_lines(message.outcome), markup=False, timeout=15)
+        else:
+            from hero_tui.screens.outside import OutsideScreen
+
+            self.push_screen(OutsideScreen(self.view, self._pictures, message.outcome))
+
     # -- keys that work everywhere -------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -252,13 +330,30 @@ class HeroApp(App[int]):
             return self.view.engine == "running" and self.view.state != "finished"
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
+        if action == "history":
+            return bool(self.view.outcomes)
         return True
+
+    def action_history(self) -> None:
+        from hero_tui.screens.history import HistoryScreen
+
+        if isinstance(self.screen, RunScreen):
+            latest = self.view.outcomes[-1].round.number
+            self.push_screen(HistoryScreen(self.view, self._pictures, latest))
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen
 
-        active = self.screen.active_bindings.values()
-        self.push_screen(HelpScreen([each.binding for each in active if each.enabled]))
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+            return
+        ids = [binding.id for owner in (type(self.screen), HeroApp) for binding in declared(owner)]
+        active = [
+            each.binding
+            for each in self.screen.active_bindings.values()
+            if each.enabled and each.binding.id
+        ]
+        self.push_screen(HelpScreen(sorted(active, key=lambda binding: ids.index(binding.id))))
 
     def action_start(self) -> None:
         self.post_message(EngineAsked("start"))
@@ -293,8 +388,15 @@ def parting_words(view: RunView) -> str:
     return f"The run goes on without you. Come back with: hero-tui attach {name}"
 
 
-def run_interface(folder: RunFolder, config: Config) -> int:
+def run_interface(
+    folder: RunFolder,
+    config: Config,
+    terminal: Terminal = HALF_BLOCKS,
+    typed: bytes = b"",
+) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
+
+    `typed` is what was typed while the terminal was asked what it can do.
 
     0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
 
@@ -304,7 +406,7 @@ def run_interface(folder: RunFolder, config: Config) -> int:
     from hero_engine.process import start_engine
 
     client = RunClient(folder, start_engine)
-    app = HeroApp(client, config)
+    app = HeroApp(client, config, terminal, typed=typed)
     code = app.run()
     failed = client.close()
     for problem in failed:

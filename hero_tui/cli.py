@@ -3,7 +3,9 @@
 Modules are imported within the commands, so that `hero-tui --help` is there at once.
 """
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,17 +17,17 @@ from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hero_engine.folder import RunFolder
     from hero_engine.labels import Labels
     from hero_engine.task import Task
     from hero_tui.config import Config
     from hero_tui.labelers import Labeler
+    from hero_tui.preview.terminal import Terminal
 
 app = typer.Typer(
     help="Teach a text-to-image model by labeling its pictures in a terminal.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -84,13 +86,32 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        _choose_run(context)
+
+
+def _choose_run(context: typer.Context) -> None:
+    """With no command: the runs screen where there are runs and a terminal, else the help."""
+    from hero_engine.folder import list_runs
+
+    runs_dir = Path(os.environ.get("HERO_TUI_RUNS_DIR") or RUNS_DIR)
+    if not (_has_terminal() and list_runs(runs_dir)):
+        message(context.get_help())
+        raise typer.Exit(InputError.exit_code)
+    config = _config(None)
+    terminal, _ = _ask_terminal(config)
+    from hero_tui.screens.runs import choose_run
+
+    folder = choose_run(runs_dir)
+    if folder is not None:
+        _interface(lambda: folder, config, terminal)
 
 
 # -- runs ------------------------------------------------------------------------------------
@@ -119,13 +140,13 @@ def run(
     if chosen is None and not detach:
         _require_terminal("run")
     config = _config(images)
-    folder = create_run(runs_dir, settled, name)
+    create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler)
     elif chosen is None:
-        _interface(folder, config)
+        _interface(create, config)
     else:
-        _drive(folder, chosen)
+        _drive(create(), chosen)
 
 
 @app.command()
@@ -135,7 +156,7 @@ def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = N
 
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(folder, _config(images))
+    _interface(lambda: folder, _config(images))
 
 
 @app.command()
@@ -174,24 +195,21 @@ def resume(
 @app.command()
 def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
     """List the runs."""
-    from hero_engine.folder import list_runs
-    from hero_engine.status import status
+    from hero_tui.runlist import read_runs
 
-    folders = list_runs(runs_dir)
-    if not folders:
+    listed = read_runs(runs_dir)
+    if not listed:
         message(f"{runs_dir}: there are no runs yet; start one with `hero-tui run`")
         return
     rows = []
-    for folder in folders:
-        try:
-            found = status(folder)
-        except InputError as error:
-            rows.append([folder.name, "", "", f"unreadable: {error}", "", ""])
+    for each in listed:
+        name, found, success = each.folder.name, each.status, each.success_rate
+        if found is None:
+            rows.append([name, "", "", f"unreadable: {each.problem}", "", ""])
             continue
-        history = found["history"]
-        success = f"{history[-1]['success_rate']:.0%}" if history else ""
-        rounds = f"{len(history)}/{found['rounds']}"
-        rows.append([folder.name, found["task"], found["model"], found["state"], rounds, success])
+        rounds = f"{len(found['history'])}/{found['rounds']}"
+        rate = "" if success is None else f"{success:.0%}"
+        rows.append([name, found["task"], found["model"], found["state"], rounds, rate])
     table(["run", "task", "model", "state", "labelled", "success"], rows)
 
 
@@ -256,6 +274,29 @@ def labels(
 
 
 @app.command()
+def keys() -> None:
+    """List the keys, with the names by which the preferences file can change them."""
+    from hero_tui.config import config_file
+    from hero_tui.keymap import check_keys, commands
+
+    problem = None
+    try:
+        mine = _config(None).keys
+        check_keys(mine, config_file())
+    except InputError as error:
+        mine, problem = {}, error
+    table(
+        ["where", "binding", "keys", "meaning"],
+        [
+            [command.where, command.id, ",".join(command.keys), command.meaning]
+            for command in commands(mine)
+        ],
+    )
+    if problem is not None:
+        raise problem
+
+
+@app.command()
 def export(
     run: Run = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -273,6 +314,14 @@ def export(
     target = (output or folder.exports).absolute()
     command = [sys.executable, "-P", "-m", "hero_engine", "export", str(folder.path), str(target)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def doctor(images: ShowImages = None) -> None:
+    """Say what this terminal can show, how that was found out, and what to change."""
+    from hero_tui.doctor import examine
+
+    examine(images)
 
 
 # -- tasks -----------------------------------------------------------------------------------
@@ -359,8 +408,12 @@ def _labeler(
     return None
 
 
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _require_terminal(command: str) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _has_terminal():
         instead = "--labels FILE, --oracle or --labeler module:function"
         raise InputError(
             f"hero-tui {command}: there is no terminal to label in; use {instead}"
@@ -368,10 +421,35 @@ def _require_terminal(command: str) -> None:
         )
 
 
-def _interface(folder: "RunFolder", config: "Config") -> None:
+def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
+    """What the terminal can do, and what was typed meanwhile.
+
+    It is asked before textual is imported, which takes its colours from the environment then.
+    """
+    from hero_tui.preview.decision import decide, tell_textual
+    from hero_tui.preview.probe import probe
+
+    signs = probe()
+    terminal = decide(signs, os.environ, config.images)
+    tell_textual(terminal.colours, os.environ)
+    return terminal, signs.typed
+
+
+def _interface(
+    run: "Callable[[], RunFolder]", config: "Config", terminal: "Terminal | None" = None
+) -> None:
+    """Shows a run, which is found or made when it is known that the interface can start."""
+    typed = b""
+    if terminal is None:
+        terminal, typed = _ask_terminal(config)
     from hero_tui.app import run_interface
 
-    raise typer.Exit(run_interface(folder, config))
+    if config.keys:
+        from hero_tui.config import config_file
+        from hero_tui.keymap import check_keys
+
+        check_keys(config.keys, config_file())
+    raise typer.Exit(run_interface(run(), config, terminal, typed))
 
 
 def _config(images: str | None) -> "Config":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from hero_engine.errors import HeroError, InputError
 from hero_engine.folder import RunFolder, engine_holder
 from hero_engine.record import Record
+from hero_tui.attached import Attached
 from hero_tui.runview import Engine, RunReader, RunView
 
 POLL_SECONDS = 0.1
@@ -68,9 +69,15 @@ class RunClient:
         if self._record.state()[0] != "finished":
             self._start(self._record)
         self._look_at_engine()
+        self._attached = Attached(folder)
         self._thread = threading.Thread(target=self._work, name="run-client", daemon=True)
         self.view = self._reader.read(self._engine)
         self._publish: Callable[[Update], object] = lambda update: None
+
+    @property
+    def others(self) -> bool:
+        """Whether another interface was open on the run when this one came."""
+        return self._attached.others
 
     def follow(self, publish: Callable[[Update], object]) -> None:
         """Starts to poll, and to work through what is asked."""
@@ -97,6 +104,7 @@ class RunClient:
             self._operations.put(None)
             self._thread.join()
         self._record.close()
+        self._attached.close()
         return self._failed_at_end
 
     # -- in the client's thread --------------------------------------------------------------

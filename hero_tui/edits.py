@@ -37,10 +37,9 @@ Edit = Mark | Choose
 Gesture = Callable[[Labels], Edit]
 
 
-def mark(image: int, good: bool) -> Gesture:
-    """Makes a picture good, or bad."""
-    here = frozenset({image})
-    return lambda labels: Mark(good=here) if good else Mark(bad=here)
+def mark(images: frozenset[int], good: bool) -> Gesture:
+    """Makes pictures good, or bad."""
+    return lambda labels: Mark(good=images) if good else Mark(bad=images)
 
 
 def toggle(image: int) -> Gesture:

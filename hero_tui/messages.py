@@ -43,6 +43,13 @@ class Submitted(Message):
 
 
 @dataclass
+class OutsideAsked(Message):
+    """The person wants to see a picture of the round outside the terminal; None: all of them."""
+
+    image: int | None = None
+
+
+@dataclass
 class EngineAsked(Message):
     """The person wants the engine to go on, to pause, or to evaluate and end."""
 

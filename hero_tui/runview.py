@@ -5,7 +5,7 @@ pictures, whose paths it knows).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,8 @@ class Outcome:
 
     round: Round
     labels: Labels
+    diversity: float | None = None
+    """Of its pictures, where it was measured."""
 
     @property
     def good(self) -> int:
@@ -88,6 +90,24 @@ class RunView:
             return "labeling"
         return "working"
 
+    def as_of(self, number: int) -> "RunView":
+        """The run as it was when round `number` was submitted, to look back at it."""
+        outcomes = tuple(outcome for outcome in self.outcomes if outcome.round.number <= number)
+        shown, bests = outcomes[-1], [(o.round.number, o.labels.best) for o in outcomes[:-1]]
+        images = frozenset(range(shown.round.images))
+        return replace(
+            self,
+            rounds=tuple(outcome.round for outcome in outcomes),
+            images=images,
+            seen=images,
+            labels=shown.labels,
+            reigning_best=next(
+                ((of, best) for of, best in reversed(bests) if isinstance(best, int)), None
+            ),
+            outcomes=outcomes,
+            final={},
+        )
+
     @property
     def labels_used(self) -> int:
         """Labels given in submitted rounds."""
@@ -111,7 +131,7 @@ class RunReader:
         self._folder = folder
         self._record = record
         self._task = task
-        self._submitted: dict[int, Labels] = {}
+        self._submitted: dict[int, tuple[Labels, float | None]] = {}
 
     def read(self, engine: Engine) -> RunView:
         """The run as it is now.
@@ -124,9 +144,11 @@ class RunReader:
         rounds = record.rounds()
         for round_ in rounds:
             if round_.submitted is not None and round_.number not in self._submitted:
-                self._submitted[round_.number] = record.labels(round_.number)
+                measured = record.metrics(round_.number).get("diversity")
+                diversity = measured[0][1] if measured else None
+                self._submitted[round_.number] = record.labels(round_.number), diversity
         outcomes = tuple(
-            Outcome(round_, self._submitted[round_.number])
+            Outcome(round_, *self._submitted[round_.number])
             for round_ in rounds
             if round_.number in self._submitted
         )

@@ -6,16 +6,18 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hero_engine.labels import Labels
+from hero_tui.runview import RunView
 
 COLUMNS = 8
-LEAST_SIDE = 160
+# Of a picture, in pixels; at the most, a round of 64 fits a desktop and is made within a second.
+LEAST_SIDE, MOST_SIDE = 160, 256
 CAPTION = 22
 GAP = 8
 BACKGROUND, BAD, GOOD, BEST = "#14161f", "#565f89", "#73c936", "#ffc83d"
 
 
 def contact_sheet(images: Mapping[int, Path], labels: Labels) -> Image.Image:
-    """The pictures at `images`, by number; small ones are enlarged without smoothing.
+    """The pictures at `images`, by number; small ones are enlarged, without smoothing.
 
     Raises:
         OSError: a file is missing or is not a whole PNG.
@@ -42,8 +44,22 @@ def contact_sheet(images: Mapping[int, Path], labels: Labels) -> Image.Image:
     return sheet
 
 
+def round_sheet(view: RunView) -> Image.Image:
+    """The contact sheet of a run's last round, with the labels as `view` has them.
+
+    Raises:
+        OSError: see `contact_sheet`.
+    """
+    number = view.rounds[-1].number
+    images = {image: view.folder.image(number, image) for image in view.images}
+    return contact_sheet(images, view.labels)
+
+
 def _opened(path: Path) -> Image.Image:
     with Image.open(path, formats=["PNG"]) as picture:
-        times = max(1, -(-LEAST_SIDE // max(picture.size)))
         rgb: Image.Image = picture.convert("RGB")
-        return rgb.resize((rgb.width * times, rgb.height * times), Image.Resampling.NEAREST)
+    if max(rgb.size) > MOST_SIDE:
+        rgb.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
+        return rgb
+    times = max(1, -(-LEAST_SIDE // max(rgb.size)))
+    return rgb.resize((rgb.width * times, rgb.height * times), Image.Resampling.NEAREST)

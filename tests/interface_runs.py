@@ -23,8 +23,9 @@ from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.labels import Best, Labels
 from hero_engine.record import Final, Record
 from hero_engine.task import Task
-from hero_tui.app import PLAIN, HeroApp
+from hero_tui.app import DEFAULTS, HALF_BLOCKS, HeroApp
 from hero_tui.client import RunClient, StartEngine
+from hero_tui.config import Config
 from hero_tui.preview.terminal import Terminal
 
 Paint = Callable[[int], Image.Image]
@@ -75,7 +76,7 @@ def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = 
     images = folder.task().feedback.batch_size
     record.begin_round(number, images)
     add_pictures(folder, record, number, range(images), paint)
-    record.finish_sampling(number, {"noise_norm": 1.0})
+    record.finish_sampling(number, {"noise_norm": 1.0, "diversity": 0.2 - number / 50})
     record.set_progress("waiting for labels", 0, 0)
 
 
@@ -88,7 +89,7 @@ def submit_round(record: Record, number: int, good: Iterable[int], best: Best) -
 def train_round(record: Record, number: int) -> None:
     """Training curves as the engine writes them, and the end of training."""
     for step in range(1, 41):
-        curves = {"embedding_loss": 0.5 * 0.9**step, "ratio": 1 + step / 1000}
+        curves = {"embedding_loss": 0.5 * 0.9**step, "clip_fraction": 0.2 - step / 1000}
         record.add_metrics(number, step, curves)
     record.finish_training(number, {"reward_mean": 0.4})
 
@@ -109,14 +110,15 @@ async def interface(
     size: tuple[int, int] = (80, 24),
     engine: bool = True,
     start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
-    terminal: Terminal = PLAIN,
+    config: Config = DEFAULTS,
+    terminal: Terminal = HALF_BLOCKS,
     notifications: bool = False,
 ) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
     """The interface on a run, with an engine that holds its lock and does nothing."""
     with engine_lock(folder) if engine else nullcontext():
         client = RunClient(folder, start_engine)
         try:
-            app = HeroApp(client, terminal=terminal)
+            app = HeroApp(client, config, terminal)
             async with app.run_test(size=size, notifications=notifications) as pilot:
                 yield app, pilot
         finally:

@@ -470,6 +470,47 @@ def test_the_schema_is_a_json_schema(hero_tui: Cli) -> None:
     assert set(json.loads(out)["required"]) == {"name", "prompts", "criteria"}
 
 
+# -- no command ------------------------------------------------------------------------------
+
+
+def test_without_a_command_or_a_terminal_the_help_is_shown(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    code, out, err = hero_tui()
+    assert (code, out) == (2, "")
+    assert "attach  Show a run in the terminal" in err
+
+
+def test_in_a_terminal_a_run_is_chosen_and_opened(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    asked: list[Path] = []
+    opened: list[RunFolder] = []
+    answers: list[RunFolder | None] = []
+
+    def choose(runs_dir: Path) -> RunFolder | None:
+        asked.append(runs_dir)
+        return answers[-1]
+
+    def open_run(folder: RunFolder, *_: object) -> int:
+        opened.append(folder)
+        return 3
+
+    monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
+    monkeypatch.setattr("hero_tui.app.run_interface", open_run)
+    assert hero_tui()[0] == 2  # no runs yet: the help
+    assert asked == []
+    monkeypatch.setenv("HERO_TUI_RUNS_DIR", "elsewhere")
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "one")
+    answers.append(None)
+    assert hero_tui()[0] == 0
+    assert opened == []
+    answers.append(list_runs(Path("elsewhere"))[0])
+    assert hero_tui()[0] == 3
+    assert opened == answers[1:]
+    assert asked == [Path("elsewhere")] * 2
+
+
 # -- the command line itself -----------------------------------------------------------------
 
 
@@ -492,6 +533,41 @@ def test_commands_on_a_run_say_when_there_is_none(arguments: list[str], hero_tui
     code, _, err = hero_tui(*arguments, "no-such-run")
     assert code == 2
     assert "no-such-run" in err
+
+
+@pytest.fixture
+def preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A preferences file that the commands read."""
+    file = tmp_path / "config.yaml"
+    monkeypatch.setenv("HERO_TUI_CONFIG", str(file))
+    return file
+
+
+def test_the_keys_are_listed_with_those_of_the_preferences(
+    hero_tui: Cli, preferences: Path
+) -> None:
+    preferences.write_text("keys:\n  page.next: n,space\n")
+    code, out, _ = hero_tui("keys")
+    assert code == 0
+    (line,) = [
+        line for line in out.splitlines() if line.startswith("labeling  ") and "next page" in line
+    ]
+    assert line.split() == ["labeling", "page.next", "n,space", "next", "page"]
+
+
+def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
+    hero_tui: Cli, preferences: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferences.write_text("keys:\n  page.next: u\n")
+    code, out, err = hero_tui("keys")
+    assert code == 2
+    assert f"{preferences}: keys.page.next: u is the key of edit.undo too" in err
+    assert "edit.undo" in out
+    monkeypatch.setattr(cli, "_require_terminal", lambda command: None)
+    code, _, err = hero_tui("run", "task.yaml")
+    assert code == 2
+    assert "keys.page.next" in err
+    assert not Path("runs").exists()
 
 
 def test_the_version_is_said(hero_tui: Cli) -> None:

@@ -15,7 +15,7 @@ from hero_engine.task import Task
 
 def drawn_by(model: Model, task: Task) -> Rollout:
     z_T = seeds.normal(0, "z_T", 0, range(task.feedback.batch_size), model.latent_shape)
-    return rollout.sample(model, task, z_T, 0, lambda images, chunk: None)
+    return rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
 
 
 def updated(task: Task, advantage: torch.Tensor) -> tuple[Model, Rollout, dict[str, float]]:

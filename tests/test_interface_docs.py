@@ -9,11 +9,14 @@ from textual.screen import Screen
 from hero_engine.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
+from hero_tui.keys import key_table
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen
-from hero_tui.screens.help import HelpScreen, key_table
+from hero_tui.screens.help import HelpScreen
+from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
@@ -27,6 +30,7 @@ SCREENS: dict[str, type[Screen[object]]] = {
     "Zoom": ZoomScreen,
     "Compare": CompareScreen,
     "Summary": SubmitScreen,
+    "Earlier rounds": HistoryScreen,
 }
 ALL = (HeroApp, *SCREENS.values(), WorkingScreen, FinishedScreen, StoppedScreen, TaskScreen)
 
@@ -54,7 +58,7 @@ def test_the_documentation_lists_every_key(app: HeroApp) -> None:
 
 
 def test_every_binding_has_an_id_of_its_own() -> None:
-    owners = (*ALL, HelpScreen, ConfirmFinishScreen)
+    owners = (*ALL, HelpScreen, ConfirmFinishScreen, OutsideScreen)
     ids = [(binding.id, binding.action) for owner in owners for binding in bindings_of(owner)]
     assert all(of for of, _ in ids)
     assert len({of for of, _ in ids}) == len(set(ids))

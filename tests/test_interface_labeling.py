@@ -18,6 +18,7 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.status import StatusLine
 from hero_tui.widgets.tile import Tile
 from tests.interface_runs import (
     add_pictures,
@@ -169,6 +170,39 @@ async def test_a_click_toggles_and_a_double_click_zooms(run: RunFolder) -> None:
         assert recorded(run) == Labels.of([6])
 
 
+async def test_shift_m_marks_from_the_last_marked_picture_and_one_undo_takes_it_back(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("2", "down", "right", "M")
+        await until(pilot, lambda: recorded(run) == Labels.of([1, 2, 3, 4, 5, 6]))
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels.of([1]))
+
+
+async def test_a_range_goes_backwards_over_pages_and_without_a_mark_is_one_picture(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (_, pilot):
+        await pilot.press("M", "space", "3", "backspace", "r", "r", "right", "M")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 7, 8, 10]))
+        await pilot.press("space", "space", "1", "left", "left", "M")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 7, 8, 10, 22, 23, 24]))
+
+
+async def test_who_comes_new_is_told_the_first_keys_until_one_is_used(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        status = app.screen.query_one(StatusLine)
+        assert "key: good, shift: best" in str(status.render())
+        await pilot.press("1")
+        await until(pilot, lambda: "key: good, shift: best" not in str(status.render()))
+
+
+async def test_in_a_later_round_nobody_is_told_the_first_keys(second_round: RunFolder) -> None:
+    async with interface(second_round) as (app, _):
+        assert "key: good" not in str(app.screen.query_one(StatusLine).render())
+
+
 # -- pages ---------------------------------------------------------------------------------------
 
 
@@ -317,17 +351,6 @@ async def test_there_is_nothing_to_keep_in_the_first_round(run: RunFolder) -> No
         await pilot.press("2", "k")
         await until(pilot, lambda: "no reigning best" in notices(app))
         assert recorded(run) == Labels.of([1])
-
-
-async def test_o_makes_a_contact_sheet_and_says_where_it_is(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    monkeypatch.delenv("TERM_PROGRAM", raising=False)
-    async with interface(run) as (app, pilot):
-        await pilot.press("1", "o")
-        await until(pilot, lambda: "scp " in notices(app))
-    assert (run.path / "sheets" / "000.png").is_file()
 
 
 # -- submitting ----------------------------------------------------------------------------------

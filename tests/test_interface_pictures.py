@@ -1,6 +1,5 @@
-"""Pictures as half-blocks, the contact sheet, and opening files outside."""
+"""Pictures as half-blocks, the contact sheet, and plots."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,15 +8,13 @@ from rich.color import ColorTriplet
 from textual.strip import Strip
 
 from hero_engine.labels import Labels
-from hero_tui.opener import show_file, show_outside, viewer
 from hero_tui.preview.blocks import half_blocks
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
 from hero_tui.preview.terminal import Terminal
-from hero_tui.runview import RunReader
 from hero_tui.sheet import contact_sheet
 from hero_tui.widgets.plot import bars, curve
-from tests.interface_runs import make_run, painted, sample_round
+from tests.interface_runs import painted
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -116,43 +113,11 @@ def test_the_contact_sheet_frames_the_goods_and_the_best(tmp_path: Path) -> None
     assert plain.getpixel((100, 100)) == BLUE
 
 
-def test_the_sheet_of_a_round_is_made_in_the_run_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run(tmp_path, images=8)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "TERM_PROGRAM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    with closing(run.open_record()) as record:
-        sample_round(run, record, 0)
-        said = show_outside(RunReader(run, record, run.task()).read("running"))
-    sheet = run.path / "sheets" / "000.png"
-    assert f":{sheet} ." in said
-    assert Image.open(sheet).width > 1000
-
-
-def program(folder: Path, name: str) -> str:
-    path = folder / name
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    return str(folder)
-
-
-def test_what_opens_a_file_depends_on_where_one_is(tmp_path: Path) -> None:
-    file = Path("sheet.png")
-    desktop = {"DISPLAY": ":0", "PATH": program(tmp_path, "xdg-open")}
-    assert viewer(file, desktop, "linux") == ["xdg-open", "sheet.png"]
-    assert viewer(file, {**desktop, "SSH_CONNECTION": "a b"}, "linux") is None
-    assert viewer(file, {"PATH": desktop["PATH"]}, "linux") is None
-    assert viewer(file, {}, "darwin") == ["open", "sheet.png"]
-    code = {"TERM_PROGRAM": "vscode", "PATH": program(tmp_path, "code"), "SSH_TTY": "/dev/pts/1"}
-    assert viewer(file, code, "linux") == ["code", "-r", "sheet.png"]
-
-
-def test_over_ssh_the_path_and_an_scp_line_are_shown() -> None:
-    said = show_file(Path("/runs/a/sheet.png"), {"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"})
-    assert said.startswith("/runs/a/sheet.png")
-    assert "\nscp " in said
+def test_a_sheet_of_large_pictures_has_small_ones(tmp_path: Path) -> None:
+    path = tmp_path / "0.png"
+    Image.new("RGB", (1024, 512), BLUE).save(path)
+    assert contact_sheet({0: path}, Labels()).getpixel((8 + 255, 8 + 127)) == BLUE
+    assert contact_sheet({0: path}, Labels()).getpixel((8 + 256, 8 + 128)) != BLUE
 
 
 def test_bars_are_as_high_as_their_shares() -> None:

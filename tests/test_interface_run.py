@@ -1,5 +1,6 @@
 """A run's stages in the terminal, from working to finished, and the engine's keys."""
 
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.labels import Labels
 from hero_engine.record import Final, Record
@@ -251,6 +252,45 @@ async def test_a_terminal_that_is_too_small_is_asked_to_grow(run: RunFolder) -> 
         await pilot.press("1")
         await pilot.resize_terminal(70, 24)
         await until(pilot, lambda: isinstance(app.screen, TooSmallScreen))
+
+
+async def test_a_run_folder_that_is_removed_is_said_and_labels_are_not_lost_in_silence(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (app, pilot):
+        shutil.rmtree(run.path)
+        await until(pilot, lambda: "was the run folder moved or removed?" in said(app))
+        await pilot.press("1")
+        await until(pilot, lambda: "was the run folder moved or removed?" in notices(app))
+        await until(pilot, lambda: app.view.labels == Labels())
+
+
+async def test_a_full_disk_is_said_and_the_labels_go_on_when_there_is_room_again(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise InputError("run.sqlite: the disk is full; free some space and run the same again")
+
+    async with interface(run) as (app, pilot):
+        with monkeypatch.context() as patched:
+            patched.setattr(Record, "edit", full)
+            await pilot.press("1")
+            await until(pilot, lambda: "the disk is full" in notices(app))
+            await until(pilot, lambda: app.view.labels == Labels())
+        await pilot.press("2")
+        await until(pilot, lambda: app.view.labels == Labels.of([1]))
+
+
+async def test_who_comes_second_is_told_that_another_interface_is_open(run: RunFolder) -> None:
+    async with interface(run) as (first, _):
+        async with interface(run, engine=False) as (second, pilot):
+            await until(pilot, lambda: "Another interface is open" in notices(second))
+        assert "Another interface" not in notices(first)
+        async with interface(run, engine=False) as (third, pilot):
+            await until(pilot, lambda: "Another interface is open" in notices(third))
+    async with interface(run) as (alone, pilot):
+        await until(pilot, lambda: alone.view.engine == "running")
+        assert notices(alone) == ""
 
 
 HOSTILE = "[bold red]cat[/] [@click=app.quit]x[/] \x1b[31mred\x1b]0;title\x07\u202e"

@@ -1,5 +1,6 @@
 """What the interface looks like. After a wanted change: pytest --snapshot-update, then look."""
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,10 +9,13 @@ from types import SimpleNamespace
 import pytest
 from textual.pilot import Pilot
 
-from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.record import Final, Record
+from hero_engine.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
+from hero_tui.config import Config, ThemeName
+from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
@@ -25,6 +29,7 @@ from tests.interface_runs import (
 )
 
 NOW = 1_000_000.0
+OTHER_THEMES = pytest.mark.parametrize("theme", ["high-contrast", "colour-blind"])
 SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
 Compare = Callable[..., bool]
 
@@ -44,11 +49,12 @@ def looks_the_same(
     size: tuple[int, int],
     before: Callable[[Pilot[int]], Awaitable[None]],
     clock: float = NOW,
+    theme: ThemeName = "night",
 ) -> bool:
     folder = RunFolder(Path("runs/black-cat-1"))
     with engine_lock(folder):
         client = RunClient(folder, lambda folder: FakeEngine())
-        app = HeroApp(client, clock=lambda: clock)
+        app = HeroApp(client, Config(theme=theme), clock=lambda: clock)
         same = snap_compare(app, terminal_size=size, run_before=before)
         client.close()
         return same
@@ -63,6 +69,27 @@ async def pictures_are_shown(pilot: Pilot[int]) -> None:
     await pilot.pause()
 
 
+def test_runs(snap_compare: Compare, record: Record) -> None:
+    folder = RunFolder(Path("runs/black-cat-1"))
+    two_rounds(folder, record)
+    sample_round(folder, record, 2)
+    settings = folder.task().model_dump()
+    for name, state, ago in (("failed", "failed", 30 * 3600), ("finished", "finished", 9 * 86400)):
+        other = create_run(Path("runs"), Task.model_validate({**settings, "name": name}), name)
+        with closing(other.open_record()) as others:
+            others.set_state(state)  # type: ignore[arg-type]
+        os.utime(other.task_file, (NOW - ago, NOW - ago))
+    os.utime(folder.task_file, (NOW - 300, NOW - 300))
+
+    async def listed(pilot: Pilot[RunFolder]) -> None:
+        await until(pilot, lambda: pilot.app.screen.query_one(RunList).option_count == 3)  # type: ignore[arg-type]
+        await pilot.pause()
+
+    with engine_lock(folder):
+        app = RunsApp(Path("runs"), clock=lambda: NOW)
+        assert snap_compare(app, terminal_size=(80, 24), run_before=listed)
+
+
 def two_rounds(folder: RunFolder, record: Record) -> None:
     for number, goods in enumerate((20, 29)):
         sample_round(folder, record, number)
@@ -70,13 +97,17 @@ def two_rounds(folder: RunFolder, record: Record) -> None:
         train_round(record, number)
 
 
-@SIZES
-def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+def third_round(record: Record) -> None:
     folder = RunFolder(Path("runs/black-cat-1"))
     two_rounds(folder, record)
     sample_round(folder, record, 2)
     record.set_progress("sampling", 0, 64)
     record.set_progress("sampling", 48, 64)
+
+
+@SIZES
+def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    third_round(record)
 
     async def mark(pilot: Pilot[int]) -> None:
         await pictures_are_shown(pilot)
@@ -85,6 +116,30 @@ def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) 
         await pictures_are_shown(pilot)
 
     assert looks_the_same(snap_compare, size, mark, clock=NOW + 30)
+
+
+@OTHER_THEMES
+def test_labeling_in_other_themes(snap_compare: Compare, record: Record, theme: ThemeName) -> None:
+    third_round(record)
+
+    async def mark(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
+        await pilot.press("1", "W", "r", "left")
+        await until(pilot, lambda: len(record.labels(2).good) == 3)
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, (80, 24), mark, clock=NOW + 30, theme=theme)
+
+
+@SIZES
+def test_an_earlier_round(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    third_round(record)
+
+    async def look_back(pilot: Pilot[int]) -> None:
+        await pilot.press("h", "left")
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, size, look_back)
 
 
 @SIZES
@@ -105,14 +160,23 @@ def test_summary(snap_compare: Compare, record: Record, size: tuple[int, int]) -
     assert looks_the_same(snap_compare, size, submit)
 
 
-@SIZES
-def test_training(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
-    folder = RunFolder(Path("runs/black-cat-1"))
-    two_rounds(folder, record)
+def training(record: Record) -> None:
+    two_rounds(RunFolder(Path("runs/black-cat-1")), record)
     record.set_state("training")
     record.set_progress("training the embedding", 0, 500)
     record.set_progress("training the embedding", 200, 500)
+
+
+@SIZES
+def test_training(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
+    training(record)
     assert looks_the_same(snap_compare, size, pictures_are_shown, clock=NOW + 30)
+
+
+@OTHER_THEMES
+def test_training_in_other_themes(snap_compare: Compare, record: Record, theme: ThemeName) -> None:
+    training(record)
+    assert looks_the_same(snap_compare, (200, 60), pictures_are_shown, clock=NOW + 30, theme=theme)
 
 
 @SIZES

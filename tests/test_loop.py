@@ -1,6 +1,7 @@
 """Algorithm 1 on the tiny pipeline: usual rounds, every degenerate round, finishing, resuming."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,31 @@ def test_the_next_round_starts_near_the_noise_of_the_best_and_the_goods(run: Cal
     before, after = rollout(folder, 0), rollout(folder, 1)
     assert all(near(after.z_T[n], before.z_T[3]) for n in range(4))
     assert all(near(after.z_T[n], before.z_T[0]) for n in range(4, 8))
+
+
+def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> None:
+    _, record = run(USUAL)
+    assert record.scores(0) == {}
+    for r in (1, 2):
+        assert record.scores(r).keys() == set(range(8))
+        assert all(-1.001 <= score <= 1.001 for score in record.scores(r).values())
+
+
+def test_pictures_on_the_side_change_nothing_in_the_run(
+    tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    plain, tried = (new_run(tmp_path, tiny_task(), name) for name in ("plain", "tried"))
+    run_here(plain, USUAL)
+    with closing(tried.open_record()) as record:
+        record.ask_try("a dog")
+        record.ask_try("too long a prompt " * 30)
+    dog, long = run_here(tried, USUAL).tries()
+    assert (dog.images, dog.round, dog.error) == (4, 0, "")
+    assert tried.try_image(dog.number, 3).is_file()
+    assert long.finished
+    assert "tokens" in long.error
+    hashes = final_hashes(tried)
+    assert {p: h for p, h in hashes.items() if not p.startswith("tries")} == final_hashes(plain)
 
 
 def test_keep_carries_the_reigning_best_over(run: Callable) -> None:

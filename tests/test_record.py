@@ -17,7 +17,7 @@ from hero_engine import labelfile
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder, create_run
 from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Final, Record
+from hero_engine.record import Final, Record, Try
 from hero_engine.resolve import resolve
 from hero_engine.status import status
 from tests.mangling import refusal
@@ -46,6 +46,24 @@ def submit_round(record: Record, number: int, labels: Labels) -> None:
     record.label(number, labels)
     record.submit(number)
     record.finish_training(number, {"train_s": 1.0})
+
+
+def test_pictures_may_have_scores(record: Record) -> None:
+    record.begin_round(0, 4)
+    record.add_images(0, [0, 1], [0.5, -0.25])
+    record.add_images(0, [2, 3])
+    assert record.scores(0) == {0: 0.5, 1: -0.25}
+    assert record.images(0) == [0, 1, 2, 3]
+
+
+def test_what_was_asked_for_on_the_side_waits_until_it_is_answered(record: Record) -> None:
+    first, second = record.ask_try("a cat"), record.ask_try("a dog")
+    assert [(t.number, t.finished) for t in record.tries()] == [(first, False), (second, False)]
+    record.finish_try(first, 2, 4)
+    record.finish_try(second, 2, 0, "too long")
+    cat, dog = record.tries()
+    assert cat == Try(first, "a cat", 2, 4, "", finished=True)
+    assert dog == Try(second, "a dog", 2, 0, "too long", finished=True)
 
 
 # -- labels ----------------------------------------------------------------------------------
@@ -265,7 +283,9 @@ def read_everything(folder: RunFolder) -> None:
         for number in range(3):
             record.images(number)
             record.seen(number)
+            record.scores(number)
             record.reigning_best(number)
+        record.tries()
 
 
 @settings(max_examples=150, deadline=None)

@@ -22,7 +22,7 @@ def sample(task: Task, round_number: int = 0) -> tuple[Rollout, dict[int, torch.
         task,
         z_T,
         round_number,
-        lambda images, chunk: shown.update(zip(images, chunk, strict=True)),
+        lambda images, z_0, decoded: shown.update(zip(images, decoded, strict=True)),
     )
     return drawn, shown
 

@@ -24,7 +24,7 @@ def train_a_round(learned: State, task: Task, round_number: int) -> torch.Tensor
     """DDPO and some embedding steps; returns every trained weight."""
     model = learned.model
     z_T = seeds.normal(0, "z_T", round_number, range(8), model.latent_shape)
-    drawn = rollout.sample(model, task, z_T, round_number, lambda images, chunk: None)
+    drawn = rollout.sample(model, task, z_T, round_number, lambda images, z_0, decoded: None)
     ddpo.update(model, learned.lora_optimizer, drawn, ADVANTAGE, task, round_number)
     for _ in range(3):
         learned.embedder_optimizer.zero_grad()

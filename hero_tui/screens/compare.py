@@ -48,23 +48,16 @@ class CompareScreen(RunDialog):
                 yield self._right
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
     def watch_image(self) -> None:
         if self.is_mounted:
-            self._show()
+            self.show_view()
 
-    def _show(self) -> None:
+    def show_view(self) -> None:
         view = self.view
         best = view.labels.best
         if view.reigning_best is not None:
             path, number = view.reigning_best_image, view.reigning_best[1]
-            title = f"{BEST} Reigning best: round {view.reigning_best[0] + 1}, picture {number}"
+            title = f"{BEST} Reigning best: round {view.reigning_best[0]}, picture {number}"
             title += " (kept)" if best == KEEP else ""
         elif isinstance(best, int):
             path, title = view.image(best), f"{BEST} Best of this round: picture {best}"

@@ -8,7 +8,7 @@ from textual.widgets import Footer, Static
 
 from hero_engine.record import Noise
 from hero_tui.runview import RunView
-from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
@@ -27,7 +27,7 @@ def result(view: RunView) -> Content:
         lines += [
             f"  {'before':13}",
             (f"{first.success_rate:4.0%}", "bold"),
-            (f"  {first.good} of {first.round.images} in round 1\n", QUIET),
+            (f"  {first.good} of {first.round.images} in round 0\n", QUIET),
         ]
     for noise, final in view.final.items():
         if final.images:
@@ -52,7 +52,7 @@ class FinishedScreen(RunScreen):
     """The run is over."""
 
     CSS_PATH = "finished.tcss"
-    BINDINGS = [Binding("enter,escape", "app.leave", "leave", id="finished.leave")]
+    BINDINGS = [Binding("enter,escape", "app.leave", "leave", id="finished.leave"), EARLIER_ROUNDS]
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(FinishedScreen.view)
@@ -68,13 +68,6 @@ class FinishedScreen(RunScreen):
         yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
-    def _show(self) -> None:
+    def show_view(self) -> None:
         self._numbers.update(result(self.view))
         self._picture.path = best_so_far(self.view)

@@ -1,17 +1,17 @@
 """Labeling: a page of pictures, one key a picture."""
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Footer
 
-from hero_engine.labels import KEEP, Best
-from hero_tui.edits import Gesture, invert, toggle, toggle_best
-from hero_tui.messages import Edited, Looked, Stepped
+from hero_engine.labels import KEEP, Best, Labels
+from hero_tui.edits import Gesture, invert, mark, toggle, toggle_best
+from hero_tui.keys import key_shown
+from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped
 from hero_tui.screens.run_screen import RunScreen
-from hero_tui.text import plain_lines
 from hero_tui.widgets.grid import COLUMNS, TILE_KEYS, PictureGrid
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
@@ -21,8 +21,6 @@ from hero_tui.widgets.tile import Tile
 
 class LabelingScreen(RunScreen):
     """The open round, page by page."""
-
-    CSS_PATH = "labeling.tcss"
 
     BINDINGS = [
         *(
@@ -44,6 +42,9 @@ class LabelingScreen(RunScreen):
         Binding("up", f"move({-COLUMNS})", "move the cursor", show=False, id="cursor.up"),
         Binding("down", f"move({COLUMNS})", "move the cursor", show=False, id="cursor.down"),
         Binding("m", "mark", "good, or not, under the cursor", show=False, id="cursor.mark"),
+        Binding(
+            "M", "mark_range", "good from the last marked to here", show=False, id="cursor.range"
+        ),
         Binding("enter", "zoom", "zoom", id="zoom"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
@@ -52,10 +53,11 @@ class LabelingScreen(RunScreen):
         Binding("t", "task", "prompt and criteria", show=False, id="task"),
         Binding("o", "open_outside", "open outside", show=False, id="open"),
         Binding("ctrl+s", "submit", "submit", id="submit"),
-        Binding("escape", "forget", show=False, id="best.forget"),
+        Binding("escape", "forget", "forget b", show=False, id="best.forget"),
     ]
 
     choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
+    last_marked: int | None = None
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -70,50 +72,60 @@ class LabelingScreen(RunScreen):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.watch(self.grid, "first", self._show_pages)
-        self.watch(self.grid, "page_size", self._show_pages)
+        self.watch(self.grid, "first", self.show_view)
+        self.watch(self.grid, "page_size", self.show_view)
 
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show_pages()
-
-    def _show_pages(self) -> None:
+    def show_view(self) -> None:
         self.status.pages = tuple(self.grid.pages_seen())
         self.status.page = self.grid.page
+        self._show_hint()
 
-    def watch_choosing_best(self, choosing: bool) -> None:
+    def watch_choosing_best(self) -> None:
         if self.is_mounted:
-            self.status.hint = (
-                "Best: press the picture's key, b for the one under the cursor, or escape."
-                if choosing
-                else ""
-            )
+            self._show_hint()
+
+    def _show_hint(self) -> None:
+        new_here = self.round == 0 and not self.view.seen and self.view.labels == Labels()
+        self.status.tip = (
+            f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
+            f"{key_shown(self, 'help')}: help"
+            if new_here
+            else ""
+        )
+        self.status.hint = (
+            f"Best: press the picture's key, {key_shown(self, 'best.ask')} for the one under the "
+            f"cursor, or {key_shown(self, 'best.forget')}."
+            if self.choosing_best
+            else ""
+        )
 
     # -- labels ------------------------------------------------------------------------------
 
     def _edit(self, gesture: Gesture) -> None:
         self.post_message(Edited(self.round, gesture))
 
+    def _toggle(self, image: int) -> None:
+        self.last_marked = image
+        self._edit(toggle(image))
+
     def _choose(self, best: Best) -> None:
         self.choosing_best = False
+        if isinstance(best, int):
+            self.last_marked = best
         self._edit(toggle_best(best))
 
-    def _on_page(self, place: int) -> int | None:
-        images = self.grid.images_of(self.grid.page)
-        return images[place] if place < len(images) else None
-
     def action_tile(self, place: int) -> None:
-        image = self._on_page(place)
+        image = self.grid.image_on_page(place)
         if image is None:
             return
         self.grid.cursor = place
         if self.choosing_best:
             self._choose(image)
         else:
-            self._edit(toggle(image))
+            self._toggle(image)
 
     def action_best(self, place: int) -> None:
-        image = self._on_page(place)
+        image = self.grid.image_on_page(place)
         if image is not None:
             self.grid.cursor = place
             self._choose(image)
@@ -128,7 +140,14 @@ class LabelingScreen(RunScreen):
         self.choosing_best = False
 
     def action_mark(self) -> None:
-        self._edit(toggle(self.grid.image))
+        self._toggle(self.grid.image)
+
+    def action_mark_range(self) -> None:
+        here = self.grid.image
+        start = here if self.last_marked is None else self.last_marked
+        images = frozenset(range(min(start, here), max(start, here) + 1))
+        self.last_marked = here
+        self._edit(mark(images & self.view.images, good=True))
 
     def action_invert(self) -> None:
         page = frozenset(self.grid.images_of(self.grid.page))
@@ -147,7 +166,7 @@ class LabelingScreen(RunScreen):
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.cursor = clicked.image - self.grid.first
         # The first click of two has toggled: the second toggles back, then zooms.
-        self._edit(toggle(clicked.image))
+        self._toggle(clicked.image)
         if clicked.double:
             self.action_zoom()
 
@@ -166,7 +185,10 @@ class LabelingScreen(RunScreen):
     def action_turn(self, by: int) -> None:
         if self.grid.page + by == self.grid.pages:
             self._leave_page()
-            self.notify("That was the last page: ctrl+s submits the round.", markup=False)
+            self.notify(
+                f"That was the last page: {key_shown(self, 'submit')} submits the round.",
+                markup=False,
+            )
         self._turn_to(self.grid.page + by)
 
     def action_next_unseen(self) -> None:
@@ -217,10 +239,5 @@ class LabelingScreen(RunScreen):
         self._leave_page()
         self.app.push_screen(SubmitScreen(self.view, self.pictures))
 
-    @work(thread=True, exclusive=True, group="outside")
     def action_open_outside(self) -> None:
-        from hero_tui.opener import show_outside
-
-        self.app.call_from_thread(
-            self.notify, plain_lines(show_outside(self.view)), markup=False, timeout=15
-        )
+        self.post_message(OutsideAsked())

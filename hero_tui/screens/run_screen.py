@@ -1,6 +1,6 @@
 """What every screen of a run has: the app's view of it, and the pictures' encoder."""
 
-from typing import cast
+from typing import TypeVar, cast
 
 from textual.binding import Binding
 from textual.reactive import reactive
@@ -11,57 +11,69 @@ from hero_tui.runview import RunView
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 
+# For the screens on which one has time to look back.
+EARLIER_ROUNDS = Binding("h", "app.history", "earlier rounds", id="history")
 
-class RunScreen(Screen[None]):
-    """A screen for one stage of the run."""
-
-    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
-
-    def __init__(self, view: RunView, pictures: Pictures, clock: Clock) -> None:
-        super().__init__()
-        self.set_reactive(RunScreen.view, view)
-        self.pictures = pictures
-        self.clock = clock
-
-    def on_mount(self) -> None:
-        self.watch(self.app, "view", self._follow, init=False)
-
-    def on_screen_suspend(self) -> None:
-        for picture in self.query(Picture):
-            picture.suspend()
-
-    def _follow(self, view: RunView) -> None:
-        self.view = view
-
-    @property
-    def round(self) -> int:
-        """The number of the round that is shown."""
-        return self.view.rounds[-1].number
+ResultT = TypeVar("ResultT")
 
 
-class RunDialog(ModalScreen[int | None]):
-    """A screen over another one; it may say at which picture the person left it."""
-
-    BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="dialog.help")]
+class RunFollower(Screen[ResultT]):
+    """Follows the run: `show_view` is called when the screen is there and when the run changes."""
 
     view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__()
-        self.set_reactive(RunDialog.view, view)
+        self.set_reactive(RunFollower.view, view)
         self.pictures = pictures
 
     def on_mount(self) -> None:
-        self.watch(self.app, "view", self._follow, init=False)
+        self.watch(self.app, "view", self.follow, init=False)
+        self.show_view()
 
     def on_screen_suspend(self) -> None:
         for picture in self.query(Picture):
             picture.suspend()
 
-    def _follow(self, view: RunView) -> None:
+    def follow(self, view: RunView) -> None:
+        """The app has a new view of the run."""
         self.view = view
+
+    def watch_view(self) -> None:
+        if self.is_mounted:
+            self.show_view()
+
+    def show_view(self) -> None:
+        """Draws what is not bound to `view` by itself."""
 
     @property
     def round(self) -> int:
         """The number of the round that is shown."""
         return self.view.rounds[-1].number
+
+
+class RunScreen(RunFollower[None]):
+    """A screen for one stage of the run."""
+
+    def __init__(self, view: RunView, pictures: Pictures, clock: Clock) -> None:
+        super().__init__(view, pictures)
+        self.clock = clock
+
+
+class RunDialog(RunFollower[int | None], ModalScreen[int | None]):
+    """A screen over another one; it may say at which picture the person left it."""
+
+    # ModalScreen's; Textual takes over the style of the first base only.
+    DEFAULT_CSS = """
+    RunDialog { layout: vertical; overflow-y: auto; background: $background 60%; }
+    """
+
+    BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="help")]
+
+    def __init__(self, view: RunView, pictures: Pictures, earlier: int | None = None) -> None:
+        """`earlier`: the submitted round to show; None for the latest round, whatever it is."""
+        super().__init__(view if earlier is None else view.as_of(earlier), pictures)
+        self.earlier = earlier
+
+    def follow(self, view: RunView) -> None:
+        self.view = view if self.earlier is None else view.as_of(self.earlier)

@@ -6,15 +6,16 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_tui.keys import key_shown
 from hero_tui.runview import RunView
-from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain, plain_lines
 from hero_tui.theme import QUIET
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.plot import SuccessPlot
 
 
-def explanation(view: RunView) -> Content:
+def explanation(view: RunView, start_key: str) -> Content:
     """Why nothing goes on, and what is kept."""
     if view.state == "paused" and view.engine != "crashed":
         title, style = "Paused", "bold $warning"
@@ -34,7 +35,7 @@ def explanation(view: RunView) -> Content:
     if view.log:
         lines.append((f"\nThe end of {plain(str(view.folder.log_file))}\n", "bold"))
         lines += [(f"  {plain(line)}\n", QUIET) for line in view.log.splitlines()]
-    lines.append(("\nEnter starts the engine again.", "$primary"))
+    lines.append((f"\n{start_key} starts the engine again.", "$primary"))
     return Content.assemble(*lines)
 
 
@@ -42,7 +43,7 @@ class StoppedScreen(RunScreen):
     """Says why, and offers to go on."""
 
     CSS_PATH = "stopped.tcss"
-    BINDINGS = [Binding("enter", "app.start", "continue", id="stopped.start")]
+    BINDINGS = [Binding("enter", "app.start", "continue", id="stopped.start"), EARLIER_ROUNDS]
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(StoppedScreen.view)
@@ -52,12 +53,5 @@ class StoppedScreen(RunScreen):
         yield SuccessPlot(self.view).data_bind(StoppedScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
-    def _show(self) -> None:
-        self._why.update(explanation(self.view))
+    def show_view(self) -> None:
+        self._why.update(explanation(self.view, key_shown(self, "stopped.start")))

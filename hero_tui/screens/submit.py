@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.labels import KEEP, problem_with
+from hero_tui.keys import key_shown
 from hero_tui.messages import Submitted
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
@@ -14,7 +15,7 @@ from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import duration
 
 
-def obstacle(view: RunView) -> str | None:
+def obstacle(view: RunView, unseen_key: str = ".") -> str | None:
     """Why the open round cannot be submitted yet, in words for the person, or None."""
     round_ = view.open_round
     if round_ is None:
@@ -26,7 +27,7 @@ def obstacle(view: RunView) -> str | None:
     if unseen:
         return (
             f"{unseen} of {round_.images} pictures have not been looked at; "
-            "the key . goes to the next page that has some."
+            f"the key {unseen_key} goes to the next page that has some."
         )
     problem = problem_with(view.labels, round_.images, view.reigning_best is not None)
     if problem:
@@ -41,7 +42,7 @@ def what_follows(view: RunView) -> str:
     then = (
         "the final model is evaluated from both noises, and the run is finished"
         if last
-        else f"the pictures of round {len(view.outcomes) + 2} are made"
+        else f"the pictures of round {len(view.outcomes) + 1} are made"
     )
     if not labels.good:
         return f"With no good picture there is nothing to learn from this round; {then}."
@@ -61,7 +62,7 @@ class SubmitScreen(RunDialog):
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="dialog") as dialog:
-            dialog.border_title = f"Round {self.view.rounds[-1].number + 1}"
+            dialog.border_title = f"Round {self.round}"
             self._picture = Picture(self.pictures)
             yield self._picture
             with VerticalScroll(can_focus=False):
@@ -69,14 +70,7 @@ class SubmitScreen(RunDialog):
                 yield self._summary
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
-    def _show(self) -> None:
+    def show_view(self) -> None:
         view = self.view
         labels, images = view.labels, view.rounds[-1].images
         good = len(labels.good)
@@ -89,7 +83,8 @@ class SubmitScreen(RunDialog):
             best, path = "none", None
         self._picture.path = path
         before = view.outcomes[-1].good if view.outcomes else None
-        stop = obstacle(view)
+        submits = key_shown(self, "submit.confirm")
+        stop = obstacle(view, key_shown(self, "page.unseen"))
         self._summary.update(
             Content.assemble(
                 ("✓ good   ", "bold $success"),
@@ -100,7 +95,9 @@ class SubmitScreen(RunDialog):
                 ("\n· seen   ", "bold"),
                 f"{len(view.seen)} of {images}\n\n",
                 (stop, "bold $error") if stop else what_follows(view),
-                "" if stop else ("\n\nEnter submits. Labels cannot be changed after.", "$primary"),
+                ""
+                if stop
+                else (f"\n\n{submits} submits. Labels cannot be changed after.", "$primary"),
             )
         )
 

@@ -9,8 +9,9 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.labels import KEEP
+from hero_tui.keys import key_shown
 from hero_tui.runview import Outcome, RunView
-from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
 from hero_tui.widgets.curves import Curves
 from hero_tui.widgets.header import RunHeader
@@ -26,10 +27,10 @@ def headline(view: RunView) -> str:
     if view.engine in {"starting", "stopping"} or not view.rounds:
         return "The engine is getting ready"
     if view.open_round is not None:
-        return f"The pictures of round {view.open_round.number + 1} are being made"
+        return f"The pictures of round {view.open_round.number} are being made"
     round_ = view.rounds[-1]
     if round_.trained is None:
-        return f"The model learns from the labels of round {round_.number + 1}"
+        return f"The model learns from the labels of round {round_.number}"
     if view.labels_used >= view.task.labels_budget:
         return "The final model is evaluated"
     return "The next round is being prepared"
@@ -42,7 +43,7 @@ def outcome_text(outcome: Outcome) -> Content:
     if best == KEEP:
         chosen = "the reigning best stays"
     return Content.assemble(
-        (f"Round {outcome.round.number + 1}: ", "bold"),
+        (f"Round {outcome.round.number}: ", "bold"),
         (f"{outcome.good} good", "bold $success"),
         f" of {outcome.round.images} ({outcome.success_rate:.0%}), {chosen}. ",
         plain(outcome.round.outcome),
@@ -67,7 +68,12 @@ class Now(RunWidget):
             "\n",
             (plain(problem), "bold $error")
             if problem
-            else progress_line(self.view, self._clock(), min(100, self.content_size.width)),
+            else progress_line(
+                self.view,
+                self._clock(),
+                min(100, self.content_size.width),
+                key_shown(self, "run.start"),
+            ),
             "\n\n",
             *(outcome_text(outcome) for outcome in last),
         )
@@ -77,7 +83,7 @@ class WorkingScreen(RunScreen):
     """Nothing to do but to look; the pictures come by themselves."""
 
     CSS_PATH = "working.tcss"
-    BINDINGS = [Binding("t", "task", "prompt and criteria", id="working.task")]
+    BINDINGS = [Binding("t", "task", "prompt and criteria", id="task"), EARLIER_ROUNDS]
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(WorkingScreen.view)
@@ -94,14 +100,7 @@ class WorkingScreen(RunScreen):
         yield Curves(self.view).data_bind(WorkingScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
-    def _show(self) -> None:
+    def show_view(self) -> None:
         self.set_class(not self.view.outcomes, "-first-round")
         self._picture.path = best_so_far(self.view)
 

@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_tui.edits import mark, toggle_best
-from hero_tui.messages import Edited, Looked
+from hero_tui.messages import Edited, Looked, OutsideAsked
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
@@ -18,7 +18,7 @@ from hero_tui.widgets.tile import label_of
 
 
 class ZoomScreen(RunDialog):
-    """Shows picture `image` of the open round."""
+    """Shows picture `image` of the open round, or of an `earlier` one to look at only."""
 
     CSS_PATH = "zoom.tcss"
 
@@ -28,13 +28,16 @@ class ZoomScreen(RunDialog):
         Binding("b", "best", "best", id="zoom.best"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
+        Binding("o", "open_outside", "open outside", id="zoom.open"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
 
     image: reactive[int] = reactive(0, repaint=False)
 
-    def __init__(self, view: RunView, pictures: Pictures, image: int) -> None:
-        super().__init__(view, pictures)
+    def __init__(
+        self, view: RunView, pictures: Pictures, image: int, earlier: int | None = None
+    ) -> None:
+        super().__init__(view, pictures, earlier)
         self.set_reactive(ZoomScreen.image, image)
 
     def compose(self) -> ComposeResult:
@@ -47,18 +50,11 @@ class ZoomScreen(RunDialog):
                 yield Static(task_text(self.view))
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def watch_view(self) -> None:
-        if self.is_mounted:
-            self._show()
-
     def watch_image(self) -> None:
         if self.is_mounted:
-            self._show()
+            self.show_view()
 
-    def _show(self) -> None:
+    def show_view(self) -> None:
         view = self.view
         self._picture.path = view.image(self.image)
         self._label.update(
@@ -69,18 +65,25 @@ class ZoomScreen(RunDialog):
             )
         )
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        of_the_open_round = action in {"label", "best", "open_outside"}
+        return not of_the_open_round or self.view.open_round is not None
+
     def action_move(self, by: int) -> None:
-        if self._picture.complete:
+        if self._picture.complete and self.view.open_round is not None:
             self.post_message(Looked(self.round, frozenset({self.image})))
         if self.view.image(self.image + by) is not None:
             self.image += by
 
     def action_label(self, good: bool) -> None:
-        self.post_message(Edited(self.round, mark(self.image, good)))
+        self.post_message(Edited(self.round, mark(frozenset({self.image}), good)))
         self.action_move(1)
 
     def action_best(self) -> None:
         self.post_message(Edited(self.round, toggle_best(self.image)))
+
+    def action_open_outside(self) -> None:
+        self.post_message(OutsideAsked(self.image))
 
     def action_close(self) -> None:
         self.action_move(0)

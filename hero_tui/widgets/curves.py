@@ -1,12 +1,34 @@
-"""The training curves of the last submitted round, side by side."""
+"""The training curves of the last submitted round, and diversity by round, side by side."""
+
+from collections.abc import Iterator
 
 from textual.content import Content
 
+from hero_tui.runview import RunView
 from hero_tui.text import plain
+from hero_tui.theme import QUIET
 from hero_tui.widgets.plot import curve
 from hero_tui.widgets.run_widget import RunWidget
 
-CURVE_WIDTH = 36
+LEAST_WIDTH = 19
+LARGEST_WIDTH = 50
+# What tells most comes first; the engine's other metrics follow where there is room.
+NAMES = {
+    "embedding_loss": "embedding loss",
+    "clip_fraction": "clip fraction",
+    "approx_kl": "KL drift",
+    "diversity": "diversity by round",
+}
+
+
+def curves_of(view: RunView) -> Iterator[tuple[str, list[float]]]:
+    """(name, values) of what can be drawn: at least two values."""
+    found = {name: [value for _, value in points] for name, points in view.curves.items()}
+    found["diversity"] = [o.diversity for o in view.outcomes if o.diversity is not None]
+    for name in [*NAMES, *sorted(found.keys() - NAMES.keys())]:
+        values = found.get(name, [])
+        if len(values) > 1:
+            yield NAMES.get(name, plain(name.replace("_", " "))), values
 
 
 class Curves(RunWidget):
@@ -14,29 +36,23 @@ class Curves(RunWidget):
 
     def render(self) -> Content:
         width, height = self.content_size
-        columns = max(1, width // CURVE_WIDTH)
-        cell = width // columns
-        curves = [
-            (plain(name.replace("_", " ")), [value for _, value in points])
-            for name, points in sorted(self.view.curves.items())
-            if len(points) > 1
-        ]
-        if not curves or height < 2:
+        curves = list(curves_of(self.view))
+        if not curves or height < 3:
             return Content("")
-        rows = max(1, min(-(-len(curves) // columns), height // 5))
-        plot_height = height // rows - 2
-        blocks = []
+        rows = max(1, height // 10)
+        columns = max(1, min(width // LEAST_WIDTH, -(-len(curves) // rows)))
+        cell = min(LARGEST_WIDTH, width // columns)
+        lines = []
         for row in range(rows):
             shown = curves[row * columns : (row + 1) * columns]
-            blocks.append(
-                Content("").join(
-                    Content.assemble((name, "bold"), f" {values[-1]:.4g}".ljust(cell - len(name)))
-                    for name, values in shown
-                )
-            )
-            plots = [curve(values, cell - 3, plot_height) for _, values in shown]
-            blocks += [
-                Content.styled("   ".join(lines), "$primary") for lines in zip(*plots, strict=True)
+            if not shown:
+                break
+            names = "".join(name[: cell - 1].ljust(cell) for name, _ in shown)
+            latest = "".join(f"{values[-1]:.3g}".ljust(cell) for _, values in shown)
+            plots = [curve(values, cell - 2, height // rows - 3) for _, values in shown]
+            lines += [Content.styled(names, "bold"), Content.styled(latest, QUIET)]
+            lines += [
+                Content.styled("  ".join(parts), "$primary") for parts in zip(*plots, strict=True)
             ]
-            blocks.append(Content(""))
-        return Content("\n").join(blocks)
+            lines.append(Content(""))
+        return Content("\n").join(lines)

@@ -5,6 +5,7 @@ from typing import cast
 from textual.app import ComposeResult
 from textual.reactive import reactive
 
+from hero_tui.keys import keys_in_force
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.widgets.run_widget import RunWidget
@@ -35,6 +36,9 @@ class PictureGrid(RunWidget):
         yield from self._tiles
 
     def on_mount(self) -> None:
+        keys = keys_in_force(self.screen)
+        for tile in self._tiles:
+            tile.shown_key = keys[f"tile.{tile.key}"]
         self._paginate()
 
     def on_resize(self) -> None:
@@ -64,6 +68,11 @@ class PictureGrid(RunWidget):
     def images_of(self, page: int) -> range:
         """The pictures of a page."""
         return range(page * self.page_size, min((page + 1) * self.page_size, self.total))
+
+    def image_on_page(self, place: int) -> int | None:
+        """The picture at a place of this page, or None beyond the last one."""
+        images = self.images_of(self.page)
+        return images[place] if place < len(images) else None
 
     def image_at(self, place: int) -> int:
         """The picture at a place of this page (the page's last one at most)."""

@@ -27,11 +27,11 @@ class RunHeader(RunWidget):
 
     def render(self) -> Content:
         view = self.view
-        round_ = view.rounds[-1].number + 1 if view.rounds else 1
+        round_ = view.rounds[-1].number if view.rounds else 0
         parts: list[str | tuple[str, str]] = [
             (plain(view.task.name), "bold $primary"),
             SEPARATOR,
-            f"round {round_}/{view.task.feedback.rounds}",
+            f"round {round_} ({round_ + 1} of {view.task.feedback.rounds})",
             SEPARATOR,
             f"labels {view.labels_used}/{view.task.labels_budget}",
         ]

@@ -63,14 +63,14 @@ class SuccessPlot(RunWidget):
                 title, ("  The first round shows what the model can do alone.", QUIET)
             )
         width, height = self.content_size
-        known = [(str(o.round.number + 1), o.success_rate) for o in view.outcomes]
+        known = [(str(o.round.number), o.success_rate) for o in view.outcomes]
         final = [(noise, of.good / of.images) for noise, of in view.final.items() if of.images]
         known += final
         # A bar is as wide as its name at least; the first rounds go when there is no room.
         least = 5 if final else 4
         room = max(1, (width - 1) // (least + 1))
         known = known[-room:]
-        to_come = [] if final else range(len(view.outcomes) + 1, view.task.feedback.rounds + 1)
+        to_come = [] if final else range(len(view.outcomes), view.task.feedback.rounds)
         names = [*(name for name, _ in known), *map(str, to_come)][:room]
         bar_width = max(least, min(12, (width - 1) // len(names) - 1))
         lines = bars([share for _, share in known], bar_width, height - 3)

@@ -78,11 +78,13 @@ class SidePanel(RunWidget):
         chosen = view.image(best) if isinstance(best, int) else None
         kept = best == KEEP
         self._chosen.path = view.reigning_best_image if kept else chosen
-        title = f"{BEST} Best of this round" + (": the reigning best" if kept else "")
+        title = f"{BEST} Best: " + (
+            "kept" if kept else "none yet" if chosen is None else f"picture {best}"
+        )
         self._chosen_title.update(Content(title), layout=False)
         self._reigning.path = view.reigning_best_image
         title = (
-            f"{BEST} Reigning best (round {reigning[0] + 1}, picture {reigning[1]})"
+            f"{BEST} Reigning: {reigning[1]} of round {reigning[0]}"
             if reigning
             else "No reigning best yet"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from textual.content import Content
 from textual.reactive import reactive
 
+from hero_tui.keys import key_shown
 from hero_tui.runview import RunView
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
@@ -29,11 +30,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def progress_line(view: RunView, now: float, width: int) -> Content:
+def progress_line(view: RunView, now: float, width: int, start_key: str) -> Content:
     """What the engine does, how far it is, and how long it still takes, in `width` cells."""
     progress = view.progress
     if not view.engine_lives:
-        return Content.styled("The engine is not running: ctrl+r starts it.", "$error")
+        return Content.styled(f"The engine is not running: {start_key} starts it.", "$error")
     if view.engine == "starting" or not progress.phase:
         return Content.styled("The engine is starting …", QUIET)
     if view.engine == "stopping":
@@ -48,7 +49,10 @@ def progress_line(view: RunView, now: float, width: int) -> Content:
 
 
 class StatusLine(RunWidget):
-    """Pages on the left, the engine on the right; `hint` takes the line when something is asked."""
+    """Pages on the left, the engine on the right.
+
+    `hint` takes the line when something is asked; `tip`, for who is new, the place of the pages.
+    """
 
     DEFAULT_CSS = """
     StatusLine { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -57,6 +61,7 @@ class StatusLine(RunWidget):
     pages: reactive[tuple[bool, ...]] = reactive(())
     page: reactive[int] = reactive(0)
     hint: reactive[str] = reactive("")
+    tip: reactive[str] = reactive("")
 
     def __init__(self, view: RunView, clock: Clock) -> None:
         super().__init__(view)
@@ -67,7 +72,9 @@ class StatusLine(RunWidget):
 
     def render(self) -> Content:
         if self.view.problem:
-            return Content.styled(plain(self.view.problem), "bold $error")
+            # Which run it is stands above; what is wrong has to fit here.
+            problem = self.view.problem.removeprefix(f"{self.view.folder.path}/")
+            return Content.styled(plain(problem), "bold $error")
         if self.hint:
             return Content.styled(self.hint, "bold $warning")
         marks: list[tuple[str, str]] = [
@@ -78,6 +85,15 @@ class StatusLine(RunWidget):
             for page, seen in enumerate(self.pages)
         ]
         left = Content.assemble(f"page {self.page + 1}/{len(self.pages)} ", *marks)
-        right = progress_line(self.view, self._clock(), width=min(60, self.content_size.width // 2))
+        room = min(60, self.content_size.width // 2)
+        if self.tip:
+            left = Content.styled(self.tip, "bold $accent")
+            room = min(60, self.content_size.width - left.cell_length - 2)
+        right = progress_line(
+            self.view,
+            self._clock(),
+            room,
+            key_shown(self, "run.start"),
+        )
         gap = self.content_size.width - left.cell_length - right.cell_length
         return Content.assemble(left, " " * max(2, gap), right)

@@ -82,6 +82,7 @@ class Tile(Horizontal):
     """
 
     view: reactive[TileView] = reactive(TileView(), repaint=False)
+    shown_key: reactive[str] = reactive("", repaint=False)
 
     @dataclass
     class Clicked(Message):
@@ -93,6 +94,7 @@ class Tile(Horizontal):
     def __init__(self, pictures: Pictures, key: str) -> None:
         super().__init__(id=f"tile-{key}")
         self.key = key
+        self.set_reactive(Tile.shown_key, key)
         self._caption = Static(id="caption")
         self._picture = Picture(pictures)
 
@@ -108,6 +110,10 @@ class Tile(Horizontal):
         self.set_class(view.good and not view.best, "-good")
         self.set_class(view.best, "-best")
         self.set_class(view.cursor, "-cursor")
+        if self.is_mounted:
+            self._show()
+
+    def watch_shown_key(self) -> None:
         if self.is_mounted:
             self._show()
 
@@ -132,7 +138,7 @@ class Tile(Horizontal):
         self._picture.path = view.path
         glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
         word = "best" if view.best else "good" if view.good else ""
-        left = f"{CURSOR if view.cursor else ' '}{self.key} {glyph} {word}"
+        left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph} {word}"
         right = "" if view.image is None else f"{view.image} "
         width = max(self.content_size.width - 2, len(left) + len(right))
         self._caption.update(Content(left + right.rjust(width - len(left))), layout=False)

@@ -1,0 +1,72 @@
+"""A few pictures of any prompt from the model as it is, on the side of a run.
+
+They are drawn with random numbers of their own, so the run ends in the same bits with them or
+without. Every try uses the same noise: pictures of the same prompt show what a round changed.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hero_engine import models, noise, seeds
+from hero_engine.errors import EngineError
+from hero_engine.folder import RunFolder
+from hero_engine.models import Model
+from hero_engine.noise import NoisePool
+from hero_engine.pictures import save_picture
+from hero_engine.record import Record
+from hero_engine.rollout import denoise
+from hero_engine.task import Task
+
+FROM_EACH = 4
+"""Pictures from fresh noise; as many again come from the run's noise pool, once there is one."""
+
+
+def answer(
+    folder: RunFolder,
+    record: Record,
+    task: Task,
+    model: Model,
+    pool: NoisePool | None,
+    round_number: int,
+) -> None:
+    """Draws the pictures that were asked for and are not there yet."""
+    for each in record.tries():
+        if each.finished:
+            continue
+        try:
+            pictures = draw(model, task, each.prompt, pool)
+        except EngineError as error:
+            record.finish_try(each.number, round_number, 0, str(error))
+            continue
+        for image, picture in enumerate(pictures):
+            save_picture(folder.try_image(each.number, image), picture)
+        record.finish_try(each.number, round_number, len(pictures))
+
+
+@torch.no_grad()
+def draw(model: Model, task: Task, prompt: str, pool: NoisePool | None) -> np.ndarray:
+    """Pictures of `prompt`, uint8 [N, H, W, 3]: from fresh noise, then from `pool`.
+
+    Raises:
+        EngineError: the prompt is longer than the text encoder reads.
+    """
+    model = replace(
+        model, prompt_embeds=models.encode(model.tokenizer, model.text_encoder, [prompt])
+    )
+    task = task.model_copy(update={"prompts": (prompt,)})
+    fresh = _normal(task, 0, model.latent_shape)
+    starts = [fresh] if pool is None else [fresh, noise.draw(pool, fresh, task.noise)]
+    epsilon = _normal(task, 1, (model.schedule.steps, *model.latent_shape))
+    trajectories = [
+        denoise(model, task, z_T, epsilon, torch.arange(FROM_EACH))[0] for z_T in starts
+    ]
+    z_0 = torch.cat([trajectory[:, -1] for trajectory in trajectories])
+    return model.decode(z_0.to(model.device)).numpy()
+
+
+def _normal(task: Task, purpose: int, shape: tuple[int, ...]) -> Tensor:
+    # Number 0 draws the initial noise, number 1 that of the steps.
+    return seeds.normal(task.seed, "try", purpose, range(FROM_EACH), shape)

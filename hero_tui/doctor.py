@@ -1,0 +1,196 @@
+"""`hero-tui doctor`: what this terminal can show, how that was found out, and what to change."""
+
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.segment import Segment, Segments
+from rich.text import Text
+
+from hero_engine import __version__
+from hero_engine.cartoons.drawing import draw
+from hero_engine.errors import InputError
+from hero_tui.config import Config, config_file, load_config
+from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
+from hero_tui.preview.drawing import Text as TextDrawing
+from hero_tui.preview.inline import inline
+from hero_tui.preview.pictures import Pictures
+from hero_tui.preview.probe import probe
+from hero_tui.preview.terminal import Images, Terminal
+from hero_tui.screens.too_small import LEAST
+from hero_tui.text import plain, plain_lines
+
+# From here on the grid has four rows of pictures, and the reigning best beside it.
+ROOMY = (150, 50)
+PICTURE = (32, 16)
+
+
+def examine(images: Images | None, environ: Mapping[str, str] = os.environ) -> None:
+    """Asks the terminal, also if it is remembered as mute, and prints what is the matter.
+
+    Args:
+        images: how pictures are to be shown, if `--images` says so.
+    """
+    signs = probe(environ, again=True)
+    path = config_file(environ)
+    try:
+        config, problem = load_config(path), ""
+    except InputError as error:
+        config, problem = Config(), str(error)
+    terminal = decide(signs, environ, images or config.images)
+    _print(
+        Console(
+            highlight=False,
+            soft_wrap=True,
+            color_system=COLOR_SYSTEMS[terminal.colours] if sys.stdout.isatty() else None,
+        ),
+        facts(signs, terminal, environ, path),
+        terminal,
+        [*([problem] if problem else []), *advice(signs, terminal, environ)],
+    )
+
+
+def facts(
+    signs: Signs, terminal: Terminal, environ: Mapping[str, str], config: Path
+) -> list[tuple[str, str]]:
+    """What there is, as (label, value)."""
+    if signs.size is None:
+        size = "none"
+    elif min(signs.size) == 0:
+        size = "of unknown size"
+    else:
+        size = "{}x{} cells of {}x{} pixels".format(*signs.size, *terminal.cell)
+    return [
+        ("terminal", terminal.name or "gives no name"),
+        ("window", size),
+        ("pictures", terminal.protocol),
+        ("colours", terminal.colours),
+        ("connection", "SSH" if _over_ssh(environ) else "local"),
+        ("multiplexer", terminal.multiplexer or "none"),
+        ("preferences", str(config) if config.exists() else f"{config} (not written yet)"),
+        ("hero-tui", f"{__version__}, Python {platform.python_version()}, {platform.system()}"),
+    ]
+
+
+def advice(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> list[str]:
+    """What to change, a line for each thing that is not at its best."""
+    if signs.size is None:
+        return [f"Nothing can be shown: {signs.silence}. Run this in the terminal to label in."]
+    return [
+        line
+        for line in (
+            _about_size(signs.size),
+            _about_silence(signs),
+            _about_pictures(signs, terminal, environ),
+            _about_colours(signs, terminal, environ),
+            "Over a slow connection, use `ssh -C`: half-blocks then take a quarter of the bytes."
+            if _over_ssh(environ)
+            else "",
+        )
+        if line
+    ]
+
+
+def _about_size(size: tuple[int, int]) -> str:
+    if min(size) == 0:
+        return ""
+    if size[0] < LEAST.width or size[1] < LEAST.height:
+        return "The window is too small: make it at least 80x24 cells, or the font smaller."
+    if size[0] < ROOMY[0] or size[1] < ROOMY[1]:
+        return "A window of 200x60 cells shows 16 pictures a page, and the best beside them."
+    return ""
+
+
+def _about_silence(signs: Signs) -> str:
+    if not signs.silence:
+        return ""
+    return "Some questions had no answer; choose by hand with `--images` if you know better."
+
+
+def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> str:
+    found = decide(signs, environ).protocol
+    if terminal.protocol not in ("blocks", found, "off"):
+        return f"Nothing says that {terminal.protocol} works here: else use `--images auto`."
+    if terminal.protocol != found:
+        return f"You chose {terminal.protocol}: `--images auto` shows pictures by {found}."
+    if terminal.protocol != "blocks":
+        return ""
+    if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.passthrough is False:
+        return "tmux keeps graphics to itself: `set -g allow-passthrough on` in ~/.tmux.conf."
+    if terminal.multiplexer == "tmux" and signs.behind:
+        outside = decide(Signs(signs.behind, size=signs.size), {}).protocol
+        if outside != "blocks":
+            return f"Inside tmux only kitty and Ghostty show pictures: outside it, {outside} works."
+    if terminal.multiplexer in ("screen", "mosh"):
+        return f"{terminal.multiplexer} lets no graphics through: use tmux over SSH instead."
+    if terminal.name.lower().startswith(("vs code", "xterm.js")) or (
+        environ.get("TERM_PROGRAM") == "vscode"
+    ):
+        return "VS Code shows pictures with the setting `terminal.integrated.enableImages`."
+    if terminal.name.lower().startswith("konsole"):
+        return "Konsole has graphics, each protocol in part: try `--images sixel`."
+    return "Half-blocks are coarse: kitty, Ghostty, WezTerm, iTerm2 or foot show real pictures."
+
+
+def _about_colours(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> str:
+    if environ.get("NO_COLOR"):
+        return "NO_COLOR is set: pictures have no colours until you `unset NO_COLOR`."
+    if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.client:
+        if "RGB" in signs.tmux.features:
+            return ""
+        return "tmux reduces the colours: `set -as terminal-features ',*:RGB'` in ~/.tmux.conf."
+    if terminal.colours == "truecolor" or terminal.multiplexer == "screen":
+        return ""
+    return "If the terminal has true colour (most do): `export COLORTERM=truecolor`."
+
+
+def _over_ssh(environ: Mapping[str, str]) -> bool:
+    return "SSH_CONNECTION" in environ or "SSH_TTY" in environ
+
+
+def _print(
+    console: Console,
+    rows: Sequence[tuple[str, str]],
+    terminal: Terminal,
+    to_change: Sequence[str],
+) -> None:
+    width = max(len(label) for label, _ in rows)
+    for label, value in rows:
+        console.print(Text(f"{label:<{width}}  ", style="bold") + Text(plain(value)))
+    _print_lines(console, "Found out from", terminal.evidence)
+    _print_lines(console, "To change", to_change or ["nothing"])
+    if not console.is_terminal:
+        _print_lines(console, "No picture", ["this output is not a terminal"])
+    elif terminal.protocol != "off":
+        if terminal.protocol != "blocks":
+            _print_lines(console, f"By {terminal.protocol}", [])
+            _print_picture(console, terminal)
+        _print_lines(console, "In half-blocks", [])
+        _print_picture(console, replace(terminal, protocol="blocks"))
+
+
+def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
+    console.print()
+    console.print(Text(title, style="bold"))
+    for line in lines:
+        console.print(Text(f"  {plain_lines(line)}"))
+
+
+def _print_picture(console: Console, terminal: Terminal) -> None:
+    pictures = Pictures(terminal)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cat.png"
+        draw("black-cat", np.random.default_rng(0), right=True).image.save(path)
+        drawing = asyncio.run(pictures.encoded(path, *PICTURE))
+    pictures.close()
+    console.file.write(inline(drawing, PICTURE[1]))
+    if isinstance(drawing, TextDrawing):
+        for strip in drawing.strips:
+            console.print(Segments([*strip, Segment.line()]))

@@ -1,0 +1,222 @@
+"""Decides how pictures are shown, from what the terminal and the environment say. No input, no
+output: `probe` finds the signs.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hero_tui.preview.replies import NONE, Replies
+from hero_tui.preview.terminal import Colours, Images, Multiplexer, Protocol, Terminal
+
+# By the start of XTVERSION, in small letters. Konsole knows several protocols, each in part.
+_BY_VERSION: Mapping[str, Protocol] = {"iterm2": "iterm2", "wezterm": "iterm2", "konsole": "blocks"}
+_BY_ENVIRONMENT: Mapping[str, Protocol] = {"iTerm2": "iterm2", "WezTerm": "iterm2"}
+
+# Who sets which variable to what starts so: the first that fits names a terminal that gives no
+# name. TERM comes first: unlike the others, a terminal started from another does not inherit it.
+_NAMES = (
+    ("TERM", "xterm-kitty", "kitty"),
+    ("TERM", "xterm-ghostty", "ghostty"),
+    ("TERM", "alacritty", "Alacritty"),
+    ("TERM", "foot", "foot"),
+    ("TERM_PROGRAM", "iTerm.app", "iTerm2"),
+    ("TERM_PROGRAM", "WezTerm", "WezTerm"),
+    ("TERM_PROGRAM", "vscode", "VS Code"),
+    ("TERM_PROGRAM", "Apple_Terminal", "Apple Terminal"),
+    ("TERM_PROGRAM", "ghostty", "ghostty"),
+    ("LC_TERMINAL", "iTerm2", "iTerm2"),
+    ("KONSOLE_VERSION", "", "Konsole"),
+    ("VTE_VERSION", "", "VTE"),
+    ("WT_SESSION", "", "Windows Terminal"),
+)
+_TRUE_COLOUR = (
+    "alacritty",
+    "contour",
+    "foot",
+    "ghostty",
+    "iterm2",
+    "kitty",
+    "konsole",
+    "mintty",
+    "vs code",
+    "vte",
+    "wezterm",
+    "windows terminal",
+    "xterm",  # and xterm.js, which is VS Code's
+)
+
+ColorSystem = Literal["truecolor", "256", "standard"]
+
+# Rich's names of the colours, which are Textual's too.
+COLOR_SYSTEMS: Mapping[Colours, ColorSystem] = {
+    "truecolor": "truecolor",
+    "256": "256",
+    "16": "standard",
+}
+_WORDS: Mapping[Colours, str] = {
+    "truecolor": "true colour",
+    "256": "256 colours",
+    "16": "16 colours",
+}
+
+
+@dataclass(frozen=True)
+class Tmux:
+    """What tmux says of itself.
+
+    Attributes:
+        passthrough: whether it hands graphics on; None if it does not say, as before tmux 3.3.
+        features: what it knows of the terminal it is shown in, such as "RGB".
+        client: that terminal, as tmux names it.
+    """
+
+    passthrough: bool | None = None
+    features: frozenset[str] = frozenset()
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """All that was found out.
+
+    Attributes:
+        replies: of what is at the other end of the tty, be it a terminal or a multiplexer.
+        silence: why there are no replies, or "".
+        size: (columns, rows) of the terminal, zeros if it does not say; None if there is none.
+        tmux: what tmux says, if it can be asked.
+        behind: the replies of the terminal that tmux is shown in; None if it was not asked.
+        typed: the keys that were typed meanwhile, as bytes.
+    """
+
+    replies: Replies = NONE
+    silence: str = ""
+    size: tuple[int, int] | None = None
+    tmux: Tmux | None = None
+    behind: Replies | None = None
+    typed: bytes = b""
+
+
+def decide(signs: Signs, environ: Mapping[str, str], images: Images = "auto") -> Terminal:
+    """The terminal that the signs speak of.
+
+    The first that says anything decides how pictures are shown: `images`, the multiplexer,
+    XTVERSION, kitty's graphics query, field 4 of DA1, the environment; else half-blocks.
+    """
+    multiplexer = multiplexer_of(signs.replies, environ)
+    replies = (signs.behind or NONE) if multiplexer == "tmux" else signs.replies
+    # Under a multiplexer the variables tell of the terminal that it was started in.
+    name = replies.version or ("" if multiplexer else _name(environ))
+    evidence = [f"silent: {signs.silence}"] if signs.silence else []
+    if multiplexer:
+        evidence.append(f"multiplexer: {multiplexer}")
+    if name:
+        said_by = "XTVERSION" if replies.version else "the environment"
+        evidence.append(f"name: {name}, from {said_by}")
+    protocol: Protocol
+    if images != "auto":
+        protocol, why = images, "asked for by --images or the preferences"
+    elif multiplexer in ("screen", "mosh"):
+        protocol, why = "blocks", f"{multiplexer} lets no graphics through"
+    elif multiplexer == "tmux" and (closed := _why_tmux_is_closed(signs)):
+        protocol, why = "blocks", closed
+    else:
+        protocol, why = _protocol(replies, name)
+        if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
+            protocol, why = "blocks", f"{protocol} does not pass through tmux, only kitty does"
+    evidence.append(f"pictures: {protocol}; {why}")
+    colours, why = _colours(replies, environ, multiplexer, name)
+    evidence.append(f"colours: {_WORDS[colours]}; {why}")
+    size = None if multiplexer else signs.size
+    cell, why = _cell(replies, size)
+    evidence.append(f"cell: {cell[0]}x{cell[1]} pixels; {why}")
+    return Terminal(protocol, colours, cell, name, multiplexer, tuple(evidence))
+
+
+def tell_textual(colours: Colours, environ: MutableMapping[str, str]) -> None:
+    """Sets the colours that Textual uses when it is imported, unless the user has."""
+    if "NO_COLOR" not in environ:
+        environ.setdefault("TEXTUAL_COLOR_SYSTEM", COLOR_SYSTEMS[colours])
+
+
+def multiplexer_of(replies: Replies, environ: Mapping[str, str]) -> Multiplexer | None:
+    """What runs between the terminal and us; on another machine it is not in the environment."""
+    term = environ.get("TERM", "")
+    version = replies.version.lower()
+    if version.startswith("tmux") or (environ.get("TMUX") and not version):
+        return "tmux"
+    if version:
+        return None
+    if environ.get("STY") or term.startswith("screen"):
+        return "screen"
+    # The one variable that mosh-server adds; it sets TERM to one of two values.
+    if environ.get("NCURSES_NO_UTF8_ACS") == "1" and term in ("xterm", "xterm-256color"):
+        return "mosh"
+    return None
+
+
+def _why_tmux_is_closed(signs: Signs) -> str:
+    if signs.tmux is not None and signs.tmux.passthrough is False:
+        return "tmux's allow-passthrough is off"
+    if signs.behind is None or signs.behind.attributes is None:
+        return "no terminal answers through tmux"
+    if signs.behind.version.lower().startswith("tmux"):
+        return "a tmux in a tmux lets no graphics through"
+    return ""
+
+
+def _protocol(replies: Replies, name: str) -> tuple[Protocol, str]:
+    version = replies.version.lower()
+    for start, protocol in _BY_VERSION.items():
+        if version.startswith(start):
+            return protocol, "from XTVERSION"
+    if replies.kitty:
+        return "kitty", "it accepts kitty's graphics query"
+    if "4" in (replies.attributes or ()):
+        if name == "VS Code" or version.startswith("xterm.js"):
+            return "iterm2", "VS Code, and field 4 of DA1: its images are on"
+        return "sixel", "field 4 of DA1"
+    if not version and name in _BY_ENVIRONMENT:
+        return _BY_ENVIRONMENT[name], "from the environment"
+    return "blocks", "no sign of a graphics protocol"
+
+
+def _colours(
+    replies: Replies, environ: Mapping[str, str], multiplexer: Multiplexer | None, name: str
+) -> tuple[Colours, str]:
+    term = environ.get("TERM", "")
+    for colours, system in COLOR_SYSTEMS.items():
+        if environ.get("TEXTUAL_COLOR_SYSTEM") == system:
+            return colours, "TEXTUAL_COLOR_SYSTEM says so"
+    if multiplexer == "tmux":
+        return "truecolor", "tmux turns it into what its terminal has"
+    if multiplexer == "screen":
+        return "256", "screen"
+    if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor", "COLORTERM says so"
+    if name.lower().startswith(_TRUE_COLOUR):
+        return "truecolor", f"{name} has it"
+    if replies.kitty or "4" in (replies.attributes or ()):
+        return "truecolor", "a terminal with graphics has it"
+    if term.endswith("-direct"):
+        return "truecolor", f"TERM={term}"
+    if "256color" in term or name == "Apple Terminal":
+        return "256", f"TERM={term}" if "256color" in term else name
+    return "16", f"TERM={term}"
+
+
+def _cell(replies: Replies, size: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
+    if replies.cell is not None:
+        return replies.cell, "CSI 16 t"
+    if replies.window is not None and size is not None and min(size) > 0:
+        width, height = replies.window[0] // size[0], replies.window[1] // size[1]
+        if width and height:
+            return (width, height), "CSI 14 t over the window's size in cells"
+    return Terminal("off", "16").cell, "a guess"
+
+
+def _name(environ: Mapping[str, str]) -> str:
+    for variable, start, name in _NAMES:
+        if variable in environ and environ[variable].startswith(start):
+            return name
+    return ""

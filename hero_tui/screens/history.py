@@ -1,0 +1,94 @@
+"""Earlier rounds: their pictures with the labels that were submitted, to look at only."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.widgets import Footer, Static
+
+from hero_tui.preview.pictures import Pictures
+from hero_tui.runview import RunView
+from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.working import outcome_text
+from hero_tui.widgets.grid import TILE_KEYS, PictureGrid
+from hero_tui.widgets.header import RunHeader
+from hero_tui.widgets.side import SidePanel
+from hero_tui.widgets.tile import Tile
+
+
+class HistoryScreen(RunDialog):
+    """One submitted round, page by page; left and right go to the others."""
+
+    CSS_PATH = "history.tcss"
+
+    BINDINGS = [
+        *(
+            Binding(key, f"tile({place})", "zoom", show=False, id=f"tile.{key}")
+            for place, key in enumerate(TILE_KEYS)
+        ),
+        Binding("left", "round(-1)", "round before", id="history.previous"),
+        Binding("right", "round(1)", "round after", id="history.next"),
+        Binding("space", "turn(1)", "next page", id="page.next"),
+        Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
+        Binding("enter", "zoom", "zoom", id="zoom"),
+        Binding("escape,h", "dismiss(None)", "back", id="history.close"),
+    ]
+
+    def __init__(self, view: RunView, pictures: Pictures, number: int) -> None:
+        super().__init__(view, pictures, number)
+        self._run = view
+
+    def compose(self) -> ComposeResult:
+        yield RunHeader(self.view).data_bind(HistoryScreen.view)
+        self._outcome = Static(id="outcome")
+        yield self._outcome
+        with Horizontal():
+            self.grid = PictureGrid(self.view, self.pictures).data_bind(HistoryScreen.view)
+            yield self.grid
+            yield SidePanel(self.view, self.pictures).data_bind(HistoryScreen.view)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.watch(self.grid, "first", self.show_view)
+        self.watch(self.grid, "page_size", self.show_view)
+
+    def follow(self, view: RunView) -> None:
+        self._run = view
+        super().follow(view)
+
+    def show_view(self) -> None:
+        self._outcome.update(
+            f"page {self.grid.page + 1}/{self.grid.pages}  " + outcome_text(self.view.outcomes[-1])
+        )
+
+    def action_round(self, by: int) -> None:
+        number = self.round + by
+        if number in {outcome.round.number for outcome in self._run.outcomes}:
+            self.earlier = number
+            self.follow(self._run)
+            self.grid.show_image(0)
+
+    def action_turn(self, by: int) -> None:
+        page = self.grid.page + by
+        if 0 <= page < self.grid.pages:
+            self.grid.show_image(self.grid.images_of(page)[0])
+
+    def action_tile(self, place: int) -> None:
+        image = self.grid.image_on_page(place)
+        if image is not None:
+            self._zoom(image)
+
+    def action_zoom(self) -> None:
+        self._zoom(self.grid.image)
+
+    @on(Tile.Clicked)
+    def _tile_clicked(self, clicked: Tile.Clicked) -> None:
+        self._zoom(clicked.image)
+
+    def _zoom(self, image: int) -> None:
+        from hero_tui.screens.zoom import ZoomScreen
+
+        self.grid.show_image(image)
+        self.app.push_screen(
+            ZoomScreen(self._run, self.pictures, image, self.round), self.grid.return_to
+        )

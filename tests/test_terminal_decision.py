@@ -1,0 +1,211 @@
+"""How pictures are shown in which terminal: the table, and the order of the signs."""
+
+from dataclasses import replace
+
+import pytest
+
+from hero_tui.preview.decision import Signs, Tmux, decide, tell_textual
+from hero_tui.preview.replies import Replies
+from hero_tui.preview.terminal import Terminal
+
+SIZE = (200, 50)
+XTERM = {"TERM": "xterm-256color"}
+TMUX = {"TERM": "tmux-256color", "TMUX": "/tmp/tmux-1000/default,1,0", "TERM_PROGRAM": "tmux"}
+MOSH = {**XTERM, "NCURSES_NO_UTF8_ACS": "1", "SSH_CONNECTION": "a 1 b 2", "LC_TERMINAL": "iTerm2"}
+
+
+def replies(version: str = "", attributes: str = "62", *, kitty: bool = False) -> Replies:
+    return Replies(version, kitty, (9, 18), None, tuple(attributes.split(";")))
+
+
+def signs(*arguments: str, kitty: bool = False) -> Signs:
+    return Signs(replies(*arguments, kitty=kitty), size=SIZE)
+
+
+IN_TMUX = replace(signs("tmux 3.4", "1;2"), tmux=Tmux(True))
+KITTY = replies("kitty(0.35.2)", kitty=True)
+MUTE = Signs(silence="it did not answer within 2 s", size=SIZE)
+
+TABLE = {
+    "kitty": (signs("kitty(0.35.2)", kitty=True), {"TERM": "xterm-kitty"}, "kitty", "truecolor"),
+    "kitty over ssh": (signs("kitty(0.35.2)", kitty=True), XTERM, "kitty", "truecolor"),
+    "Ghostty": (
+        signs("ghostty 1.1.3", "62;22", kitty=True),
+        {"TERM": "xterm-ghostty"},
+        "kitty",
+        "truecolor",
+    ),
+    "iTerm2": (signs("iTerm2 3.5.0", "1;2;4"), XTERM, "iterm2", "truecolor"),
+    "iTerm2 that gives no name": (
+        signs(),
+        XTERM | {"LC_TERMINAL": "iTerm2"},
+        "iterm2",
+        "truecolor",
+    ),
+    "WezTerm": (signs("WezTerm 2024", "65;4;6;18;22", kitty=True), XTERM, "iterm2", "truecolor"),
+    "VS Code, images on": (
+        signs("", "62;4;9;22"),
+        XTERM | {"TERM_PROGRAM": "vscode"},
+        "iterm2",
+        "truecolor",
+    ),
+    "VS Code, images off": (
+        signs("", "1;2"),
+        XTERM | {"TERM_PROGRAM": "vscode"},
+        "blocks",
+        "truecolor",
+    ),
+    "VS Code, through ssh": (signs("xterm.js(5.6)", "62;4;9"), XTERM, "iterm2", "truecolor"),
+    "Windows Terminal 1.22": (signs("", "61;4;6;7;14;21"), XTERM, "sixel", "truecolor"),
+    "Windows Terminal 1.21": (
+        signs("", "61;6;7;14"),
+        XTERM | {"WT_SESSION": "1-2"},
+        "blocks",
+        "truecolor",
+    ),
+    "foot": (signs("foot(1.16.2)", "62;4;22"), {"TERM": "foot"}, "sixel", "truecolor"),
+    "Konsole": (signs("Konsole 23.08.1", "62;1;4", kitty=True), XTERM, "blocks", "truecolor"),
+    "VTE": (signs("VTE(7600)", "65;1;9"), XTERM, "blocks", "truecolor"),
+    "Alacritty": (signs("", "6"), {"TERM": "alacritty"}, "blocks", "truecolor"),
+    "an unknown terminal": (signs("", "64;14;44"), XTERM, "blocks", "256"),
+    "an unknown terminal with COLORTERM": (
+        signs(),
+        {"TERM": "xterm", "COLORTERM": "truecolor"},
+        "blocks",
+        "truecolor",
+    ),
+    "an unknown terminal of 16 colours": (signs(), {"TERM": "xterm"}, "blocks", "16"),
+    "Apple Terminal": (MUTE, XTERM | {"TERM_PROGRAM": "Apple_Terminal"}, "blocks", "256"),
+    "a mute terminal": (MUTE, XTERM, "blocks", "256"),
+    "no terminal": (Signs(silence="there is no terminal"), {}, "blocks", "16"),
+    "screen": (
+        signs("", "1;2"),
+        {"TERM": "screen", "STY": "1.pts", "COLORTERM": "truecolor", "LC_TERMINAL": "iTerm2"},
+        "blocks",
+        "256",
+    ),
+    "screen on another machine": (signs("", "1;2"), {"TERM": "screen-256color"}, "blocks", "256"),
+    "mosh": (signs(), MOSH, "blocks", "256"),
+    "tmux with passthrough": (replace(IN_TMUX, behind=KITTY), TMUX, "kitty", "truecolor"),
+    "tmux without passthrough": (
+        replace(IN_TMUX, tmux=Tmux(False)),
+        TMUX | {"LC_TERMINAL": "iTerm2"},
+        "blocks",
+        "truecolor",
+    ),
+    "tmux whose terminal does not answer": (
+        replace(IN_TMUX, behind=Replies()),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux with sixel in a terminal without": (
+        replace(signs("tmux 3.5", "1;2;4"), tmux=Tmux(True), behind=replies("VTE(7600)")),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in iTerm2": (
+        replace(IN_TMUX, behind=replies("iTerm2 3.5.0", "1;2;4")),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in WezTerm": (
+        replace(IN_TMUX, behind=replies("WezTerm 2024", "65;4", kitty=True)),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in foot": (
+        replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in tmux": (replace(IN_TMUX, behind=replies("tmux 3.4")), TMUX, "blocks", "truecolor"),
+    "tmux on another machine": (
+        replace(IN_TMUX, tmux=None, behind=KITTY),
+        {"TERM": "screen-256color"},
+        "kitty",
+        "truecolor",
+    ),
+    "kitty that was started from tmux": (
+        signs("kitty(0.35.2)", kitty=True),
+        TMUX | {"TERM": "xterm-kitty"},
+        "kitty",
+        "truecolor",
+    ),
+}
+
+
+@pytest.mark.parametrize("terminal", TABLE)
+def test_each_terminal_gets_what_it_can_show(terminal: str) -> None:
+    found, environ, protocol, colours = TABLE[terminal]
+    decided = decide(found, environ)
+    assert (decided.protocol, decided.colours) == (protocol, colours), decided.evidence
+
+
+@pytest.mark.parametrize("terminal", TABLE)
+def test_who_names_a_protocol_gets_it(terminal: str) -> None:
+    found, environ, _, colours = TABLE[terminal]
+    decided = decide(found, environ, "sixel")
+    assert (decided.protocol, decided.colours) == ("sixel", colours)
+
+
+def test_the_fourteenth_attribute_is_not_the_fourth() -> None:
+    assert decide(signs("", "14;44"), XTERM).protocol == "blocks"
+
+
+def test_what_runs_between_is_named() -> None:
+    assert decide(IN_TMUX, TMUX).multiplexer == "tmux"
+    assert decide(signs(), {"TERM": "screen"}).multiplexer == "screen"
+    assert decide(signs(), MOSH).multiplexer == "mosh"
+    assert decide(signs("VTE(7600)"), XTERM).multiplexer is None
+
+
+def test_a_cell_is_measured_by_itself_or_by_the_window() -> None:
+    said = Replies(window=(1605, 1000), attributes=("62",))
+    assert decide(signs(), XTERM).cell == (9, 18)
+    assert decide(Signs(said, size=SIZE), XTERM).cell == (8, 20)
+    assert decide(Signs(said, size=(0, 0)), XTERM).cell == (10, 20)
+    assert decide(Signs(replace(said, window=None), size=SIZE), XTERM).cell == (10, 20)
+
+
+def test_sizes_in_pixels_are_those_of_the_terminal_and_not_of_tmux() -> None:
+    tmux = replace(IN_TMUX, replies=replace(IN_TMUX.replies, cell=(1, 1)))
+    assert decide(tmux, TMUX).cell == (10, 20)
+    behind = replace(KITTY, cell=None, window=(2000, 1000))  # of the whole window, not of the pane
+    assert decide(replace(tmux, behind=behind), TMUX).cell == (10, 20)
+    assert decide(replace(tmux, behind=KITTY), TMUX).cell == (9, 18)
+
+
+def test_the_evidence_is_a_sentence_for_each_decision() -> None:
+    assert decide(signs("foot(1.16.2)", "62;4"), XTERM).evidence == (
+        "name: foot(1.16.2), from XTVERSION",
+        "pictures: sixel; field 4 of DA1",
+        "colours: true colour; foot(1.16.2) has it",
+        "cell: 9x18 pixels; CSI 16 t",
+    )
+    assert (
+        "pictures: blocks; sixel does not pass through tmux, only kitty does"
+        in decide(replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")), TMUX).evidence
+    )
+    assert decide(MUTE, XTERM).evidence[0] == "silent: it did not answer within 2 s"
+
+
+def test_the_user_s_own_colours_come_first() -> None:
+    environ = XTERM | {"TEXTUAL_COLOR_SYSTEM": "standard", "COLORTERM": "truecolor"}
+    assert decide(signs(), environ).colours == "16"
+    tell_textual("truecolor", environ)
+    assert environ["TEXTUAL_COLOR_SYSTEM"] == "standard"
+    without = {"NO_COLOR": "1"}
+    tell_textual("truecolor", without)
+    assert without == {"NO_COLOR": "1"}
+
+
+def test_textual_is_told_the_colours_in_its_own_words() -> None:
+    for colours, system in (("truecolor", "truecolor"), ("256", "256"), ("16", "standard")):
+        environ: dict[str, str] = {}
+        tell_textual(Terminal("blocks", colours).colours, environ)
+        assert environ == {"TEXTUAL_COLOR_SYSTEM": system}
