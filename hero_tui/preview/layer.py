@@ -195,14 +195,14 @@ class Layer:
             case Placement():
                 if drawing.image not in self._sent:
                     return self._send(drawing.image)
-                if picture not in self._placed:
+                if picture not in self._placed and picture.blank:
                     self._placed[picture] = drawing.image.number, region
                     number = self._placements.setdefault(picture, len(self._placements) + 1)
                     picture.drawn()
                     size = drawing.columns, drawing.rows
                     code = kitty.place(drawing.image.number, number, *size)
                     return at(region.x + drawing.left, region.y + drawing.top, code)
-            case Parts(parts) if picture.parts_drawn < len(parts):
+            case Parts(parts) if picture.blank and picture.parts_drawn < len(parts):
                 part = parts[picture.parts_drawn]
                 picture.parts_drawn += 1
                 if picture.parts_drawn == len(parts):

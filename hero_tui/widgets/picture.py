@@ -38,6 +38,7 @@ class Picture(Widget):
         self._drawn = False
         self.revealed = 0
         self.parts_drawn = 0
+        self.blank = False  # since the drawing came: else a frame would be written over it
         self.slow = False
 
     @property
@@ -71,14 +72,17 @@ class Picture(Widget):
         if (path, box) == (self.path, self.content_size):
             self.drawing = drawing
 
-    def watch_drawing(self, before: Drawing | None) -> None:
+    def watch_drawing(self, before: Drawing | None, now: Drawing | None) -> None:
         self._drawn = False
         self.conceal()
-        if before is None or isinstance(before, Placement):
-            # The cells are blank but for the mark of a picture that is waited for.
-            self.refresh(Region(0, self.content_size.height // 2, self.content_size.width, 1))
-        else:
-            self.refresh()
+        placed = isinstance(before, Placement)
+        if now is None or not placed:
+            self.blank = False
+            if before is None or placed:
+                # The cells are blank but for the mark of a picture that is waited for.
+                self.refresh(Region(0, self.content_size.height // 2, self.content_size.width, 1))
+            else:
+                self.refresh()
         self.post_message(self.Ready())
 
     def suspend(self) -> None:
@@ -107,6 +111,8 @@ class Picture(Widget):
         width, height = self.content_size
         if isinstance(self.drawing, Text) and y < self.revealed:
             return self.drawing.strips[y].apply_style(self.rich_style)
+        if y == height // 2:
+            self.blank = self.drawing is not None
         waiting = "" if self.drawing else "·"
         text = (self.note or waiting).center(width) if y == height // 2 else " " * width
         return Strip([Segment(text[:width], self.rich_style)], width)
