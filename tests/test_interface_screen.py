@@ -96,4 +96,3 @@ def test_pictures_leave_the_text_as_it_is(run: RunFolder, protocol: str, drawn: 
     assert "2 ✓ good" in lines[2]
     assert "w ★ best" in lines[12]
     assert {re.sub("[▌▐]", " ", line) for line in lines[3:12]} == {" " * 80}
-    assert len(places()) == len(set(places()))
