@@ -144,6 +144,12 @@ class Link:
             size = len(self.seen)
             self.until(lambda: False, 2)
 
+    def ticking(self, seconds: float = 4) -> float:
+        """Bytes a second that clocks in the interface send."""
+        size = len(self.seen)
+        self.until(lambda: False, seconds)
+        return (len(self.seen) - size) / seconds
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -156,7 +162,7 @@ class Measured:
     turns: list[float]  # the same for a key that was typed together with the next page's
     kilobytes: float
     seconds: float
-    flip_kilobytes: float
+    flip_kilobytes: float  # of a turn to the page before, without what clocks send
 
 
 def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace) -> Measured:
@@ -173,16 +179,13 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
             if page + 1 < arguments.pages:
                 link.type(" ")
         link.settle()
-        seconds, size = link.last - started, len(link.seen)
+        seconds, kilobytes = link.last - started, len(link.seen) / 1000
+        ticking = link.ticking()
+        size, turned = len(link.seen), time.monotonic()
         link.type("\x7f")
         link.settle()
-        return Measured(
-            waits,
-            turns,
-            size / 1000,
-            seconds,
-            (len(link.seen) - size) / 1000,
-        )
+        flip = len(link.seen) - size - ticking * (time.monotonic() - turned)
+        return Measured(waits, turns, kilobytes, seconds, flip / 1000)
     finally:
         link.close()
 
@@ -201,7 +204,8 @@ def answers(link: Link, keys: int) -> Iterator[float]:
 
 
 def interface(path: Path, protocol: Protocol) -> None:
-    """The process in the pseudo-terminal."""
+    """The process in the pseudo-terminal, which ends with the benchmark."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     from hero_tui.app import HeroApp
     from hero_tui.client import RunClient
     from hero_tui.config import Config
