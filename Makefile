@@ -24,7 +24,7 @@ run: $(VENV)/installed
 	fi
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

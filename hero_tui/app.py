@@ -20,6 +20,7 @@ from hero_engine.folder import RunFolder
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
+from hero_tui.hangup import when_terminal_goes
 from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
     Edited,
@@ -28,6 +29,7 @@ from hero_tui.messages import (
     OutsideAsked,
     Stepped,
     Submitted,
+    TryAsked,
 )
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
@@ -290,6 +292,10 @@ class HeroApp(App[int]):
         number = message.round
         self._client.ask(lambda record: record.submit(number))
 
+    def on_try_asked(self, message: TryAsked) -> None:
+        prompt = message.prompt
+        self._client.ask(lambda record: record.ask_try(prompt))
+
     def on_engine_asked(self, message: EngineAsked) -> None:
         match message.to:
             case "start":
@@ -407,6 +413,7 @@ def run_interface(
 
     client = RunClient(folder, start_engine)
     app = HeroApp(client, config, terminal, typed=typed)
+    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
     code = app.run()
     failed = client.close()
     for problem in failed:

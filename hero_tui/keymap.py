@@ -26,6 +26,7 @@ from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
+from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
 
@@ -37,6 +38,7 @@ SCREENS: Mapping[str, type[Screen[Any]]] = {
     "compare": CompareScreen,
     "summary": SubmitScreen,
     "earlier rounds": HistoryScreen,
+    "try": TryScreen,
     "outside": OutsideScreen,
     "working": WorkingScreen,
     "finished": FinishedScreen,

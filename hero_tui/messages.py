@@ -50,6 +50,13 @@ class OutsideAsked(Message):
 
 
 @dataclass
+class TryAsked(Message):
+    """The person wants a few pictures of a prompt."""
+
+    prompt: str
+
+
+@dataclass
 class EngineAsked(Message):
     """The person wants the engine to go on, to pause, or to evaluate and end."""
 

@@ -4,7 +4,7 @@ Widgets are given a RunView and draw it; they never read the run folder themselv
 pictures, whose paths it knows).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from hero_engine.folder import RunFolder
 from hero_engine.labels import Labels
 from hero_engine.process import log_end
-from hero_engine.record import Final, Noise, Progress, Record, Round, State
+from hero_engine.record import Final, Noise, Progress, Record, Round, State, Try
 from hero_engine.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
@@ -59,7 +59,9 @@ class RunView:
     images: frozenset[int]
     seen: frozenset[int]
     labels: Labels
+    scores: Mapping[int, float]
     reigning_best: tuple[int, int] | None
+    tries: tuple[Try, ...]
     outcomes: tuple[Outcome, ...]
     curves: Mapping[str, Curve]
     progress: Progress
@@ -101,6 +103,7 @@ class RunView:
             images=images,
             seen=images,
             labels=shown.labels,
+            scores={},
             reigning_best=next(
                 ((of, best) for of, best in reversed(bests) if isinstance(best, int)), None
             ),
@@ -118,6 +121,14 @@ class RunView:
         if number not in self.images:
             return None
         return self.folder.image(self.rounds[-1].number, number)
+
+    @property
+    def likely_first(self) -> Sequence[int]:
+        """The last round's pictures by the engine's guess, highest first; by number without one."""
+        images = range(self.rounds[-1].images)
+        if len(self.scores) < len(images):
+            return images
+        return sorted(images, key=lambda image: -self.scores[image])
 
     @property
     def reigning_best_image(self) -> Path | None:
@@ -164,6 +175,8 @@ class RunReader:
             images=frozenset() if last is None else frozenset(record.images(last)),
             seen=frozenset() if last is None else frozenset(record.seen(last)),
             labels=Labels() if last is None else record.labels(last),
+            scores={} if last is None else record.scores(last),
+            tries=tuple(record.tries()),
             reigning_best=None if last is None else record.reigning_best(last),
             outcomes=outcomes,
             curves=self._curves(outcomes),

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -42,6 +43,8 @@ class Terminal:
             stderr=theirs,
             env={**os.environ, "TERM": "xterm-256color"},
             start_new_session=True,
+            # As under `nohup`: nothing but the terminal's end tells it of its end.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         )
         os.close(theirs)
         self.said = b""
@@ -63,6 +66,10 @@ class Terminal:
                 self.said += chunk
         except OSError:  # nothing to read, or the process has closed its side
             return
+
+    def hang_up(self) -> None:
+        """Closes the terminal."""
+        os.close(self._ours)
 
     def close(self) -> None:
         self.process.kill()
@@ -101,6 +108,17 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
         assert terminal.process.returncode == 0
         assert b"Come back with: hero-tui attach black-cat-1" in terminal.said
         terminal.close()
+
+
+def test_an_interface_whose_terminal_has_gone_keeps_its_labels_and_ends(run: RunFolder) -> None:
+    with engine_lock(run):
+        terminal = Terminal(run)
+        terminal.until(lambda: b"waiting for labels" in terminal.said)
+        terminal.type(b"1eW")
+        terminal.until(lambda: labels(run) == Labels.of([0, 5, 6], 5))
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=30) == 128 + signal.SIGHUP
+        assert labels(run) == Labels.of([0, 5, 6], 5)
 
 
 def test_leaving_a_paused_run_is_exit_code_3(run: RunFolder) -> None:

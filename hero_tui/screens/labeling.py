@@ -1,5 +1,7 @@
 """Labeling: a page of pictures, one key a picture."""
 
+from typing import TYPE_CHECKING, cast
+
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -17,6 +19,9 @@ from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
 from hero_tui.widgets.status import StatusLine
 from hero_tui.widgets.tile import Tile
+
+if TYPE_CHECKING:
+    from hero_tui.app import HeroApp
 
 
 class LabelingScreen(RunScreen):
@@ -50,6 +55,8 @@ class LabelingScreen(RunScreen):
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
         Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
         Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        Binding("l", "order", "likely good ones first, or not", show=False, id="page.order"),
+        Binding("p", "try", "try a prompt", show=False, id="try"),
         Binding("t", "task", "prompt and criteria", show=False, id="task"),
         Binding("o", "open_outside", "open outside", show=False, id="open"),
         Binding("ctrl+s", "submit", "submit", id="submit"),
@@ -58,6 +65,7 @@ class LabelingScreen(RunScreen):
 
     choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
     last_marked: int | None = None
+    likely_first = False
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -79,13 +87,24 @@ class LabelingScreen(RunScreen):
         self.status.pages = tuple(self.grid.pages_seen())
         self.status.page = self.grid.page
         self._show_hint()
+        if self.suggests and self.view.scores and self._is_untouched():
+            # Not under somebody's hands: only as long as nothing is labelled or seen.
+            self._show_likely_first(True)
+
+    @property
+    def suggests(self) -> bool:
+        """Whether likely good pictures are wanted first as soon as they can be told."""
+        return cast("HeroApp", self.app).config.suggested_order and not self.likely_first
+
+    def _is_untouched(self) -> bool:
+        return not self.view.seen and self.view.labels == Labels()
 
     def watch_choosing_best(self) -> None:
         if self.is_mounted:
             self._show_hint()
 
     def _show_hint(self) -> None:
-        new_here = self.round == 0 and not self.view.seen and self.view.labels == Labels()
+        new_here = self.round == 0 and self._is_untouched()
         self.status.tip = (
             f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
             f"{key_shown(self, 'help')}: help"
@@ -145,9 +164,8 @@ class LabelingScreen(RunScreen):
     def action_mark_range(self) -> None:
         here = self.grid.image
         start = here if self.last_marked is None else self.last_marked
-        images = frozenset(range(min(start, here), max(start, here) + 1))
         self.last_marked = here
-        self._edit(mark(images & self.view.images, good=True))
+        self._edit(mark(self.grid.between(start, here) & self.view.images, good=True))
 
     def action_invert(self) -> None:
         page = frozenset(self.grid.images_of(self.grid.page))
@@ -164,7 +182,7 @@ class LabelingScreen(RunScreen):
 
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
-        self.grid.cursor = clicked.image - self.grid.first
+        self.grid.show_image(clicked.image)
         # The first click of two has toggled: the second toggles back, then zooms.
         self._toggle(clicked.image)
         if clicked.double:
@@ -202,11 +220,26 @@ class LabelingScreen(RunScreen):
         self.notify("Every page has been seen.", markup=False)
 
     def action_move(self, by: int) -> None:
-        image = self.grid.image + by
-        if 0 <= image < self.grid.total:
-            if image not in self.grid.images_of(self.grid.page):
+        place = self.grid.first + self.grid.cursor + by
+        if 0 <= place < self.grid.total:
+            if place // self.grid.page_size != self.grid.page:
                 self._leave_page()
-            self.grid.show_image(image)
+            self.grid.show_place(place)
+
+    def action_order(self) -> None:
+        if len(self.view.scores) < self.grid.total:
+            self.notify(
+                "The engine guesses once it has learned from a round, and all pictures are made.",
+                markup=False,
+            )
+        else:
+            self._leave_page()
+            self._show_likely_first(not self.likely_first)
+
+    def _show_likely_first(self, likely_first: bool) -> None:
+        self.likely_first = likely_first
+        self.status.order = "likely first" if likely_first else ""
+        self.grid.put_in_order(self.view.likely_first if likely_first else range(self.grid.total))
 
     # -- other screens -----------------------------------------------------------------------
 
@@ -215,7 +248,7 @@ class LabelingScreen(RunScreen):
 
         self._leave_page()
         self.app.push_screen(
-            ZoomScreen(self.view, self.pictures, self.grid.image),
+            ZoomScreen(self.view, self.pictures, self.grid.image, order=self.grid.order),
             self.grid.return_to,
         )
 
@@ -232,6 +265,12 @@ class LabelingScreen(RunScreen):
         from hero_tui.screens.task import TaskScreen
 
         self.app.push_screen(TaskScreen(self.view, self.pictures))
+
+    def action_try(self) -> None:
+        from hero_tui.screens.tryout import TryScreen
+
+        self._leave_page()
+        self.app.push_screen(TryScreen(self.view, self.pictures))
 
     def action_submit(self) -> None:
         from hero_tui.screens.submit import SubmitScreen

@@ -1,5 +1,7 @@
 """Zoom: one picture as large as fits, labelled one after the other."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
@@ -35,9 +37,16 @@ class ZoomScreen(RunDialog):
     image: reactive[int] = reactive(0, repaint=False)
 
     def __init__(
-        self, view: RunView, pictures: Pictures, image: int, earlier: int | None = None
+        self,
+        view: RunView,
+        pictures: Pictures,
+        image: int,
+        earlier: int | None = None,
+        order: Sequence[int] | None = None,
     ) -> None:
+        """`order`: in which the pictures follow each other; None: by number."""
         super().__init__(view, pictures, earlier)
+        self._order = range(self.view.rounds[-1].images) if order is None else order
         self.set_reactive(ZoomScreen.image, image)
 
     def compose(self) -> ComposeResult:
@@ -72,8 +81,9 @@ class ZoomScreen(RunDialog):
     def action_move(self, by: int) -> None:
         if self._picture.complete and self.view.open_round is not None:
             self.post_message(Looked(self.round, frozenset({self.image})))
-        if self.view.image(self.image + by) is not None:
-            self.image += by
+        place = self._order.index(self.image) + by
+        if 0 <= place < len(self._order) and self.view.image(self._order[place]) is not None:
+            self.image = self._order[place]
 
     def action_label(self, good: bool) -> None:
         self.post_message(Edited(self.round, mark(frozenset({self.image}), good)))

@@ -1,5 +1,6 @@
 """The paged grid: four columns of tiles, as many rows as the terminal has room for."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from textual.app import ComposeResult
@@ -17,16 +18,18 @@ COLUMNS = 4
 
 
 class PictureGrid(RunWidget):
-    """A page of the open round's pictures, from picture `first` on."""
+    """A page of a round's pictures, from place `first` of their `order` on."""
 
     # The tiles repaint themselves: the grid's own repainting would send every picture again.
     view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
+    order: reactive[Sequence[int]] = reactive(range(0), repaint=False)
     first: reactive[int] = reactive(0, repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)
     page_size: reactive[int] = reactive(2 * COLUMNS, repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
+        self.set_reactive(PictureGrid.order, range(view.rounds[-1].images))
         self._pictures = pictures
         self._tiles = [Tile(pictures, key) for key in TILE_KEYS]
         for place, tile in enumerate(self._tiles):
@@ -55,7 +58,7 @@ class PictureGrid(RunWidget):
     @property
     def total(self) -> int:
         """Pictures in the round."""
-        return self.view.rounds[-1].images
+        return len(self.order)
 
     @property
     def pages(self) -> int:
@@ -65,9 +68,9 @@ class PictureGrid(RunWidget):
     def page(self) -> int:
         return self.first // self.page_size
 
-    def images_of(self, page: int) -> range:
+    def images_of(self, page: int) -> Sequence[int]:
         """The pictures of a page."""
-        return range(page * self.page_size, min((page + 1) * self.page_size, self.total))
+        return self.order[page * self.page_size : (page + 1) * self.page_size]
 
     def image_on_page(self, place: int) -> int | None:
         """The picture at a place of this page, or None beyond the last one."""
@@ -76,7 +79,7 @@ class PictureGrid(RunWidget):
 
     def image_at(self, place: int) -> int:
         """The picture at a place of this page (the page's last one at most)."""
-        return min(self.first + place, self.total - 1)
+        return self.order[min(self.first + place, self.total - 1)]
 
     @property
     def image(self) -> int:
@@ -85,8 +88,22 @@ class PictureGrid(RunWidget):
 
     def show_image(self, image: int) -> None:
         """Turns to the page of `image` and puts the cursor there."""
-        self.first = image // self.page_size * self.page_size
-        self.cursor = image - self.first
+        self.show_place(self.order.index(image))
+
+    def show_place(self, place: int) -> None:
+        """Turns to the page of a place in the order and puts the cursor there."""
+        self.first = place // self.page_size * self.page_size
+        self.cursor = place - self.first
+
+    def put_in_order(self, order: Sequence[int]) -> None:
+        """Shows the pictures in another order, from its first page."""
+        self.order = order
+        self.show_place(0)
+
+    def between(self, image: int, other: int) -> frozenset[int]:
+        """The pictures from one to another as they are shown, with both."""
+        first, last = sorted((self.order.index(image), self.order.index(other)))
+        return frozenset(self.order[first : last + 1])
 
     def return_to(self, image: int | None) -> None:
         """Shows the picture at which a dialog was left."""
@@ -110,6 +127,9 @@ class PictureGrid(RunWidget):
     def watch_view(self) -> None:
         self._show()
 
+    def watch_order(self) -> None:
+        self._show()
+
     def watch_first(self) -> None:
         self._show()
 
@@ -125,10 +145,10 @@ class PictureGrid(RunWidget):
         view = self.view
         page = self.images_of(self.page)
         for place, tile in enumerate(self._tiles):
-            image = self.first + place
-            if image not in page:
+            if place >= len(page):
                 tile.view = TileView()
                 continue
+            image = page[place]
             tile.view = TileView(
                 image=image,
                 path=view.image(image),

@@ -60,6 +60,7 @@ class StatusLine(RunWidget):
 
     pages: reactive[tuple[bool, ...]] = reactive(())
     page: reactive[int] = reactive(0)
+    order: reactive[str] = reactive("")
     hint: reactive[str] = reactive("")
     tip: reactive[str] = reactive("")
 
@@ -85,6 +86,8 @@ class StatusLine(RunWidget):
             for page, seen in enumerate(self.pages)
         ]
         left = Content.assemble(f"page {self.page + 1}/{len(self.pages)} ", *marks)
+        if self.order:
+            left = Content.assemble(left, (f" {self.order}", "bold $accent"))
         room = min(60, self.content_size.width // 2)
         if self.tip:
             left = Content.styled(self.tip, "bold $accent")
