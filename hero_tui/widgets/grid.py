@@ -1,7 +1,6 @@
 """The paged grid: four columns of tiles, as many rows as the terminal has room for."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from textual.app import ComposeResult
 from textual.reactive import reactive
@@ -21,7 +20,6 @@ class PictureGrid(RunWidget):
     """A page of a round's pictures, from place `first` of their `order` on."""
 
     # The tiles repaint themselves: the grid's own repainting would send every picture again.
-    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
     order: reactive[Sequence[int]] = reactive(range(0), repaint=False)
     first: reactive[int] = reactive(0, repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -124,7 +122,7 @@ class PictureGrid(RunWidget):
 
     # -- drawing -----------------------------------------------------------------------------
 
-    def watch_view(self) -> None:
+    def watch_view(self, before: RunView, now: RunView) -> None:
         self._show()
 
     def watch_order(self) -> None:

@@ -1,11 +1,8 @@
 """Beside the pictures, where there is room: what is asked for, and the best so far."""
 
-from typing import cast
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.reactive import reactive
 from textual.widgets import Static
 
 from hero_engine.labels import KEEP
@@ -46,8 +43,6 @@ class SidePanel(RunWidget):
     }
     """
 
-    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
-
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
         self._chosen, self._reigning = Picture(pictures), Picture(pictures)
@@ -68,7 +63,7 @@ class SidePanel(RunWidget):
     def on_mount(self) -> None:
         self._show()
 
-    def watch_view(self) -> None:
+    def watch_view(self, before: RunView, now: RunView) -> None:
         if self.is_mounted:
             self._show()
 
