@@ -4,14 +4,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from rich.console import RenderableType
 from textual import events, work
 from textual.app import App
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
+from textual.screen import Screen
 
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
@@ -29,7 +31,9 @@ from hero_tui.messages import (
     Submitted,
     TryAsked,
 )
-from hero_tui.pictures import Pictures
+from hero_tui.preview.layer import Layer
+from hero_tui.preview.pacer import Pacer
+from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Terminal
 from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
@@ -108,7 +112,8 @@ class HeroApp(App[int]):
         ),
     ]
 
-    view: reactive[RunView] = reactive(cast(RunView, None))
+    # Widgets repaint themselves: the screen's repainting would send every picture again.
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(
         self,
@@ -128,7 +133,8 @@ class HeroApp(App[int]):
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int] | None = None
         self._hint_due = config.images == "off"
-        self._pictures = Pictures()
+        self._pictures = Pictures(terminal)
+        self._layer: Layer | None = None
         self._outside: Outside | None = None
         self._opening = False
         self._typed = typed
@@ -143,6 +149,8 @@ class HeroApp(App[int]):
             self.register_theme(theme)
         self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
+        pacer = None if self.is_headless else Pacer()
+        self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
         await self._show_stage()
         if self._client.others:
             self.notify(
@@ -151,9 +159,31 @@ class HeroApp(App[int]):
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:
+        if self._layer is not None:
+            self._layer.close()
         self._pictures.close()
         if self._outside is not None:
             self._outside.close()
+
+    # -- pictures, after the frame -------------------------------------------------------------
+
+    def _write_after_frame(self, code: str) -> None:
+        if self._driver is not None:
+            self._driver.write(code)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # Textual's post_display_hook does not say which cells were written.
+        super()._display(screen, renderable)
+        if self._layer is not None:
+            self._layer.frame_written(renderable)
+
+    def on_picture_ready(self) -> None:
+        if self._layer is not None:
+            self._layer.look()
+
+    def on_cursor_position(self) -> None:
+        if self._layer is not None:
+            self._layer.answered()
 
     # -- down: the run as recorded, with what is on its way to the record ---------------------
 

@@ -1,10 +1,12 @@
 """`hero-tui doctor`: what this terminal can show, how that was found out, and what to change."""
 
+import asyncio
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
 from hero_tui.config import Config, config_file, load_config
-from hero_tui.pictures import half_blocks
 from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
+from hero_tui.preview.drawing import Text as TextDrawing
+from hero_tui.preview.inline import inline
+from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.probe import probe
 from hero_tui.preview.terminal import Images, Terminal
 from hero_tui.screens.too_small import LEAST
@@ -120,6 +124,10 @@ def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]
         return ""
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.passthrough is False:
         return "tmux keeps graphics to itself: `set -g allow-passthrough on` in ~/.tmux.conf."
+    if terminal.multiplexer == "tmux" and signs.behind:
+        outside = decide(Signs(signs.behind, size=signs.size), {}).protocol
+        if outside != "blocks":
+            return f"Inside tmux only kitty and Ghostty show pictures: outside it, {outside} works."
     if terminal.multiplexer in ("screen", "mosh"):
         return f"{terminal.multiplexer} lets no graphics through: use tmux over SSH instead."
     if terminal.name.lower().startswith(("vs code", "xterm.js")) or (
@@ -161,8 +169,11 @@ def _print(
     if not console.is_terminal:
         _print_lines(console, "No picture", ["this output is not a terminal"])
     elif terminal.protocol != "off":
+        if terminal.protocol != "blocks":
+            _print_lines(console, f"By {terminal.protocol}", [])
+            _print_picture(console, terminal)
         _print_lines(console, "In half-blocks", [])
-        _print_picture(console)
+        _print_picture(console, replace(terminal, protocol="blocks"))
 
 
 def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
@@ -172,9 +183,14 @@ def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
         console.print(Text(f"  {plain_lines(line)}"))
 
 
-def _print_picture(console: Console) -> None:
+def _print_picture(console: Console, terminal: Terminal) -> None:
+    pictures = Pictures(terminal)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cat.png"
         draw("black-cat", np.random.default_rng(0), right=True).image.save(path)
-        for strip in half_blocks(path, *PICTURE):
+        drawing = asyncio.run(pictures.encoded(path, *PICTURE))
+    pictures.close()
+    console.file.write(inline(drawing, PICTURE[1]))
+    if isinstance(drawing, TextDrawing):
+        for strip in drawing.strips:
             console.print(Segments([*strip, Segment.line()]))

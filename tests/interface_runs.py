@@ -23,9 +23,10 @@ from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.labels import Best, Labels
 from hero_engine.record import Final, Record
 from hero_engine.task import Task
-from hero_tui.app import DEFAULTS, HeroApp
+from hero_tui.app import DEFAULTS, HALF_BLOCKS, HeroApp
 from hero_tui.client import RunClient, StartEngine
 from hero_tui.config import Config
+from hero_tui.preview.terminal import Terminal
 
 Paint = Callable[[int], Image.Image]
 
@@ -110,14 +111,15 @@ async def interface(
     engine: bool = True,
     start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
     config: Config = DEFAULTS,
+    terminal: Terminal = HALF_BLOCKS,
+    notifications: bool = False,
 ) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
     """The interface on a run, with an engine that holds its lock and does nothing."""
     with engine_lock(folder) if engine else nullcontext():
         client = RunClient(folder, start_engine)
         try:
-            async with HeroApp(client, config).run_test(size=size) as pilot:
-                app = pilot.app
-                assert isinstance(app, HeroApp)
+            app = HeroApp(client, config, terminal)
+            async with app.run_test(size=size, notifications=notifications) as pilot:
                 yield app, pilot
         finally:
             client.close()

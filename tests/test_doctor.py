@@ -46,6 +46,7 @@ def test_nothing_is_to_be_changed_where_all_is_at_its_best() -> None:
         (Signs(Replies("Konsole 23"), size=LARGE), XTERM, "--images sixel"),
         (Signs(size=LARGE), {"TERM": "screen"}, "use tmux over SSH"),
         (replace(IN_TMUX, tmux=Tmux(False)), TMUX, "set -g allow-passthrough on"),
+        (replace(IN_TMUX, behind=FOOT.replies), TMUX, "outside it, sixel works"),
         (replace(IN_TMUX, tmux=Tmux(True, client="xterm")), TMUX, "terminal-features ',*:RGB'"),
         (Signs(silence="there is no terminal"), {}, "there is no terminal"),
     ],
@@ -138,3 +139,13 @@ def test_in_a_terminal_it_asks_and_shows_a_picture(tmp_path: Path) -> None:
     assert "pictures: blocks; asked for by --images" in said
     assert said.count("▀") > 100
     assert "\x1b[38;2;" in said
+
+
+def test_the_protocol_that_was_found_shows_the_picture_too(tmp_path: Path) -> None:
+    with FakeTerminal(KITTY) as terminal:
+        assert command(terminal.theirs, tmp_path).wait(60) == 0
+        assert terminal.waiting() == b""
+        said = terminal.said.decode()
+    assert "pictures: kitty" in said
+    assert said.index("By kitty") < said.index("a=t,i=1") < said.index("a=p,i=1")
+    assert said.count("▀") > 100

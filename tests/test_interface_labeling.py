@@ -500,8 +500,15 @@ async def test_labels_of_a_round_that_was_submitted_elsewhere_are_refused(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading: Callable[..., object] = Record.changes
+    polls: list[Record] = []
+
+    def nothing_new(record: Record) -> int:
+        polls.append(record)
+        return -2
+
     async with interface(run) as (app, pilot):
-        monkeypatch.setattr(Record, "changes", lambda record: -2)  # this interface is behind
+        monkeypatch.setattr(Record, "changes", nothing_new)  # this interface is behind
+        await until(pilot, lambda: len(polls) >= 2)  # the first poll reads once more
         with closing(run.open_record()) as record:
             record.submit(0)
         await pilot.press("1")

@@ -8,7 +8,10 @@ from rich.color import ColorTriplet
 from textual.strip import Strip
 
 from hero_engine.labels import Labels
-from hero_tui.pictures import Pictures, fit, half_blocks
+from hero_tui.preview.blocks import half_blocks
+from hero_tui.preview.pictures import Pictures
+from hero_tui.preview.scaling import fit
+from hero_tui.preview.terminal import Terminal
 from hero_tui.sheet import contact_sheet
 from hero_tui.widgets.plot import bars, curve
 from tests.interface_runs import painted
@@ -37,17 +40,17 @@ def cells(strip: Strip) -> list[tuple[ColorTriplet | None, ColorTriplet | None]]
 
 def test_a_cell_shows_two_pixels_one_above_the_other(tmp_path: Path) -> None:
     path = save(tmp_path / "p.png", [[RED, WHITE], [GREEN, WHITE], [BLUE, RED], [BLUE, GREEN]])
-    upper, lower = half_blocks(path, 2, 2)
+    upper, lower = half_blocks(path, 2, 2).strips
     assert cells(upper) == [(RED, GREEN), (WHITE, WHITE)]
     assert cells(lower) == [(BLUE, BLUE), (RED, GREEN)]
 
 
 def test_a_picture_is_in_the_middle_of_blank_cells(tmp_path: Path) -> None:
     path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
-    lines = half_blocks(path, 6, 3)
+    lines = half_blocks(path, 6, 3).strips
     assert [line.cell_length for line in lines] == [6, 6, 6]
     assert [cells(line).count((RED, RED)) for line in lines] == [6, 6, 6]
-    lines = half_blocks(path, 8, 3)
+    lines = half_blocks(path, 8, 3).strips
     assert all(cells(line) == [(None, None), *[(RED, RED)] * 6, (None, None)] for line in lines)
 
 
@@ -82,14 +85,14 @@ def test_only_png_files_are_opened(tmp_path: Path) -> None:
 
 
 async def test_pictures_are_kept_by_file_and_size(tmp_path: Path) -> None:
-    pictures = Pictures(keep=2)
+    pictures = Pictures(Terminal("blocks", "truecolor"), keep=2)
     path = tmp_path / "p.png"
     painted(1).save(path)
-    strips = await pictures.encoded(path, 4, 2)
-    assert pictures.kept(path, 4, 2) is strips
+    drawing = await pictures.encoded(path, 4, 2)
+    assert pictures.kept(path, 4, 2) is drawing
     assert pictures.kept(path, 8, 4) is None
     path.unlink()
-    assert await pictures.encoded(path, 4, 2) is strips
+    assert await pictures.encoded(path, 4, 2) is drawing
     painted(2).save(path)
     for size in (8, 12):
         await pictures.encoded(path, size, size)

@@ -63,7 +63,7 @@ def looks_the_same(
 async def pictures_are_shown(pilot: Pilot[int]) -> None:
     def all_complete() -> bool:
         pictures = [p for p in pilot.app.screen.query(Picture) if p.path is not None and p.region]
-        return bool(pictures) and all(picture.strips for picture in pictures)
+        return bool(pictures) and all(picture.complete for picture in pictures)
 
     await until(pilot, all_complete)
     await pilot.pause()

@@ -32,12 +32,12 @@ sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 class Terminal:
     """A process in an 80x24 terminal that types and reads."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, script: str = SCRIPT) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         os.set_blocking(self._ours, False)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(folder.path)],
+            [sys.executable, "-c", script, str(folder.path)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -105,6 +105,24 @@ TABLE = {
         "blocks",
         "truecolor",
     ),
+    "tmux in iTerm2": (
+        replace(IN_TMUX, behind=replies("iTerm2 3.5.0", "1;2;4")),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in WezTerm": (
+        replace(IN_TMUX, behind=replies("WezTerm 2024", "65;4", kitty=True)),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
+    "tmux in foot": (
+        replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")),
+        TMUX,
+        "blocks",
+        "truecolor",
+    ),
     "tmux in tmux": (replace(IN_TMUX, behind=replies("tmux 3.4")), TMUX, "blocks", "truecolor"),
     "tmux on another machine": (
         replace(IN_TMUX, tmux=None, behind=KITTY),
@@ -168,6 +186,10 @@ def test_the_evidence_is_a_sentence_for_each_decision() -> None:
         "pictures: sixel; field 4 of DA1",
         "colours: true colour; foot(1.16.2) has it",
         "cell: 9x18 pixels; CSI 16 t",
+    )
+    assert (
+        "pictures: blocks; sixel does not pass through tmux, only kitty does"
+        in decide(replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")), TMUX).evidence
     )
     assert decide(MUTE, XTERM).evidence[0] == "silent: it did not answer within 2 s"
 

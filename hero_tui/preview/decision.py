@@ -122,6 +122,8 @@ def decide(signs: Signs, environ: Mapping[str, str], images: Images = "auto") ->
         protocol, why = "blocks", closed
     else:
         protocol, why = _protocol(replies, name)
+        if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
+            protocol, why = "blocks", f"{protocol} does not pass through tmux, only kitty does"
     evidence.append(f"pictures: {protocol}; {why}")
     colours, why = _colours(replies, environ, multiplexer, name)
     evidence.append(f"colours: {_WORDS[colours]}; {why}")

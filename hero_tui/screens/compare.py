@@ -10,7 +10,7 @@ from textual.widgets import Footer, Static
 from hero_engine.labels import KEEP
 from hero_tui.edits import choose
 from hero_tui.messages import Edited
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.widgets.picture import Picture
@@ -30,7 +30,7 @@ class CompareScreen(RunDialog):
         Binding("escape,enter", "close", "back", id="compare.close"),
     ]
 
-    image: reactive[int] = reactive(0)
+    image: reactive[int] = reactive(0, repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures, image: int) -> None:
         super().__init__(view, pictures)

@@ -6,7 +6,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Footer, Static
 
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.screens.working import outcome_text

@@ -63,7 +63,7 @@ class LabelingScreen(RunScreen):
         Binding("escape", "forget", "forget b", show=False, id="best.forget"),
     ]
 
-    choosing_best: reactive[bool] = reactive(False, toggle_class="-choosing-best")
+    choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
     last_marked: int | None = None
     likely_first = False
 

@@ -6,8 +6,9 @@ from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 
 # For the screens on which one has time to look back.
@@ -19,7 +20,7 @@ ResultT = TypeVar("ResultT")
 class RunFollower(Screen[ResultT]):
     """Follows the run: `show_view` is called when the screen is there and when the run changes."""
 
-    view: reactive[RunView] = reactive(cast(RunView, None))
+    view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__()
@@ -29,6 +30,10 @@ class RunFollower(Screen[ResultT]):
     def on_mount(self) -> None:
         self.watch(self.app, "view", self.follow, init=False)
         self.show_view()
+
+    def on_screen_suspend(self) -> None:
+        for picture in self.query(Picture):
+            picture.suspend()
 
     def follow(self, view: RunView) -> None:
         """The app has a new view of the run."""

@@ -10,7 +10,7 @@ from textual.widgets import Footer, Input, Static
 
 from hero_engine.record import Try
 from hero_tui.messages import TryAsked
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.text import plain
@@ -32,7 +32,7 @@ class TryScreen(RunDialog):
         Binding("escape", "dismiss(None)", "back", id="try.close"),
     ]
 
-    shown: reactive[int] = reactive(-1)
+    shown: reactive[int] = reactive(-1, repaint=False)
     """Which try, from the last one backwards."""
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:

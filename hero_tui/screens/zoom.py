@@ -11,7 +11,7 @@ from textual.widgets import Footer, Static
 
 from hero_tui.edits import mark, toggle_best
 from hero_tui.messages import Edited, Looked, OutsideAsked
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.widgets.picture import Picture
@@ -34,7 +34,7 @@ class ZoomScreen(RunDialog):
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
 
-    image: reactive[int] = reactive(0)
+    image: reactive[int] = reactive(0, repaint=False)
 
     def __init__(
         self,

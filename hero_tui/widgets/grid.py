@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.reactive import reactive
 
 from hero_tui.keys import keys_in_force
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.widgets.run_widget import RunWidget
 from hero_tui.widgets.tile import Tile, TileView
@@ -19,10 +19,11 @@ COLUMNS = 4
 class PictureGrid(RunWidget):
     """A page of a round's pictures, from place `first` of their `order` on."""
 
-    order: reactive[Sequence[int]] = reactive(range(0))
-    first: reactive[int] = reactive(0)
-    cursor: reactive[int] = reactive(0)
-    page_size: reactive[int] = reactive(2 * COLUMNS)
+    # The tiles repaint themselves: the grid's own repainting would send every picture again.
+    order: reactive[Sequence[int]] = reactive(range(0), repaint=False)
+    first: reactive[int] = reactive(0, repaint=False)
+    cursor: reactive[int] = reactive(0, repaint=False)
+    page_size: reactive[int] = reactive(2 * COLUMNS, repaint=False)
 
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
@@ -121,7 +122,7 @@ class PictureGrid(RunWidget):
 
     # -- drawing -----------------------------------------------------------------------------
 
-    def watch_view(self) -> None:
+    def watch_view(self, before: RunView, now: RunView) -> None:
         self._show()
 
     def watch_order(self) -> None:

@@ -3,6 +3,7 @@
 from textual.content import Content
 from textual.reactive import reactive
 
+from hero_tui.runview import RunView
 from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget
@@ -51,6 +52,9 @@ class TaskLine(RunWidget):
     DEFAULT_CSS = """
     TaskLine { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
+
+    def drawn_of(self, view: RunView) -> object:
+        return view.task
 
     def render(self) -> Content:
         task = self.view.task

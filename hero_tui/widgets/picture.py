@@ -1,15 +1,21 @@
-"""One picture, as large as fits its widget; blank until it has been encoded."""
+"""One picture, as large as fits its widget; blank until its turn on the link has come.
+
+It asks for its drawing; `hero_tui.preview.layer` finds it on the screen and shows the drawing,
+part by part, after the frame: lines of text through `reveal`, anything else over its blank cells.
+"""
 
 from pathlib import Path
 
 from rich.segment import Segment
 from textual import work
-from textual.geometry import Size
+from textual.geometry import Region, Size
+from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hero_tui.pictures import Pictures, Strips
+from hero_tui.preview.drawing import Drawing, Placement, Text
+from hero_tui.preview.pictures import Pictures
 
 
 class Picture(Widget):
@@ -19,18 +25,26 @@ class Picture(Widget):
     Picture { width: 1fr; height: 1fr; color: $foreground 40%; }
     """
 
-    path: reactive[Path | None] = reactive(None)
-    strips: reactive[Strips | None] = reactive(None)
+    class Ready(Message):
+        """A picture has something to draw."""
+
+    path: reactive[Path | None] = reactive(None, repaint=False)
+    drawing: reactive[Drawing | None] = reactive(None, repaint=False)
     note: reactive[str] = reactive("")
 
     def __init__(self, pictures: Pictures, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pictures = pictures
+        self._drawn = False
+        self.revealed = 0
+        self.parts_drawn = 0
+        self.blank = False  # since the drawing came: else a frame would be written over it
+        self.slow = False
 
     @property
     def complete(self) -> bool:
-        """Whether the picture is on the screen (or is known to be unreadable)."""
-        return self.path is not None and (self.strips is not None or bool(self.note))
+        """Whether the whole picture has been on the screen (or is known to be unreadable)."""
+        return self.path is not None and (self._drawn or bool(self.note))
 
     def watch_path(self) -> None:
         self._load()
@@ -42,25 +56,63 @@ class Picture(Widget):
         self.note = ""
         path, box = self.path, self.content_size
         if path is None or not box.area:
-            self.strips = None
+            self.drawing = None
             return
-        self.strips = self._pictures.kept(path, *box)
-        if self.strips is None:
+        self.drawing = self._pictures.kept(path, *box)
+        if self.drawing is None:
             self._encode(path, box)
 
     @work(exclusive=True)
     async def _encode(self, path: Path, box: Size) -> None:
         try:
-            strips = await self._pictures.encoded(path, *box)
+            drawing = await self._pictures.encoded(path, *box)
         except OSError:
             self.note = "unreadable"
             return
         if (path, box) == (self.path, self.content_size):
-            self.strips = strips
+            self.drawing = drawing
+
+    def watch_drawing(self, before: Drawing | None, now: Drawing | None) -> None:
+        self._drawn = False
+        self.conceal()
+        placed = isinstance(before, Placement)
+        if now is None or not placed:
+            self.blank = False
+            if before is None or placed:
+                # The cells are blank but for the mark of a picture that is waited for.
+                self.refresh(Region(0, self.content_size.height // 2, self.content_size.width, 1))
+            else:
+                self.refresh()
+        self.post_message(self.Ready())
+
+    def suspend(self) -> None:
+        """Another screen comes over this one; text is revealed anew after it on a slow link."""
+        if self.slow:
+            self.conceal()
+
+    # -- what the layer does -------------------------------------------------------------------
+
+    def reveal(self, rows: int) -> None:
+        """Shows `rows` more lines of a drawing that is text."""
+        first, self.revealed = self.revealed, self.revealed + rows
+        self.refresh(Region(0, first, self.size.width, rows))
+
+    def conceal(self) -> None:
+        """Nothing of the drawing is on the screen any more."""
+        self.revealed = self.parts_drawn = 0
+
+    def drawn(self) -> None:
+        """The whole drawing is on the screen."""
+        self._drawn = True
+
+    # -- what the compositor asks for ----------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
-        if self.strips is not None and y < len(self.strips):
-            return self.strips[y].apply_style(self.rich_style)
-        text = (self.note or "·").center(width) if y == height // 2 else " " * width
+        if isinstance(self.drawing, Text) and y < self.revealed:
+            return self.drawing.strips[y].apply_style(self.rich_style)
+        if y == height // 2:
+            self.blank = self.drawing is not None
+        waiting = "" if self.drawing else "·"
+        text = (self.note or waiting).center(width) if y == height // 2 else " " * width
         return Strip([Segment(text[:width], self.rich_style)], width)

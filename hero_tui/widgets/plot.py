@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from hero_tui.runview import RunView
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget
 
@@ -54,6 +55,9 @@ class SuccessPlot(RunWidget):
     DEFAULT_CSS = """
     SuccessPlot { color: $success; }
     """
+
+    def drawn_of(self, view: RunView) -> object:
+        return view.outcomes, view.final, view.task
 
     def render(self) -> Content:
         view = self.view

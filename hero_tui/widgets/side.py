@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from hero_engine.labels import KEEP
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.text import plain
 from hero_tui.widgets.picture import Picture
@@ -63,7 +63,7 @@ class SidePanel(RunWidget):
     def on_mount(self) -> None:
         self._show()
 
-    def watch_view(self) -> None:
+    def watch_view(self, before: RunView, now: RunView) -> None:
         if self.is_mounted:
             self._show()
 

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Static
 
 from hero_engine.labels import Labels
-from hero_tui.pictures import Pictures
+from hero_tui.preview.pictures import Pictures
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 
@@ -41,31 +44,45 @@ class TileView:
     cursor: bool = False
 
 
-class Tile(Vertical):
+class Edge(Widget):
+    """A column beside a picture, in the colour of its label.
+
+    It is no border: where a border changes, the whole screen is laid out and sent anew.
+    """
+
+    DEFAULT_CSS = """
+    Edge { width: 1; height: 1fr; color: $background; }
+    """
+
+    def __init__(self, glyph: str) -> None:
+        super().__init__()
+        self._glyph = glyph
+
+    def render_line(self, y: int) -> Strip:
+        return Strip([Segment(self._glyph, self.rich_style)], 1)
+
+
+class Tile(Horizontal):
     """A picture that is toggled by a click and zoomed by a double click."""
 
     DEFAULT_CSS = """
     Tile {
-        border-left: outer transparent;
-        border-right: outer transparent;
         &.-empty { visibility: hidden; }
         #caption { height: 1; color: $foreground 60%; }
         &.-cursor #caption { background: $boost; color: $foreground; text-style: bold; }
         &.-good {
-            border-left: outer $success;
-            border-right: outer $success;
+            Edge { color: $success; }
             #caption { background: $success; color: $background; text-style: bold; }
         }
         &.-best {
-            border-left: outer $warning;
-            border-right: outer $warning;
+            Edge { color: $warning; }
             #caption { background: $warning; color: $background; text-style: bold; }
         }
     }
     """
 
-    view: reactive[TileView] = reactive(TileView())
-    shown_key: reactive[str] = reactive("")
+    view: reactive[TileView] = reactive(TileView(), repaint=False)
+    shown_key: reactive[str] = reactive("", repaint=False)
 
     @dataclass
     class Clicked(Message):
@@ -82,8 +99,11 @@ class Tile(Vertical):
         self._picture = Picture(pictures)
 
     def compose(self) -> ComposeResult:
-        yield self._caption
-        yield self._picture
+        yield Edge("▌")
+        with Vertical():
+            yield self._caption
+            yield self._picture
+        yield Edge("▐")
 
     def watch_view(self, view: TileView) -> None:
         self.set_class(view.image is None, "-empty")
@@ -120,7 +140,7 @@ class Tile(Vertical):
         word = "best" if view.best else "good" if view.good else ""
         left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph} {word}"
         right = "" if view.image is None else f"{view.image} "
-        width = max(self.content_size.width, len(left) + len(right))
+        width = max(self.content_size.width - 2, len(left) + len(right))
         self._caption.update(Content(left + right.rjust(width - len(left))), layout=False)
 
     def on_click(self, event: events.Click) -> None:

@@ -1,0 +1,249 @@
+"""How soon a key is answered while pictures arrive over a slow link: `python benchmarks/link.py`.
+
+The interface runs in a pseudo-terminal behind a link with a bandwidth and a round trip. The link
+takes in all that it is given, as SSH does: what is not held back waits in it. While the pages of a
+round of 64 pictures of 512x512 are turned, keys that mark a picture are typed; a key is answered
+when the mark has crossed the link. The table gives what remains of that time after the round trip.
+"""
+
+import argparse
+import fcntl
+import heapq
+import itertools
+import os
+import pty
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hero_engine.folder import RunFolder, create_run, engine_lock
+from hero_engine.task import Task
+from hero_tui.preview.pacer import REQUEST
+from hero_tui.preview.terminal import Protocol, Terminal
+
+PROTOCOLS: tuple[Protocol, ...] = ("blocks", "kitty", "iterm2", "sixel")
+KEYS = "1234qwerasdfzxcv"
+GRAIN = 128  # bytes that the link moves at once
+QUIET = 3_000  # bytes in two seconds
+
+
+def make_round(runs_dir: Path, images: int) -> RunFolder:
+    """A run with one round of pictures that compress as photographs do."""
+    settings = {
+        "name": "link",
+        "prompts": ("a picture",),
+        "criteria": ("it is one",),
+        "model": "embedded",
+        "feedback": {"batch_size": images, "rounds": 1},
+    }
+    folder = create_run(runs_dir, Task.model_validate(settings), name="link-1")
+    rng = np.random.default_rng(0)
+    folder.image(0, 0).parent.mkdir(parents=True)
+    with closing(folder.open_record()) as record:
+        record.begin_round(0, images)
+        photographs = [photograph(rng) for _ in range(8)]
+        for image in range(images):
+            photographs[image % 8].save(folder.image(0, image), compress_level=1)
+        record.add_images(0, range(images))
+        record.finish_sampling(0, {})
+    return folder
+
+
+def photograph(rng: np.random.Generator, side: int = 512) -> Image.Image:
+    """Noise of every scale, the coarse ones stronger."""
+    total = np.zeros((side, side, 3))
+    for cells in (3, 6, 12, 25, 50, 100, 256):
+        noise = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8))
+        total += (np.asarray(noise.resize((side, side), Image.Resampling.BICUBIC)) - 127.5) / cells
+    return Image.fromarray(np.uint8(np.clip(127.5 + 2.5 * total, 0, 255)))
+
+
+class Link:
+    """The interface at one end, a terminal that answers requests at the other."""
+
+    def __init__(
+        self, folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
+    ) -> None:
+        columns, rows = map(int, arguments.size.split("x"))
+        self._fd, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.set_blocking(self._fd, False)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--interface", str(folder.path), protocol],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._rate, self._way = arguments.rate * 1000, arguments.rtt / 2000
+        self._free = 0.0
+        self._arriving: list[tuple[float, int, bytes]] = []
+        self._typed: list[tuple[float, int, bytes]] = []
+        self._order = itertools.count()
+        self._looked = 0
+        self.requests = 0
+        self.seen = bytearray()
+        self.last = time.monotonic()
+
+    def type(self, keys: str) -> None:
+        """What the terminal sends reaches the interface half a round trip later."""
+        arrival = time.monotonic() + self._way
+        heapq.heappush(self._typed, (arrival, next(self._order), keys.encode()))
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Lets the link work until `condition`; False if it does not come true in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self._work()
+        return True
+
+    def _work(self) -> None:
+        select.select([self._fd], [], [], 0.001)
+        now = time.monotonic()
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            data = b""
+        except OSError:
+            sys.exit(self.seen[-2000:].decode("utf-8", "replace"))
+        for start in range(0, len(data), GRAIN):
+            grain = data[start : start + GRAIN]
+            self._free = max(now, self._free) + len(grain) / self._rate
+            arrival = self._free + self._way, next(self._order), grain
+            heapq.heappush(self._arriving, arrival)
+        while self._arriving and self._arriving[0][0] <= now:
+            self.seen += heapq.heappop(self._arriving)[2]
+            self.last = now
+        while (request := self.seen.find(REQUEST.encode(), self._looked)) >= 0:
+            self._looked = request + len(REQUEST)
+            self.requests += 1
+            self.type("\x1b[1;1R")
+        while self._typed and self._typed[0][0] <= now:
+            os.write(self._fd, heapq.heappop(self._typed)[2])
+
+    def settle(self) -> None:
+        """Lets the link work until it carries little: clocks in the interface tick on."""
+        size = -QUIET
+        while len(self.seen) - size >= QUIET:
+            size = len(self.seen)
+            self.until(lambda: False, 2)
+
+    def ticking(self, seconds: float = 4) -> float:
+        """Bytes a second that clocks in the interface send."""
+        size = len(self.seen)
+        self.until(lambda: False, seconds)
+        return (len(self.seen) - size) / seconds
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._fd)
+
+
+@dataclass
+class Measured:
+    waits: list[float]  # seconds that a key waited, beyond the round trip
+    turns: list[float]  # the same for a key that was typed together with the next page's
+    kilobytes: float
+    seconds: float
+    flip_kilobytes: float  # of a turn to the page before, without what clocks send
+
+
+def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace) -> Measured:
+    link = Link(folder, protocol, arguments)
+    try:
+        # The first request asks for the round trip; pictures come after the empty screen's frames.
+        if not link.until(lambda: link.requests > 2, 60):
+            sys.exit(link.seen[-2000:].decode("utf-8", "replace"))
+        started, waits, turns = link.last, list[float](), list[float]()
+        for page in range(arguments.pages):
+            first, *others = answers(link, arguments.keys)
+            (turns if page else waits).append(first - arguments.rtt / 1000)
+            waits += [wait - arguments.rtt / 1000 for wait in others]
+            if page + 1 < arguments.pages:
+                link.type(" ")
+        link.settle()
+        seconds, kilobytes = link.last - started, len(link.seen) / 1000
+        ticking = link.ticking()
+        size, turned = len(link.seen), time.monotonic()
+        link.type("\x7f")
+        link.settle()
+        flip = len(link.seen) - size - ticking * (time.monotonic() - turned)
+        return Measured(waits, turns, kilobytes, seconds, flip / 1000)
+    finally:
+        link.close()
+
+
+def answers(link: Link, keys: int) -> Iterator[float]:
+    """Seconds from each of `keys` marks on a page to its being seen."""
+    for key in KEYS[:keys]:
+        start, typed = len(link.seen), time.monotonic()
+        link.type(key)
+        mark = f"{key} ✓ good".encode()
+        if not link.until(lambda s=start, m=mark: m in link.seen[s:], 30):  # type: ignore[misc]
+            sys.exit(f"{key} was not answered: {bytes(link.seen[start:])[-3000:]!r}")
+        yield time.monotonic() - typed
+        pause = time.monotonic() + 0.3
+        link.until(lambda p=pause: time.monotonic() > p, 1)  # type: ignore[misc]
+
+
+def interface(path: Path, protocol: Protocol) -> None:
+    """The process in the pseudo-terminal, which ends with the benchmark."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    from hero_tui.app import HeroApp
+    from hero_tui.client import RunClient
+    from hero_tui.config import Config
+
+    client = RunClient(RunFolder(path), lambda folder: sys.exit("there is an engine"))
+    HeroApp(client, Config(), Terminal(protocol, "truecolor")).run()
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--interface"]:
+        interface(Path(sys.argv[2]), sys.argv[3])  # type: ignore[arg-type]
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("protocols", nargs="*", default=list(PROTOCOLS))
+    parser.add_argument("--rate", type=float, default=40, help="kB/s (default 40)")
+    parser.add_argument("--rtt", type=float, default=150, help="ms (default 150)")
+    parser.add_argument("--size", default="200x60", help="of the terminal (default 200x60)")
+    parser.add_argument("--pages", type=int, default=4)
+    parser.add_argument("--keys", type=int, default=8, help="typed a page (default 8)")
+    arguments = parser.parse_args()
+    print(f"{arguments.rate:g} kB/s, {arguments.rtt:g} ms, {arguments.size}")
+    print("pictures   key waits, ms: median   p95   most   turn |   kB in     s | flip back, kB")
+    for protocol in arguments.protocols:
+        with tempfile.TemporaryDirectory() as runs:
+            folder = make_round(Path(runs), 64)
+            with engine_lock(folder):
+                found = measure(folder, protocol, arguments)
+        waits = sorted(1000 * wait for wait in found.waits)
+        p95 = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
+        print(
+            f"{protocol:8}{statistics.median(waits):24.0f}{p95:6.0f}{waits[-1]:7.0f}"
+            f"{1000 * max(found.turns, default=0):7.0f} |"
+            f"{found.kilobytes:8.0f}{found.seconds:6.0f} |{found.flip_kilobytes:9.1f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Encodes picture files for the terminal at hand, and keeps the latest ones."""
+
+import asyncio
+import itertools
+import threading
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
+from hero_tui.preview.terminal import Terminal
+
+Key = tuple[Path, int, int]
+Encode = Callable[[Path, int, int], Drawing]
+
+KEPT = 200
+"""Drawings: three rounds. kitty's images can have 255 numbers in text, and some are on screen."""
+
+
+class Pictures:
+    """Encodes pictures one at a time in a thread of its own, and keeps the latest `keep`."""
+
+    def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
+        self._keep = keep
+        self._kept: OrderedDict[Key, Drawing] = OrderedDict()
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
+        self._numbers = itertools.count(1)
+        self._free_numbers: deque[int] = deque()
+        self._encode = self._encoder(terminal)
+        self.prefetched: Callable[[], object] | None = None  # called in the thread
+
+    def _encoder(self, terminal: Terminal) -> Encode:
+        cell = terminal.cell
+        match terminal.protocol:
+            case "blocks":
+                from hero_tui.preview.blocks import half_blocks
+
+                return half_blocks
+            case "off":
+                from hero_tui.preview.blocks import number_only
+
+                return number_only
+            case "iterm2":
+                from hero_tui.preview import iterm2
+
+                return lambda path, columns, rows: iterm2.encode(path, columns, rows, cell)
+            case "sixel":
+                from hero_tui.preview import sixel
+
+                return lambda path, columns, rows: sixel.encode(path, columns, rows, cell)
+            case "kitty":
+                from hero_tui.preview import kitty
+
+                in_text = terminal.multiplexer == "tmux"
+                encode = kitty.encode_for_tmux if in_text else kitty.encode
+                return lambda path, columns, rows: self._numbered(
+                    encode(path, columns, rows, cell, self._number())
+                )
+
+    def _number(self) -> int:
+        """A number for an image, one that no image in use has."""
+        return self._free_numbers.popleft() if self._free_numbers else next(self._numbers)
+
+    def _numbered(self, drawing: Text | Placement) -> Drawing:
+        """`drawing`, whose image's number becomes free when nobody keeps or shows it any more."""
+        if drawing.image is not None:
+            weakref.finalize(drawing.image, self._free_numbers.append, drawing.image.number)
+        return drawing
+
+    def kept(self, path: Path, columns: int, rows: int) -> Drawing | None:
+        """The picture if it has been encoded at this size."""
+        key = (path, columns, rows)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    async def encoded(self, path: Path, columns: int, rows: int) -> Drawing:
+        """The picture, when its turn has come.
+
+        Raises:
+            OSError: the file is missing or is not a whole PNG.
+        """
+        return await asyncio.wrap_future(self._submit(path, columns, rows))
+
+    def prefetch(self, path: Path, columns: int, rows: int) -> None:
+        """Encodes the picture ahead of its being shown."""
+        if self.kept(path, columns, rows) is None:
+            self._submit(path, columns, rows).add_done_callback(self._tell)
+
+    def _tell(self, _: object) -> None:
+        if self.prefetched is not None:
+            self.prefetched()
+
+    def kept_images(self) -> list[KittyImage]:
+        """The images among what is kept, oldest first."""
+        with self._lock:
+            drawings = list(self._kept.values())
+        images = [drawing.image for drawing in drawings if not isinstance(drawing, Parts)]
+        return [image for image in images if image is not None]
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _submit(self, path: Path, columns: int, rows: int) -> Future[Drawing]:
+        return self._thread.submit(self._encode_and_keep, path, columns, rows)
+
+    def _encode_and_keep(self, path: Path, columns: int, rows: int) -> Drawing:
+        drawing = self.kept(path, columns, rows)
+        if drawing is None:
+            drawing = self._encode(path, columns, rows)
+            with self._lock:
+                self._kept[path, columns, rows] = drawing
+                while len(self._kept) > self._keep:
+                    self._kept.popitem(last=False)
+        return drawing

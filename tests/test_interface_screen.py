@@ -1,0 +1,98 @@
+"""The interface in a pseudo-terminal that draws pictures: they leave the text as it is."""
+
+import re
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hero_engine.folder import RunFolder, engine_lock
+from hero_tui.preview import pacer
+from tests.interface_runs import make_run, sample_round
+from tests.test_interface_terminal import Terminal
+
+REQUEST = pacer.REQUEST.encode()
+SCRIPT = """
+import sys
+from pathlib import Path
+from hero_engine.folder import RunFolder
+from hero_tui.app import HeroApp
+from hero_tui.client import RunClient
+from hero_tui.config import Config
+from hero_tui.preview.terminal import Terminal
+client = RunClient(RunFolder(Path(sys.argv[1])), lambda folder: None)
+HeroApp(client, Config(), Terminal("{protocol}", "truecolor")).run()
+"""
+
+SEQUENCE = re.compile(
+    rb"\x1bP[^\x1b]*\x1b\\|\x1b_[^\x1b]*\x1b\\|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+    rb"|\x1b\[(?P<arguments>[0-9;?<=>]*)(?P<final>[ $]?[@-~])|\x1b(?P<keep>[78])"
+    rb"|(?P<line>\r\n)|(?P<text>[^\x00-\x1f]+)"
+)
+
+
+def cells(written: bytes, columns: int = 80, rows: int = 24) -> list[str]:
+    """The lines of a screen to which `written` has been written.
+
+    It knows what the interface uses and nothing else: anything else fails.
+    """
+    screen = [[" "] * columns for _ in range(rows)]
+    x = y = place = 0
+    kept = (0, 0)
+    while place < len(written):
+        found = SEQUENCE.match(written, place)
+        assert found, written[place : place + 80]
+        place = found.end()
+        if found["final"] == b"H":
+            y, x = (int(number) - 1 for number in found["arguments"].split(b";"))
+        elif found["keep"] == b"7":
+            kept = x, y
+        elif found["keep"] == b"8":
+            x, y = kept
+        elif found["line"]:
+            x, y = 0, y + 1
+        elif found["text"]:
+            text = found["text"].decode()
+            screen[y][x : x + len(text)] = text
+            x += len(text)
+    return ["".join(line) for line in screen]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = make_run(tmp_path, images=8)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("protocol", "drawn"), [("kitty", b"_Ga=p"), ("iterm2", b"]1337;"), ("sixel", b"P0;1;0q")]
+)
+def test_pictures_leave_the_text_as_it_is(run: RunFolder, protocol: str, drawn: bytes) -> None:
+    with engine_lock(run), closing(Terminal(run, SCRIPT.format(protocol=protocol))) as terminal:
+        answered = 0
+
+        def places() -> list[bytes]:
+            """Where pictures, or parts of them, have been drawn."""
+            return re.findall(rb"\x1b7\x1b\[([0-9;]+)H\x1b" + re.escape(drawn), terminal.said)
+
+        def all_drawn() -> bool:
+            nonlocal answered
+            requests = terminal.said.count(REQUEST)
+            terminal.type(b"\x1b[1;1R" * (requests - answered))
+            answered = requests
+            whole = terminal.said[: terminal.said.rfind(REQUEST) + 1]
+            waiting = "·" in "".join(cells(whole[:-1])[3:12]) if whole else True
+            return len(places()) >= 8 and not waiting
+
+        terminal.until(all_drawn)
+        terminal.type(b"2W")
+        terminal.until(lambda: all_drawn() and "w ★ best".encode() in terminal.said)
+        terminal.type(b"\x11")
+        terminal.until(lambda: terminal.process.poll() is not None)
+        said = terminal.said[: terminal.said.index(b"\x1b[?1049l")]
+    lines = cells(said)
+    assert "2 ✓ good" in lines[2]
+    assert "w ★ best" in lines[12]
+    assert {re.sub("[▌▐]", " ", line) for line in lines[3:12]} == {" " * 80}
