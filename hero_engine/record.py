@@ -51,7 +51,8 @@ CREATE TABLE metrics (
 );
 CREATE TABLE progress (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL, started REAL NOT NULL
+    phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
+    started REAL NOT NULL, updated REAL NOT NULL
 );
 -- Pictures asked for on the side; finished is NULL until the engine has seen to it.
 CREATE TABLE tries (
@@ -82,18 +83,22 @@ class Round:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the engine is doing: `done` of `total` since `started` (seconds since the epoch)."""
+    """What the engine is doing: `done` of `total` from `started` to `updated`, in seconds since the
+    epoch.
+    """
 
     phase: str
     done: int
     total: int
     started: float
+    updated: float
 
     def seconds_left(self, now: float) -> float | None:
-        """An estimate, once something is done."""
+        """An estimate, once something is done; it runs down until there is news."""
         if self.done == 0:
             return None
-        return (now - self.started) / self.done * (self.total - self.done)
+        pace = (self.updated - self.started) / self.done
+        return max(0.0, pace * (self.total - self.done) - (now - self.updated))
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Record:
             connection.execute(
                 "INSERT INTO run (only_row, state, created) VALUES (0, 'paused', ?)", (time.time(),)
             )
-            connection.execute("INSERT INTO progress VALUES (0, '', 0, 0, 0)")
+            connection.execute("INSERT INTO progress VALUES (0, '', 0, 0, 0, 0)")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         return cls(path, connection)
@@ -209,18 +214,18 @@ class Record:
 
     def progress(self) -> Progress:
         with self._reading() as connection:
-            phase, done, total, started = connection.execute(
-                "SELECT phase, done, total, started FROM progress"
+            phase, done, total, started, updated = connection.execute(
+                "SELECT phase, done, total, started, updated FROM progress"
             ).fetchone()
-            return Progress(str(phase), int(done), int(total), float(started))
+            return Progress(str(phase), int(done), int(total), float(started), float(updated))
 
     def set_progress(self, phase: str, done: int, total: int) -> None:
         """Says what the engine does; `done` = 0 starts the phase's clock."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE progress SET phase = ?, done = ?, total = ?,"
-                " started = CASE WHEN ? = 0 THEN ? ELSE started END",
-                (phase, done, total, done, time.time()),
+                "UPDATE progress SET phase = :phase, done = :done, total = :total, updated = :now,"
+                " started = CASE WHEN :done = 0 THEN :now ELSE started END",
+                {"phase": phase, "done": done, "total": total, "now": time.time()},
             )
 
     def send(self, command: Command) -> None:

@@ -29,6 +29,7 @@ from tests.interface_runs import (
 )
 
 NOW = 1_000_000.0
+CLOCK = SimpleNamespace(now=NOW)
 OTHER_THEMES = pytest.mark.parametrize("theme", ["high-contrast", "colour-blind"])
 SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
 Compare = Callable[..., bool]
@@ -36,10 +37,11 @@ Compare = Callable[..., bool]
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
-    """The record of runs/black-cat-1, with a clock that stands still."""
+    """The record of runs/black-cat-1, with a clock that stands still until it is set."""
+    CLOCK.now = NOW
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr("hero_engine.record.time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr("hero_engine.record.time", SimpleNamespace(time=lambda: CLOCK.now))
     with closing(make_run(Path("runs")).open_record()) as record:
         yield record
 
@@ -102,6 +104,7 @@ def third_round(record: Record) -> None:
     two_rounds(folder, record)
     sample_round(folder, record, 2)
     record.set_progress("sampling", 0, 64)
+    CLOCK.now = NOW + 30
     record.set_progress("sampling", 48, 64)
 
 
@@ -164,6 +167,7 @@ def training(record: Record) -> None:
     two_rounds(RunFolder(Path("runs/black-cat-1")), record)
     record.set_state("training")
     record.set_progress("training the embedding", 0, 500)
+    CLOCK.now = NOW + 30
     record.set_progress("training the embedding", 200, 500)
 
 

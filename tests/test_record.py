@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hero_engine import labelfile
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder, create_run
 from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Final, Record, Try
+from hero_engine.record import Final, Progress, Record, Try
 from hero_engine.resolve import resolve
 from hero_engine.status import status
 from tests.mangling import refusal
@@ -307,3 +308,11 @@ def test_any_damaged_record_is_read_or_refused_by_name(
         folder.record_file.write_bytes(damaged)
         refused = refusal(lambda: read_everything(folder))
     assert refused is None or "run.sqlite" in refused
+
+
+def test_the_time_left_is_told_by_the_pace_and_runs_down_until_there_is_news() -> None:
+    progress = Progress("sampling", done=5, total=25, started=100.0, updated=110.0)
+    assert progress.seconds_left(now=110.0) == 40.0
+    assert progress.seconds_left(now=130.0) == 20.0
+    assert progress.seconds_left(now=999.0) == 0.0
+    assert replace(progress, done=0).seconds_left(now=110.0) is None
