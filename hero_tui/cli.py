@@ -139,12 +139,11 @@ def run(
     chosen = _labeler(settled, labels, oracle, labeler)
     if chosen is None and not detach:
         _require_terminal("run")
-    config = _config(images)
     create = partial(create_run, runs_dir, settled, name)
     if detach:
         _start_in_background(create(), labels, oracle, labeler)
     elif chosen is None:
-        _interface(create, config)
+        _interface(create, _config(images))
     else:
         _drive(create(), chosen)
 
