@@ -14,7 +14,7 @@ from hero_engine.folder import RunFolder
 from hero_engine.interrupts import Interrupts
 from hero_engine.pictures import save_picture
 from hero_engine.record import Final, Noise, Record
-from hero_engine.rollout import denoise
+from hero_engine.rollout import draw
 from hero_engine.state import State
 from hero_engine.task import Task
 
@@ -44,7 +44,6 @@ def evaluate(
         record.set_final(which, _evaluate(folder, record, task, learned, interrupts, which, pool))
 
 
-@torch.no_grad()
 def _evaluate(
     folder: RunFolder,
     record: Record,
@@ -63,14 +62,8 @@ def _evaluate(
     pictures: list[np.ndarray] = []
     good = 0
     for images in torch.arange(count).split(task.sampling.chunk_size):
-        # Number 0 of this purpose drew the initial noise, number 1 draws the steps' noise.
-        epsilon = seeds.normal(
-            task.seed, purpose, 1, images.tolist(), (model.schedule.steps, *model.latent_shape)
-        )
-        trajectory, _ = denoise(model, task, z_T[images], epsilon, images)
-        for image, picture in zip(
-            images.tolist(), model.decode(trajectory[:, -1].to(model.device)).numpy(), strict=True
-        ):
+        drawn = draw(model, task, z_T[images], images, purpose).numpy()
+        for image, picture in zip(images.tolist(), drawn, strict=True):
             save_picture(folder.final_image(which, image), picture)
             pictures.append(picture)
             good += oracle.judge(str(task.oracle), picture).good

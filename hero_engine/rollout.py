@@ -140,6 +140,19 @@ def sample(
     )
 
 
+@torch.no_grad()
+def draw(model: Model, task: Task, z_T: Tensor, images: Tensor, purpose: seeds.Purpose) -> Tensor:
+    """Pictures outside the rounds, uint8 [B, H, W, 3] on the CPU, from `z_T` [B, C, h, w].
+
+    Number 0 of `purpose` draws initial noise; the steps' noise here is its number 1.
+    """
+    epsilon = seeds.normal(
+        task.seed, purpose, 1, images.tolist(), (model.schedule.steps, *model.latent_shape)
+    )
+    trajectory, _ = denoise(model, task, z_T, epsilon, images)
+    return model.decode(trajectory[:, -1].to(model.device))
+
+
 def denoise(
     model: Model,
     task: Task,

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hero_engine import models, noise, seeds
 from hero_engine.errors import EngineError
@@ -17,7 +16,7 @@ from hero_engine.models import Model
 from hero_engine.noise import NoisePool
 from hero_engine.pictures import save_picture
 from hero_engine.record import Record
-from hero_engine.rollout import denoise
+from hero_engine.rollout import draw
 from hero_engine.task import Task
 
 FROM_EACH = 4
@@ -37,7 +36,7 @@ def answer(
         if each.finished:
             continue
         try:
-            pictures = draw(model, task, each.prompt, pool)
+            pictures = pictures_of(model, task, each.prompt, pool)
         except EngineError as error:
             record.finish_try(each.number, round_number, 0, str(error))
             continue
@@ -46,8 +45,7 @@ def answer(
         record.finish_try(each.number, round_number, len(pictures))
 
 
-@torch.no_grad()
-def draw(model: Model, task: Task, prompt: str, pool: NoisePool | None) -> np.ndarray:
+def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -> np.ndarray:
     """Pictures of `prompt`, uint8 [N, H, W, 3]: from fresh noise, then from `pool`.
 
     Raises:
@@ -57,16 +55,7 @@ def draw(model: Model, task: Task, prompt: str, pool: NoisePool | None) -> np.nd
         model, prompt_embeds=models.encode(model.tokenizer, model.text_encoder, [prompt])
     )
     task = task.model_copy(update={"prompts": (prompt,)})
-    fresh = _normal(task, 0, model.latent_shape)
+    images = torch.arange(FROM_EACH)
+    fresh = seeds.normal(task.seed, "try", 0, images.tolist(), model.latent_shape)
     starts = [fresh] if pool is None else [fresh, noise.draw(pool, fresh, task.noise)]
-    epsilon = _normal(task, 1, (model.schedule.steps, *model.latent_shape))
-    trajectories = [
-        denoise(model, task, z_T, epsilon, torch.arange(FROM_EACH))[0] for z_T in starts
-    ]
-    z_0 = torch.cat([trajectory[:, -1] for trajectory in trajectories])
-    return model.decode(z_0.to(model.device)).numpy()
-
-
-def _normal(task: Task, purpose: int, shape: tuple[int, ...]) -> Tensor:
-    # Number 0 draws the initial noise, number 1 that of the steps.
-    return seeds.normal(task.seed, "try", purpose, range(FROM_EACH), shape)
+    return torch.cat([draw(model, task, z_T, images, "try") for z_T in starts]).numpy()

@@ -125,7 +125,6 @@ class HeroApp(App[int]):
     ) -> None:
         super().__init__()
         self.config = config
-        self.terminal = terminal
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock

@@ -18,6 +18,7 @@ from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
 from hero_tui.config import Config, config_file, load_config
+from hero_tui.opener import over_ssh
 from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
 from hero_tui.preview.drawing import Text as TextDrawing
 from hero_tui.preview.inline import inline
@@ -72,7 +73,7 @@ def facts(
         ("window", size),
         ("pictures", terminal.protocol),
         ("colours", terminal.colours),
-        ("connection", "SSH" if _over_ssh(environ) else "local"),
+        ("connection", "SSH" if over_ssh(environ) else "local"),
         ("multiplexer", terminal.multiplexer or "none"),
         ("preferences", str(config) if config.exists() else f"{config} (not written yet)"),
         ("hero-tui", f"{__version__}, Python {platform.python_version()}, {platform.system()}"),
@@ -91,7 +92,7 @@ def advice(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> list
             _about_pictures(signs, terminal, environ),
             _about_colours(signs, terminal, environ),
             "Over a slow connection, use `ssh -C`: half-blocks then take a quarter of the bytes."
-            if _over_ssh(environ)
+            if over_ssh(environ)
             else "",
         )
         if line
@@ -149,10 +150,6 @@ def _about_colours(signs: Signs, terminal: Terminal, environ: Mapping[str, str])
     if terminal.colours == "truecolor" or terminal.multiplexer == "screen":
         return ""
     return "If the terminal has true colour (most do): `export COLORTERM=truecolor`."
-
-
-def _over_ssh(environ: Mapping[str, str]) -> bool:
-    return "SSH_CONNECTION" in environ or "SSH_TTY" in environ
 
 
 def _print(

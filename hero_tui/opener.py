@@ -25,11 +25,16 @@ from hero_tui.viewer import Viewer
 SSH_PORT = 22
 
 
+def over_ssh(environ: Mapping[str, str]) -> bool:
+    """Whether the person is at another machine."""
+    return "SSH_CONNECTION" in environ or "SSH_TTY" in environ
+
+
 def program(environ: Mapping[str, str], platform: str) -> Sequence[str] | None:
     """The command that shows the file it is given, or None: over SSH, or with no desktop."""
     if environ.get("TERM_PROGRAM") == "vscode" and shutil.which("code", path=environ.get("PATH")):
         return ["code", "-r"]
-    if "SSH_CONNECTION" in environ or "SSH_TTY" in environ:
+    if over_ssh(environ):
         return None
     if platform == "darwin":
         return ["open"]

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,14 @@ def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = 
     add_pictures(folder, record, number, range(images), paint)
     record.finish_sampling(number, {"noise_norm": 1.0, "diversity": 0.2 - number / 50})
     record.set_progress("waiting for labels", 0, 0)
+
+
+def make_sampled_run(runs_dir: Path, images: int = 64, **task: int) -> RunFolder:
+    """A run whose first round of pictures waits for labels."""
+    folder = make_run(runs_dir, images, **task)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    return folder
 
 
 def submit_round(record: Record, number: int, good: Iterable[int], best: Best) -> None:

@@ -4,7 +4,6 @@ import io
 import re
 from base64 import standard_b64decode
 from collections import deque
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from hero_tui.preview.scaling import capped, fit, scaled
 from hero_tui.preview.terminal import Terminal
 from hero_tui.screens.help import HelpScreen
 from hero_tui.widgets.picture import Picture
-from tests.interface_runs import interface, make_run, painted, sample_round, until
+from tests.interface_runs import interface, make_sampled_run, painted, until
 
 Pixels = NDArray[np.uint8]
 
@@ -312,10 +311,7 @@ def test_late_answers_are_not_taken_for_early_ones() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    folder = make_run(tmp_path, images=8)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0)
-    return folder
+    return make_sampled_run(tmp_path, images=8)
 
 
 def listening(app: HeroApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -13,7 +13,7 @@ from hero_tui.config import Config, load_config
 from hero_tui.keymap import check_keys, commands
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
-from tests.interface_runs import interface, make_run, notices, sample_round, until
+from tests.interface_runs import interface, make_sampled_run, notices, until
 
 FILE = Path("config.yaml")
 EXAMPLES = re.findall(
@@ -25,11 +25,7 @@ AZERTY, RIGHT_HAND = (yaml.safe_load(example)["keys"] for example in EXAMPLES)
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """A run whose first round of 64 pictures waits for labels."""
-    folder = make_run(tmp_path)
-    record = folder.open_record()
-    sample_round(folder, record, 0)
-    record.close()
-    return folder
+    return make_sampled_run(tmp_path)
 
 
 def refused(keys: dict[str, str]) -> str:

@@ -24,6 +24,7 @@ from tests.interface_runs import (
     add_pictures,
     interface,
     make_run,
+    make_sampled_run,
     notices,
     sample_round,
     submit_round,
@@ -36,10 +37,7 @@ LARGE = (200, 60)
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """A run whose first round of 64 pictures waits for labels."""
-    folder = make_run(tmp_path)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0)
-    return folder
+    return make_sampled_run(tmp_path)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from tests.interface_runs import (
     add_pictures,
     interface,
     make_run,
+    make_sampled_run,
     notices,
     sample_round,
     submit_round,
@@ -37,10 +38,7 @@ from tests.interface_runs import (
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """A run of two rounds of 8 pictures, the first of which waits for labels."""
-    folder = make_run(tmp_path, images=8, rounds=2)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0)
-    return folder
+    return make_sampled_run(tmp_path, images=8, rounds=2)
 
 
 def said(app: HeroApp) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from hero_engine.folder import RunFolder, engine_lock
 from hero_tui.preview import pacer
-from tests.interface_runs import make_run, sample_round
+from tests.interface_runs import make_sampled_run
 from tests.test_interface_terminal import Terminal
 
 REQUEST = pacer.REQUEST.encode()
@@ -60,10 +60,7 @@ def cells(written: bytes, columns: int = 80, rows: int = 24) -> list[str]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    folder = make_run(tmp_path, images=8)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0)
-    return folder
+    return make_sampled_run(tmp_path, images=8)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.labels import Labels
-from tests.interface_runs import make_run, sample_round
+from tests.interface_runs import make_sampled_run
 
 SCRIPT = """
 import sys
@@ -79,10 +79,7 @@ class Terminal:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    folder = make_run(tmp_path, images=8)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0)
-    return folder
+    return make_sampled_run(tmp_path, images=8)
 
 
 def labels(run: RunFolder) -> Labels:

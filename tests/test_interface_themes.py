@@ -12,16 +12,12 @@ from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.theme import THEMES
-from tests.interface_runs import interface, make_run, sample_round, until
+from tests.interface_runs import interface, make_sampled_run, until
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    folder = make_run(tmp_path, images=8)
-    record = folder.open_record()
-    sample_round(folder, record, 0)
-    record.close()
-    return folder
+    return make_sampled_run(tmp_path, images=8)
 
 
 @pytest.mark.parametrize("name", THEMES)

@@ -12,7 +12,7 @@ from rich.text import Text as RichText
 from textual.renderables.digits import Digits
 from textual.strip import Strip
 
-from hero_tui.preview.drawing import Strips, Text
+from hero_tui.preview.drawing import Strips, Text, in_the_middle
 from hero_tui.preview.scaling import fit
 
 BYTES_A_CELL = 40
@@ -31,12 +31,8 @@ def half_blocks(path: Path, columns: int, rows: int) -> Text:
         pixels = picture.convert("RGB").resize((size[0], 2 * size[1]), Image.Resampling.HAMMING)
     block_image, console = _encoder()
     ansi = format(block_image(pixels, width=size[0]), "1.1#")
-    left, top = (columns - size[0]) // 2, (rows - size[1]) // 2
-    margins = Segment(" " * left), Segment(" " * (columns - size[0] - left))
-    lines = [Strip.blank(columns)] * rows
-    for y, line in enumerate(RichText.from_ansi(ansi, end="").split("\n"), start=top):
-        lines[y] = Strip([margins[0], *line.render(console), margins[1]], columns)
-    return Text(tuple(lines), BYTES_A_CELL * size[0])
+    lines = [line.render(console) for line in RichText.from_ansi(ansi, end="").split("\n")]
+    return Text(in_the_middle(lines, size[0], columns, rows), BYTES_A_CELL * size[0])
 
 
 @cache

@@ -4,10 +4,13 @@ Every kind can be sent in parts of at most `PART` bytes, so that a key press nev
 picture on a slow link.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rich.segment import Segment
 from textual.strip import Strip
+
+from hero_tui.preview.scaling import Scaled
 
 PART = 3_000
 """Bytes, 75 ms at 40 kB/s; smaller parts cost more in headers and palettes."""
@@ -77,8 +80,20 @@ class Parts:
 Drawing = Text | Placement | Parts
 
 
-def cut(columns: int, rows: int, encode: Callable[[int, int, int, int], str]) -> list[Part]:
-    """A picture of `columns` x `rows` cells in parts, each at most `PART` long or one cell.
+def in_the_middle(
+    lines: Sequence[Iterable[Segment]], width: int, columns: int, rows: int
+) -> Strips:
+    """Lines of `width` cells in the middle of `columns` x `rows` blank ones."""
+    left, top = (columns - width) // 2, (rows - len(lines)) // 2
+    margins = Segment(" " * left), Segment(" " * (columns - width - left))
+    strips = [Strip.blank(columns)] * rows
+    for y, line in enumerate(lines, start=top):
+        strips[y] = Strip([margins[0], *line, margins[1]], columns)
+    return tuple(strips)
+
+
+def cut(picture: Scaled, encode: Callable[[int, int, int, int], str]) -> Parts:
+    """A picture in parts, each at most `PART` long or one cell.
 
     `encode(column, row, columns, rows)` is the sequence for some of its cells.
     """
@@ -86,7 +101,7 @@ def cut(columns: int, rows: int, encode: Callable[[int, int, int, int], str]) ->
     def halved(column: int, row: int, columns: int, rows: int) -> list[Part]:
         code = encode(column, row, columns, rows)
         if len(code) <= PART or columns == rows == 1:
-            return [Part(column, row, code)]
+            return [Part(picture.left + column, picture.top + row, code)]
         if rows > 1:
             half = rows // 2
             return [
@@ -99,4 +114,4 @@ def cut(columns: int, rows: int, encode: Callable[[int, int, int, int], str]) ->
             *halved(column + half, row, columns - half, rows),
         ]
 
-    return halved(0, 0, columns, rows)
+    return Parts(tuple(halved(0, 0, picture.columns, picture.rows)))

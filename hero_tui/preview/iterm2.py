@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hero_tui.preview.drawing import Part, Parts, cut
+from hero_tui.preview.drawing import Parts, cut
 from hero_tui.preview.scaling import scaled
 
 QUALITY = 75
@@ -34,11 +34,7 @@ def encode(path: Path, columns: int, rows: int, cell: tuple[int, int]) -> Parts:
         OSError: the file is missing or is not a whole PNG.
     """
     picture = scaled(path, columns, rows, cell, enlarge=False)
-    parts = cut(
-        picture.columns,
-        picture.rows,
+    return cut(
+        picture,
         lambda x, y, columns, rows: inline_image(picture.part(x, y, columns, rows), columns, rows),
-    )
-    return Parts(
-        tuple(Part(picture.left + part.column, picture.top + part.row, part.code) for part in parts)
     )

@@ -17,9 +17,9 @@ from PIL import Image
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
-from textual.strip import Strip
 
-from hero_tui.preview.drawing import KittyImage, Placement, Text
+from hero_tui.preview.drawing import KittyImage, Placement, Strips, Text, in_the_middle
+from hero_tui.preview.replies import through_tmux
 from hero_tui.preview.scaling import Scaled, scaled
 
 COLOURS = 64
@@ -86,11 +86,6 @@ FORGET_ALL = command("a=d,d=A")
 """Removes every image."""
 
 
-def through_tmux(code: str) -> str:
-    """`code` for the terminal in which tmux runs (`allow-passthrough` has to be on)."""
-    return "\x1bPtmux;" + code.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-
-
 def encode(path: Path, columns: int, rows: int, cell: tuple[int, int], number: int) -> Placement:
     """The picture at `path` as image `number`, in the middle of `columns` x `rows` cells.
 
@@ -114,22 +109,19 @@ def encode_for_tmux(
     picture = scaled(path, *within, cell, enlarge=False)
     placing = f"a=T,U=1,c={picture.columns},r={picture.rows}"
     codes = transmission(number, png(picture.image), placing)
-    image = KittyImage(number, tuple(map(through_tmux, codes)))
+    image = KittyImage(number, tuple(through_tmux(code.encode()).decode() for code in codes))
     strips = _placeholders(picture, number, columns, rows)
     return Text(strips, picture.columns * len((PLACEHOLDER + DIACRITICS[0] * 2).encode()), image)
 
 
-def _placeholders(picture: Scaled, number: int, columns: int, rows: int) -> tuple[Strip, ...]:
+def _placeholders(picture: Scaled, number: int, columns: int, rows: int) -> Strips:
     style = Style(color=Color.from_ansi(number))
-    left = (columns - picture.columns) // 2
-    top = (rows - picture.rows) // 2
-    margins = Segment(" " * left), Segment(" " * (columns - picture.columns - left))
-    lines = [Strip.blank(columns)] * rows
-    for row in range(picture.rows):
-        # A segment for each cell, so that no cut parts a cell from its diacritics.
-        cells = (
+    # A segment for each cell, so that no cut parts a cell from its diacritics.
+    lines = [
+        [
             Segment(PLACEHOLDER + DIACRITICS[row] + DIACRITICS[column], style)
             for column in range(picture.columns)
-        )
-        lines[top + row] = Strip([margins[0], *cells, margins[1]], columns)
-    return tuple(lines)
+        ]
+        for row in range(picture.rows)
+    ]
+    return in_the_middle(lines, picture.columns, columns, rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hero_tui.preview.drawing import Part, Parts, cut
+from hero_tui.preview.drawing import Parts, cut
 from hero_tui.preview.scaling import scaled
 
 COLOURS = 64
@@ -75,7 +75,4 @@ def encode(path: Path, columns: int, rows: int, cell: tuple[int, int]) -> Parts:
         x, y = column * cell[0], row * cell[1]
         return sixel(indices[y : y + rows * cell[1], x : x + columns * cell[0]], palette)
 
-    parts = cut(picture.columns, picture.rows, code)
-    return Parts(
-        tuple(Part(picture.left + part.column, picture.top + part.row, part.code) for part in parts)
-    )
+    return cut(picture, code)

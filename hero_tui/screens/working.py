@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.labels import KEEP
-from hero_tui.keys import key_shown
 from hero_tui.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
@@ -68,12 +67,7 @@ class Now(RunWidget):
             "\n",
             (plain(problem), "bold $error")
             if problem
-            else progress_line(
-                self.view,
-                self._clock(),
-                min(100, self.content_size.width),
-                key_shown(self, "run.start"),
-            ),
+            else progress_line(self, self._clock(), min(100, self.content_size.width)),
             "\n\n",
             *(outcome_text(outcome) for outcome in last),
         )

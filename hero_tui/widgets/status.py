@@ -30,11 +30,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def progress_line(view: RunView, now: float, width: int, start_key: str) -> Content:
+def progress_line(widget: RunWidget, now: float, width: int) -> Content:
     """What the engine does, how far it is, and how long it still takes, in `width` cells."""
+    view = widget.view
     progress = view.progress
     if not view.engine_lives:
-        return Content.styled(f"The engine is not running: {start_key} starts it.", "$error")
+        key = key_shown(widget, "run.start")
+        return Content.styled(f"The engine is not running: {key} starts it.", "$error")
     if view.engine == "starting" or not progress.phase:
         return Content.styled("The engine is starting …", QUIET)
     if view.engine == "stopping":
@@ -92,11 +94,6 @@ class StatusLine(RunWidget):
         if self.tip:
             left = Content.styled(self.tip, "bold $accent")
             room = min(60, self.content_size.width - left.cell_length - 2)
-        right = progress_line(
-            self.view,
-            self._clock(),
-            room,
-            key_shown(self, "run.start"),
-        )
+        right = progress_line(self, self._clock(), room)
         gap = self.content_size.width - left.cell_length - right.cell_length
         return Content.assemble(left, " " * max(2, gap), right)
