@@ -1,28 +1,20 @@
-"""A Stable Diffusion pipeline as the method needs it: a UNet with a LoRA, a VAE, encoded prompts.
-
-Loading is diffusers' own `from_pretrained`, safetensors only. The embedded model is a folder like
-any other.
-"""
+"""A Stable Diffusion pipeline as the method needs it: UNet with a LoRA, VAE, encoded prompts."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
-from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import cast_training_params
-from diffusers.utils import logging as diffusers_logging
 from peft import LoraConfig
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from hero_engine import ddim, seeds
-from hero_engine.cartoons.pipeline import WEIGHTS
-from hero_engine.errors import EngineError, InputError
+from hero_engine.errors import EngineError
+from hero_engine.pretrained import load_pipeline
 from hero_engine.task import Task
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -100,7 +92,7 @@ def load(task: Task) -> Model:
     # last takes 30 times as long, and the fused attention's backward pass is slower than none.
     half_on_cpu = accelerator.device.type == "cpu" and dtype == torch.bfloat16
     layout = torch.contiguous_format if half_on_cpu else torch.channels_last
-    pipeline = _load_pipeline(task, dtype)
+    pipeline = load_pipeline(task, dtype)
     unet, vae = pipeline.unet, pipeline.vae
     for module in (unet, vae, pipeline.text_encoder):
         module.requires_grad_(False)
@@ -167,31 +159,3 @@ def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> Tensor:
             )
     inputs = tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
     return text_encoder(inputs.input_ids.to(text_encoder.device))[0]  # type: ignore[no-any-return]
-
-
-def _load_pipeline(task: Task, dtype: torch.dtype) -> Any:
-    source = str(WEIGHTS) if task.model == "embedded" else task.model
-    local = Path(source).is_dir()
-    # Their bars would fill the engine's log; the record shows progress.
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            source,
-            revision=None if local else task.revision,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=local,
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = (
-            "expected a folder of a Stable Diffusion 1.x pipeline with safetensors weights"
-            if local
-            else "expected 'embedded', a pipeline folder, or a name on the Hugging Face hub that "
-            "can be reached from here and has safetensors weights"
-        )
-        raise InputError(f"model {task.model}: cannot be loaded: {reason}; {hint}") from error
-    return pipeline
