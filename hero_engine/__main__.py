@@ -28,8 +28,9 @@ def main(arguments: list[str]) -> int:
         case ["run", folder]:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
             return _reported(lambda: run(RunFolder(Path(folder).absolute())))
-        case ["export", folder, destination]:
-            return _reported(lambda: export(RunFolder(Path(folder)), Path(destination)))
+        case ["export", folder, destination, *number]:
+            wanted = int(number[0]) if number else None
+            return _reported(lambda: export(RunFolder(Path(folder)), Path(destination), wanted))
     print(USAGE, file=sys.stderr)
     return 2
 
@@ -58,11 +59,11 @@ def run(folder: RunFolder) -> int:
     return 0
 
 
-def export(folder: RunFolder, destination: Path) -> int:
-    """Exports the run and prints the paths of what was written."""
+def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
+    """Exports a round of the run, the latest for None, and prints the paths of the files."""
     from hero_engine.export import export as export_run
 
-    print(*export_run(folder, destination), sep="\n")
+    print(*export_run(folder, destination, wanted), sep="\n")
     return 0
 
 

@@ -1,106 +1,132 @@
-"""What a run leaves behind: a LoRA that diffusers loads, the noise pool, a model card."""
+"""What a run leaves for other programs: its LoRA in two formats, the noise pool, a model card."""
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-from diffusers import StableDiffusionPipeline
-from diffusers.utils import convert_state_dict_to_diffusers
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hero_engine import __version__
+from hero_engine import lora
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder
+from hero_engine.folder import RunFolder, write_complete
+from hero_engine.lora import BaseModel
+from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
 from hero_engine.record import Record
 from hero_engine.task import Task
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
-POOL_FILE = "noise_pool.safetensors"
 
-
-def export(folder: RunFolder, destination: Path) -> list[Path]:
-    """Writes the latest round's LoRA, its noise pool and README.md into `destination`.
+def trained_round(folder: RunFolder, record: Record, wanted: int | None) -> int:
+    """The round `wanted`, or the latest that is trained for None.
 
     Raises:
-        InputError: no round is trained yet.
+        InputError: it is not trained, or none is.
+    """
+    trained = [r.number for r in record.rounds() if r.trained is not None]
+    if not trained:
+        raise InputError(f"{folder.path}: no round is trained yet; label one first")
+    if wanted is not None and wanted not in trained:
+        raise InputError(
+            f"--round {wanted}: expected a trained round of {folder.name}, {trained[0]} to "
+            f"{trained[-1]}"
+        )
+    return trained[-1] if wanted is None else wanted
+
+
+def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> list[Path]:
+    """Writes the files of the round `wanted`, or of the latest, into `destination`.
+
+    The same round of the same run gives the same bytes.
+
+    Raises:
+        InputError: the round is not trained, or none is.
         EngineError: a file cannot be read or written.
     """
     record, task = folder.open_record(), folder.task()
-    trained = [r.number for r in record.rounds() if r.trained is not None]
-    if not trained:
-        raise InputError(f"{folder.path}: no round is trained yet, there is nothing to export")
-    checkpoint = folder.checkpoint(trained[-1])
+    number = trained_round(folder, record, wanted)
+    checkpoint = folder.checkpoint(number)
+    tensors, base = lora.load_checkpoint(checkpoint / "lora.safetensors")
+    peft = lora.peft_state_dict(tensors)
+    name = task.name if wanted is None else f"{task.name}-round-{number}"
+    kohya = lora.serialise(
+        lora.kohya_state_dict(peft, base.architecture), _metadata(record, task, base, number, name)
+    )
     try:
-        destination.mkdir(parents=True, exist_ok=True)
-        # peft names a weight base_model...to_q.lora_A.default.weight; diffusers' converter takes
-        # the names without the adapter's.
-        lora = {
-            name.replace(".default.", "."): tensor
-            for name, tensor in load_file(checkpoint / "lora.safetensors").items()
-        }
-        StableDiffusionPipeline.save_lora_weights(
-            str(destination),
-            unet_lora_layers=convert_state_dict_to_diffusers(lora),
-            weight_name=LORA_FILE,
-            safe_serialization=True,
-        )
-        drawing = {
-            "noise": task.noise.model_dump(),
-            "scheduler": "DDIM",
-            "steps": task.sampling.steps,
-            "eta": task.sampling.eta,
-        }
-        save_file(
-            load_file(checkpoint / POOL_FILE),
-            destination / POOL_FILE,
-            # One key: safetensors writes several in an order that changes from call to call.
-            metadata={"hero_tui": json.dumps(drawing)},
-        )
-        (destination / "README.md").write_text(model_card(record, task, trained[-1]), "utf-8")
-    except OSError as error:
+        pool = load_file(checkpoint / "noise_pool.safetensors")
+        paths = [destination / DIFFUSERS_FILE, destination / f"{name}.safetensors"]
+        paths += [destination / POOL_FILE]
+        diffusers = lora.diffusers_state_dict(peft)
+        write_complete(paths[0], lambda path: save_file(diffusers, path, {"format": "pt"}))
+        write_complete(paths[1], lambda path: _write(path, kohya))
+        drawing = json.dumps(how_to_draw(task, base, number), ensure_ascii=False)
+        write_complete(paths[2], lambda path: save_file(pool, path, {"hero_tui": drawing}))
+        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
+        write_complete(destination / "README.md", lambda path: _write(path, card.encode()))
+    except (OSError, SafetensorError) as error:
         raise EngineError(f"{destination}: cannot export: {error}") from error
-    return [destination / name for name in (LORA_FILE, POOL_FILE, "README.md")]
+    return [*paths, destination / "README.md"]
 
 
-def model_card(record: Record, task: Task, last_round: int) -> str:
-    """Markdown that says what the LoRA is, how it was made and how to use it."""
-    lines = [
-        f"# {task.name}: a LoRA taught by labeling",
-        "",
-        f"- Prompt: {'; '.join(task.prompts)}",
-        f"- Base model: {task.model}" + (f" at {task.revision}" if task.revision else ""),
-        f"- Seed {task.seed}, rank {task.update.lora_rank}, alpha {task.update.lora_rank}, "
-        f"{task.sampling.steps} DDIM steps, guidance {task.sampling.guidance_scale:g}, "
-        f"eta {task.sampling.eta:g}",
-        f"- Written by hero-tui {__version__} with torch {torch.__version__}",
-        "",
-        "What counts as good:",
-        *(f"- {criterion}" for criterion in task.criteria),
-        "",
-        "| Round | Pictures | Good |",
-        "|---|---|---|",
-    ]
-    for r in record.rounds():
-        if r.number <= last_round and r.submitted is not None:
-            lines.append(f"| {r.number} | {r.images} | {len(record.labels(r.number).good)} |")
-    final = record.final()
-    for which, said in (("pi", "the noise pool"), ("fresh", "fresh noise N(0, I)")):
-        if which in final:
-            measured = final[which]
-            lines += [
-                "",
-                f"Final success from {said}: {measured.good} of {measured.images}, "
-                f"diversity {measured.diversity:.3f}.",
-            ]
-    lines += [
-        "",
-        "## Use",
-        "```python",
-        f'pipeline.load_lora_weights(".", weight_name="{LORA_FILE}")',
-        "```",
-        f"`{POOL_FILE}` holds the initial noises that made good pictures: `best_z_T` [C, H, W] and",
-        "`good_z_T` [G, C, H, W]. Its metadata (key `hero_tui`) says how to draw around one, mu:",
-        "`variance-preserving` is sqrt(1 - s^2) mu + s eps, `additive` is mu + s eps.",
-        "",
-    ]
-    return "\n".join(lines)
+def how_to_draw(task: Task, base: BaseModel, round_number: int) -> dict[str, object]:
+    """What the noise pool's metadata says: how z_T is drawn around its tensors, and denoised."""
+    return {
+        "format": 1,
+        "shapes": {
+            "best_z_T": "[C, H, W], the initial noise of the best picture",
+            "good_z_T": "[G, C, H, W], of the other good ones",
+            "best_z_0": "[C, H, W], the best picture's clean latent",
+        },
+        "draw": {
+            "variance-preserving": "z_T = sqrt(1 - s^2) mu + s epsilon",
+            "additive": "z_T = mu + s epsilon",
+            "none": "z_T = epsilon: this run did not start from its pool",
+        }[task.noise.pool],
+        "mu": "best_z_T for best_ratio of a batch, then good_z_T in turn; epsilon is N(0, I)",
+        "noise": task.noise.model_dump(),
+        "scheduler": "DDIMScheduler",
+        "steps": task.sampling.steps,
+        "eta": task.sampling.eta,
+        "guidance_scale": task.sampling.guidance_scale,
+        "prediction_type": base.prediction_type,
+        "prompts": list(task.prompts),
+        "negative_prompt": task.negative_prompt,
+        "model": task.model,
+        "revision": task.revision,
+        "round": round_number,
+    }
+
+
+def _metadata(
+    record: Record, task: Task, base: BaseModel, number: int, name: str
+) -> dict[str, str]:
+    taught = taught_rounds(record, number)
+    labels = sum(r.images for r in taught)
+    finished = taught[-1].trained
+    assert finished is not None, "the exported round is trained"
+    # sd-scripts' count of captions, which user interfaces offer as words for the prompt.
+    frequency = {prompt: labels // len(task.prompts) for prompt in task.prompts}
+    return lora.kohya_metadata(
+        base,
+        task.update.lora_rank,
+        name=name,
+        title=name,
+        description=f"Taught by {labels} labels with hero-tui. Good is: {' '.join(task.criteria)}",
+        trigger="; ".join(task.prompts),
+        date=datetime.fromtimestamp(int(finished), UTC).isoformat(),
+        model=task.model,
+        extra={
+            "ss_seed": str(task.seed),
+            "ss_num_train_images": str(labels),
+            "ss_learning_rate": str(task.update.learning_rate),
+            "ss_optimizer": "torch.optim.AdamW",
+            "ss_training_started_at": str(taught[0].started),
+            "ss_training_finished_at": str(finished),
+            "ss_tag_frequency": json.dumps({task.name: frequency}, ensure_ascii=False),
+        },
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hero_engine import seeds
+from hero_engine import lora, seeds
 from hero_engine.embedding import Embedder, initialise
 from hero_engine.errors import EngineError
 from hero_engine.folder import RunFolder, write_complete
@@ -76,9 +76,9 @@ def save(state: State, folder: RunFolder, round_number: int) -> None:
 
 def _write(state: State, path: Path) -> None:
     path.mkdir()
-    save_file(
-        {n: p.detach().cpu() for n, p in state.model.lora().items()}, path / "lora.safetensors"
-    )
+    model = state.model
+    base = lora.BaseModel.of(model.unet, model.vae, model.schedule.prediction_type)
+    lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
     save_file(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},
         path / "embedder.safetensors",

@@ -57,7 +57,8 @@ def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Callable) ->
     assert not torch.equal(lora(folder, 0), lora(folder, 1))
     assert not torch.equal(lora(folder, 1), lora(folder, 2))
     assert {p.name for p in folder.exports.iterdir()} == {
-        "pytorch_lora_weights.safetensors", "noise_pool.safetensors", "README.md"
+        "pytorch_lora_weights.safetensors", "tiny.safetensors", "noise_pool.safetensors",
+        "README.md",
     }  # fmt: skip
     for r in range(3):
         metrics = record.metrics(r)

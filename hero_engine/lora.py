@@ -1,0 +1,184 @@
+"""A LoRA's files: the engine's own in a checkpoint, and the two that other programs load.
+
+Pure functions of tensors and facts; nothing of the base model is needed to write them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
+
+from hero_engine.errors import EngineError
+
+Architecture = Literal["v1", "v2", "xl"]
+
+_MODELSPEC = {
+    ("v1", "epsilon"): "stable-diffusion-v1",
+    ("v1", "v_prediction"): "stable-diffusion-v1",
+    ("v2", "epsilon"): "stable-diffusion-v2-512",
+    ("v2", "v_prediction"): "stable-diffusion-v2-768-v",
+    ("xl", "epsilon"): "stable-diffusion-xl-v1-base",
+    ("xl", "v_prediction"): "stable-diffusion-xl-v1-base",
+}
+_SD_SCRIPTS = {"v1": "sd_v1", "v2": "sd_v2", "xl": "sdxl_base_v1-0"}
+_LDM_BLOCKS = re.compile(r"(?P<part>down|up)_blocks_(?P<block>\d+)_attentions_(?P<layer>\d+)_")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """What a LoRA's files say of the model that it changes; `width` and `height` in pixels."""
+
+    architecture: Architecture
+    prediction_type: Literal["epsilon", "v_prediction"]
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "BaseModel":
+        """Of a pipeline's parts: SDXL's UNet embeds more than the prompt and the timestep, and of
+        the others only 2.x projects linearly.
+        """
+        architecture: Architecture = "v1"
+        if unet.config.addition_embed_type == "text_time":
+            architecture = "xl"
+        elif unet.config.use_linear_projection:
+            architecture = "v2"
+        size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
+        height, width = size if isinstance(size, list | tuple) else (size, size)
+        return cls(architecture, prediction_type, width * scale, height * scale)
+
+
+def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: BaseModel) -> None:
+    """Writes the UNet's parameters by peft's names, and what they belong to."""
+    tensors = {name: tensor.detach().cpu() for name, tensor in lora.items()}
+    save_file(tensors, path, metadata={"base_model": json.dumps(asdict(base))})
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], BaseModel]:
+    """Reads what `save_checkpoint` wrote.
+
+    Raises:
+        EngineError: the file is missing or damaged, or was written by an earlier version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            base = BaseModel(**json.loads((file.metadata() or {})["base_model"]))
+        return load_file(path), base
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = "it does not say what model it is for" if isinstance(error, KeyError) else error
+        raise EngineError(
+            f"{path}: the LoRA cannot be read: {reason}; restore the folder from a copy, or start "
+            "again and replay the labels (`hero-tui labels`)"
+        ) from error
+
+
+def peft_state_dict(lora: Mapping[str, Tensor], adapter: str = "default") -> dict[str, Tensor]:
+    """The UNet's LoRA parameters without the adapter's name, as peft saves them."""
+    return {name.replace(f".{adapter}.", "."): tensor for name, tensor in lora.items()}
+
+
+def diffusers_state_dict(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `load_lora_weights` of a diffusers pipeline takes.
+
+    Args:
+        lora: of `peft_state_dict`.
+    """
+    converted = convert_state_dict_to_diffusers(dict(lora))
+    return {f"unet.{name}": tensor.contiguous() for name, tensor in converted.items()}
+
+
+def kohya_state_dict(lora: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """What ComfyUI, A1111 and Forge load; for every layer an `.alpha`, which equals its rank.
+
+    Names are those of sd-scripts' own LoRAs: diffusers' for 1.x and 2.x, and for SDXL those of
+    the original UNet (`input_blocks_4_1`), which each of the three, and diffusers, maps to its own.
+
+    Args:
+        lora: of `peft_state_dict`.
+    """
+    converted = convert_state_dict_to_kohya({f"unet.{name}": t for name, t in lora.items()})
+    if architecture == "xl":
+        converted = {_ldm_name(name): tensor for name, tensor in converted.items()}
+    return {name: tensor.contiguous() for name, tensor in converted.items()}
+
+
+def _ldm_name(name: str) -> str:
+    # The original SDXL UNet numbers its layers throughout: input_blocks_0 is the first
+    # convolution, then come 2 layers and a downsampler a block; up, 3 layers a block.
+    def place(found: re.Match[str]) -> str:
+        number = 3 * int(found["block"]) + int(found["layer"])
+        down = found["part"] == "down"
+        return f"input_blocks_{1 + number}_1_" if down else f"output_blocks_{number}_1_"
+
+    return _LDM_BLOCKS.sub(place, name).replace("mid_block_attentions_0_", "middle_block_1_")
+
+
+def kohya_metadata(
+    base: BaseModel, rank: int, *, name: str, title: str, description: str, trigger: str, date: str,
+    model: str, extra: Mapping[str, str],
+) -> dict[str, str]:  # fmt: skip
+    """The header of a kohya-format file.
+
+    Keys are ModelSpec 1.0.0's (github.com/Stability-AI/ModelSpec) and, beginning with `ss_`, those
+    of sd-scripts that loaders read: A1111 takes the architecture from `ss_base_model_version` and
+    `ss_v2`, and a LoRA's name in prompts from `ss_output_name`.
+
+    Args:
+        rank: of the LoRA, and its alpha.
+        name: of the file, without its ending.
+        date: ISO 8601.
+        model: the base model's name.
+        extra: further `ss_` keys.
+    """
+    resolution = f"{base.width}x{base.height}"
+    return {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": _MODELSPEC[base.architecture, base.prediction_type] + "/lora",
+        # Whose names the tensors have.
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
+        if base.architecture == "xl"
+        else "diffusers",
+        "modelspec.title": title,
+        "modelspec.description": description,
+        "modelspec.trigger_phrase": trigger,
+        "modelspec.date": date,
+        "modelspec.resolution": resolution,
+        "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
+        "ss_base_model_version": _SD_SCRIPTS[base.architecture]
+        + ("_v" if base.architecture != "xl" and base.prediction_type == "v_prediction" else ""),
+        "ss_v2": str(base.architecture == "v2"),
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(rank),
+        "ss_network_alpha": str(rank),
+        "ss_output_name": name,
+        "ss_sd_model_name": model,
+        "ss_resolution": f"({base.width}, {base.height})",
+        **extra,
+    }
+
+
+def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file, the same bytes for the same content.
+
+    safetensors writes metadata of several keys in an order that changes from call to call, so the
+    header is written again here: an 8-byte length (little-endian), JSON, padded with spaces to a
+    multiple of 8. Added to the metadata is the SHA-256 of what follows the header, as ModelSpec
+    (`hash_sha256`) and sd-scripts (`sshs_model_hash`) have it.
+    """
+    written = save(dict(tensors))
+    end = 8 + int.from_bytes(written[:8], "little")
+    header, data = json.loads(written[8:end]), written[end:]
+    digest = hashlib.sha256(data).hexdigest()
+    hashes = {"modelspec.hash_sha256": f"0x{digest}", "sshs_model_hash": digest}
+    header = {"__metadata__": dict(sorted({**metadata, **hashes}.items())), **header}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, data])

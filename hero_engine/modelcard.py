@@ -1,0 +1,185 @@
+"""README.md of an export: what was taught, how well, how to use it, and how to make it again.
+
+Text of the task is data here: it can neither format the page nor end its YAML.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from hero_engine import __version__, yamlfile
+from hero_engine.lora import BaseModel
+from hero_engine.record import Record, Round
+from hero_engine.task import Task
+
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+POOL_FILE = "noise_pool.safetensors"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
+_LIST_OR_HEADING = re.compile(r"^(\d*)([#+=.)-])")
+
+
+def model_card(
+    record: Record, task: Task, base: BaseModel, round_number: int, pool_size: int,
+    hashes: Mapping[str, str],
+) -> str:  # fmt: skip
+    """The page, in Markdown with the front matter that the Hugging Face hub reads.
+
+    Args:
+        round_number: after whose training the LoRA is.
+        pool_size: how many goods the noise pool has; 0: it is empty.
+        hashes: SHA-256 of the exported files, by name.
+    """
+    taught = taught_rounds(record, round_number)
+    labels = sum(r.images for r in taught)
+    kohya_file = next(name for name in hashes if name not in (DIFFUSERS_FILE, POOL_FILE))
+    pool = f"{pool_size} and the best of them" if pool_size else "none: no picture was good"
+    sections = [
+        f"---\n{yamlfile.dump(front_matter(task))}---",
+        f"# {plain(task.name)}: a LoRA taught by labels",
+        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}. A person (or a "
+        "judge in their place) marked its pictures good or bad; HERO turned that into a LoRA and a "
+        "pool of initial noises. Both are the result: with the LoRA alone, less of it.",
+        "## What it was taught",
+        "\n".join(
+            [
+                *(f"- Prompt: {plain(prompt)}" for prompt in task.prompts),
+                *([f"- Not: {plain(task.negative_prompt)}"] if task.negative_prompt else []),
+                "- A picture is good if:",
+                *(f"  - {plain(criterion)}" for criterion in task.criteria),
+            ]
+        ),
+        "## Success",
+        _success(record, round_number),
+        "## Use",
+        "With diffusers, from this folder:",
+        f"```python\n{use(task, base, '.', with_pool=pool_size > 0)}```",
+        f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "
+        "noise; what the noise pool adds needs the lines above, or `hero-tui generate`.",
+        f"`{POOL_FILE}` has the initial noises z_T of good pictures ({pool}): `best_z_T` "
+        "[C, H, W], `good_z_T` [G, C, H, W], and of the best picture `best_z_0`. Its metadata "
+        "(key `hero_tui`, JSON) says how to draw around one of them, and with which sampler.",
+        "## Files",
+        "\n".join(
+            ["| File | SHA-256 |", "|---|---|"]
+            + [f"| `{name}` | `{digest}` |" for name, digest in hashes.items()]
+        ),
+        "## How it was made",
+        f"hero-tui {__version__}, torch {version('torch')}, diffusers {version('diffusers')}, "
+        f"peft {version('peft')}. LoRA of rank and alpha {task.update.lora_rank} on the attention "
+        "projections. The whole task:",
+        _fenced(yamlfile.dump(task.model_dump(mode="json")), "yaml"),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def taught_rounds(record: Record, last: int) -> list[Round]:
+    """The rounds whose labels the model after round `last` has learned from."""
+    return [r for r in record.rounds() if r.trained is not None and r.number <= last]
+
+
+def front_matter(task: Task) -> dict[str, object]:
+    """What the hub indexes; the base model only if it has a name there."""
+    found: dict[str, object] = {
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-image",
+        "tags": ["text-to-image", "diffusers", "lora", "hero"],
+        "instance_prompt": task.prompts[0],
+    }
+    if _HUB_NAME.fullmatch(task.model) and not Path(task.model).exists():
+        found |= {"base_model": task.model, "base_model_relation": "adapter"}
+    return found
+
+
+def use(task: Task, base: BaseModel, folder: str, with_pool: bool) -> str:
+    """Python that draws one picture with diffusers alone, from the export in `folder`."""
+    pipeline = f"StableDiffusion{'XL' if base.architecture == 'xl' else ''}Pipeline"
+    s, around = f"{task.noise.s:g}", "torch.randn(mu.shape, generator=generator)"
+    z_T = {
+        "variance-preserving": f"(1 - {s}**2) ** 0.5 * mu + {s} * {around}",
+        "additive": f"mu + {s} * {around}",
+        "none": f"{around}  # this run did not start from its pool",
+    }[task.noise.pool]
+    how = "from_single_file" if task.model.endswith(".safetensors") else "from_pretrained"
+    revision = f", revision={_literal(task.revision)}" if task.revision else ""
+    embedded = task.model == "embedded"
+    lines = [
+        "import torch",
+        f"from diffusers import DDIMScheduler, {pipeline}",
+        *(["from safetensors.torch import load_file"] if with_pool else []),
+        *(["from hero_engine.cartoons.pipeline import WEIGHTS as BASE"] if embedded else []),
+        "",
+        *([] if embedded else [f"BASE = {_literal(task.model)}"]),
+        f"EXPORT = {_literal(folder)}",
+        "",
+        f"pipeline = {pipeline}.{how}(BASE{revision})",
+        "pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)",
+        f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
+        'pipeline.to("cuda" if torch.cuda.is_available() else "cpu")',
+        "",
+        "generator = torch.Generator().manual_seed(0)",
+        *([f'mu = load_file(f"{{EXPORT}}/{POOL_FILE}")["best_z_T"]', f"z_T = {z_T}"] * with_pool),
+        "picture = pipeline(",
+        f"    {_literal(task.prompts[0])},",
+        *([f"    negative_prompt={_literal(task.negative_prompt)},"] * bool(task.negative_prompt)),
+        *(["    latents=z_T[None],"] * with_pool),
+        f"    num_inference_steps={task.sampling.steps},",
+        f"    guidance_scale={task.sampling.guidance_scale:g},",
+        f"    eta={task.sampling.eta:g},",
+        "    generator=generator,",
+        ").images[0]",
+        f'picture.save("{task.name}.png")',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """`text` as one line of Markdown that shows it as it is."""
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    shown = _MARKUP.sub(r"\\\1", shown)
+    return _LIST_OR_HEADING.sub(r"\1\\\2", shown)
+
+
+def _base_name(task: Task) -> str:
+    if task.model == "embedded":
+        return "hero-tui's embedded model"
+    return task.model + (f" at {task.revision}" if task.revision else "")
+
+
+def _success(record: Record, round_number: int) -> str:
+    """A row a round, and the final evaluation if it is of this round's model."""
+    around, fresh = "the noise pool", "fresh, N(0, I)"
+    rows = []
+    for r in record.rounds():
+        # A round's pictures are of the model before its training: those of the next round, drawn
+        # from this one's noise pool, tell what this export does.
+        if r.submitted is not None and r.number <= round_number + 1:
+            model = f"after {_rounds(r.number)}" if r.number else "before"
+            noise = around if r.number else fresh
+            rows.append((model, noise, r.images, len(record.labels(r.number).good)))
+    if round_number == max(r.number for r in record.rounds() if r.trained is not None):
+        for which, measured in record.final().items():
+            noise = around if which == "pi" else fresh
+            rows.append(("final evaluation", noise, measured.images, measured.good))
+    table = ["| Model | Initial noise | Pictures | Good | Success |", "|---|---|---|---|---|"]
+    table += [f"| {m} | {z} | {n} | {good} | {good / n:.0%} |" for m, z, n, good in rows if n]
+    return "\n".join(table)
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"
+
+
+def _literal(text: str) -> str:
+    """`text` as a Python string in double quotes."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _fenced(text: str, language: str) -> str:
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}{fence}"
