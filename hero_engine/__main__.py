@@ -13,9 +13,13 @@ from pathlib import Path
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
+from hero_engine.picture_request import PictureRequest
 from hero_engine.record import Record
 
-USAGE = "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION"
+USAGE = (
+    "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION [ROUND] | "
+    "generate FOLDER REQUEST [DESTINATION]"
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,9 @@ def main(arguments: list[str]) -> int:
         case ["export", folder, destination, *number]:
             wanted = int(number[0]) if number else None
             return _reported(lambda: export(RunFolder(Path(folder)), Path(destination), wanted))
+        case ["generate", folder, request, *new_folder]:
+            place = Path(new_folder[0]) if new_folder else None
+            return _reported(lambda: generate(RunFolder(Path(folder)), request, place))
     print(USAGE, file=sys.stderr)
     return 2
 
@@ -67,6 +74,14 @@ def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
     return 0
 
 
+def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
+    """Draws the pictures of a request in JSON and prints the folder that they are in."""
+    from hero_engine.generate import generate as draw_pictures
+
+    print(draw_pictures(folder, PictureRequest.model_validate_json(request), destination))
+    return 0
+
+
 def _explained(error: Exception) -> HeroError:
     if isinstance(error, HeroError):
         return error
@@ -96,6 +111,9 @@ def _reported(command: Callable[[], int]) -> int:
     except HeroError as error:
         print(f"hero-engine: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("hero-engine: interrupted; what is complete stays", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

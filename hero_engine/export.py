@@ -9,29 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hero_engine import lora
-from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder, write_complete
+from hero_engine.errors import EngineError
+from hero_engine.folder import RunFolder, trained_round, write_complete
 from hero_engine.lora import BaseModel
 from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
 from hero_engine.record import Record
 from hero_engine.task import Task
-
-
-def trained_round(folder: RunFolder, record: Record, wanted: int | None) -> int:
-    """The round `wanted`, or the latest that is trained for None.
-
-    Raises:
-        InputError: it is not trained, or none is.
-    """
-    trained = [r.number for r in record.rounds() if r.trained is not None]
-    if not trained:
-        raise InputError(f"{folder.path}: no round is trained yet; label one first")
-    if wanted is not None and wanted not in trained:
-        raise InputError(
-            f"--round {wanted}: expected a trained round of {folder.name}, {trained[0]} to "
-            f"{trained[-1]}"
-        )
-    return trained[-1] if wanted is None else wanted
 
 
 def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> list[Path]:
@@ -44,7 +27,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
         EngineError: a file cannot be read or written.
     """
     record, task = folder.open_record(), folder.task()
-    number = trained_round(folder, record, wanted)
+    number = trained_round(folder, wanted)
     checkpoint = folder.checkpoint(number)
     tensors, base = lora.load_checkpoint(checkpoint / "lora.safetensors")
     peft = lora.peft_state_dict(tensors)

@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,11 @@ class RunFolder:
     def try_image(self, number: int, image: int) -> Path:
         """A picture of the `number`th try."""
         return self.path / "tries" / f"{number:03d}" / f"{image:03d}.png"
+
+    @property
+    def generated(self) -> Path:
+        """Where `hero-tui generate` puts its folders, 000 and on."""
+        return self.path / "generated"
 
     def made(self) -> float:
         """When the run was made, in seconds since the epoch; 0 for one that is damaged."""
@@ -161,6 +166,24 @@ def find_run(which: str | None, runs_dir: Path) -> RunFolder:
         "matches several runs" if matches else "is not a run folder, nor the start of a run's name"
     )
     raise InputError(f"{which}: {said} in {runs_dir}: {names}")
+
+
+def trained_round(folder: RunFolder, wanted: int | None) -> int:
+    """The round `wanted`, or the latest that is trained for None.
+
+    Raises:
+        InputError: it is not trained, or none is.
+    """
+    with closing(folder.open_record()) as record:
+        trained = [r.number for r in record.rounds() if r.trained is not None]
+    if not trained:
+        raise InputError(f"{folder.path}: no round is trained yet; label and submit one first")
+    if wanted is not None and wanted not in trained:
+        raise InputError(
+            f"--round {wanted}: expected a trained round of {folder.name}, {trained[0]} to "
+            f"{trained[-1]}"
+        )
+    return trained[-1] if wanted is None else wanted
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,9 @@ def model_card(
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
         f"# {plain(task.name)}: a LoRA taught by labels",
-        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}. A person (or a "
-        "judge in their place) marked its pictures good or bad; HERO turned that into a LoRA and a "
-        "pool of initial noises. Both are the result: with the LoRA alone, less of it.",
+        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}. A person, or "
+        "a judge in their place, marked its pictures good or bad; HERO turned that into a LoRA and "
+        "a pool of initial noises. Both are the result: the LoRA alone is less of it.",
         "## What it was taught",
         "\n".join(
             [

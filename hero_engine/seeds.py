@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 Purpose = Literal[
-    "z_T", "eta", "steps", "order", "lora", "embedding", "final-pi", "final-fresh", "try"
+    "z_T",
+    "eta",
+    "steps",
+    "order",
+    "lora",
+    "embedding",
+    "final-pi",
+    "final-fresh",
+    "try",
+    "generate",
 ]
 
 

@@ -4,6 +4,8 @@ A checkpoint is everything that the next round depends on: the LoRA and its Adam
 its head and their Adam, the reigning best, the noise pool.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,22 +107,27 @@ def load(state: State, folder: RunFolder, round_number: int) -> None:
         EngineError: a file of it is missing or damaged, or does not fit the task's model.
     """
     path = folder.checkpoint(round_number)
-    try:
+    with _explained(path):
         load_lora(state.model, path)
         state.embedder.load_state_dict(load_file(path / "embedder.safetensors"))
         tensors = load_file(path / "optimizers.safetensors")
         _load_optimizer(state.lora_optimizer, "lora", tensors)
         _load_optimizer(state.embedder_optimizer, "embedder", tensors)
         noise = load_file(path / "noise_pool.safetensors")
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EngineError(
-            f"{path}: the checkpoint cannot be read: {reason}; restore the folder from a copy, or "
-            "start again and replay the labels (`hero-tui labels`)"
-        ) from error
-    if noise:
-        state.best_z_0 = noise["best_z_0"]
-        state.pool = NoisePool(noise["best_z_T"], noise["good_z_T"])
+        if noise:
+            state.best_z_0, state.pool = noise["best_z_0"], _pool(noise)
+
+
+def load_result(model: Model, path: Path) -> NoisePool | None:
+    """Puts the LoRA of the checkpoint folder `path` into the model; returns its noise pool.
+
+    Raises:
+        EngineError: a file of it is missing or damaged, or does not fit the model.
+    """
+    with _explained(path):
+        load_lora(model, path)
+        noise = load_file(path / "noise_pool.safetensors")
+        return _pool(noise) if noise else None
 
 
 def load_lora(model: Model, path: Path) -> None:
@@ -135,6 +142,22 @@ def load_lora(model: Model, path: Path) -> None:
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])
+
+
+def _pool(noise: Mapping[str, Tensor]) -> NoisePool:
+    return NoisePool(noise["best_z_T"], noise["good_z_T"])
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(
+            f"{path}: the checkpoint cannot be read: {reason}; restore the folder from a copy, or "
+            "start again and replay the labels (`hero-tui labels`)"
+        ) from error
 
 
 def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -50,6 +50,9 @@ Oracle = Annotated[bool, typer.Option("--oracle", help="Let the task's oracle la
 Function = Annotated[
     str | None, typer.Option("--labeler", help="Label by a function, as module:function.")
 ]
+Round = Annotated[
+    int | None, typer.Option("--round", help="After which round's training; else the latest.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background.")]
 Model = Annotated[
     str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
@@ -303,16 +306,63 @@ def export(
         Path | None,
         typer.Option("-o", "--output", help="The folder to write; else exports/ in the run's."),
     ] = None,
+    number: Round = None,
 ) -> None:
-    """Write a run's LoRA, noise pool and model card."""
-    import subprocess
-
-    from hero_engine.folder import find_run
+    """Write a run's LoRA, for diffusers and for ComfyUI and the like, noise pool and model card."""
+    from hero_engine.folder import find_run, trained_round
 
     folder = find_run(run, runs_dir)
-    target = (output or folder.exports).absolute()
-    command = [sys.executable, "-P", "-m", "hero_engine", "export", str(folder.path), str(target)]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    target = output or folder.exports
+    if number is not None:
+        trained_round(folder, number)
+        target = output or folder.exports / f"round-{number:03d}"
+    chosen = [] if number is None else [str(number)]
+    _engine("export", str(folder.path), str(target.absolute()), *chosen)
+
+
+@app.command()
+def generate(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    images: Annotated[int | None, typer.Option("-n", "--images", help="How many; else 64.")] = None,
+    number: Round = None,
+    prompt: Annotated[str | None, typer.Option(help="Else the task's prompts.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="Else the task's.")] = None,
+    noise: Annotated[
+        str | None, typer.Option(metavar="pi|fresh", help="Initial noise: the run's pool, or new.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="ddim (as in the run), euler, dpm++, ...")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; else the run's.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Else the run's; 1: none.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Else the run's.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A new folder; else the next in generated/."),
+    ] = None,
+) -> None:
+    """Draw pictures with a run's model; the run may go on meanwhile."""
+    from hero_engine.folder import find_run, trained_round
+    from hero_engine.picture_request import picture_request
+
+    request = picture_request(
+        {
+            "images": images,
+            "round": number,
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "noise": noise,
+            "scheduler": scheduler,
+            "steps": steps,
+            "guidance": guidance,
+            "seed": seed,
+        }
+    )
+    folder = find_run(run, runs_dir)
+    trained_round(folder, request.round)
+    place = [] if output is None else [str(output.absolute())]
+    _engine("generate", str(folder.path), request.model_dump_json(), *place)
 
 
 @app.command()
@@ -385,6 +435,15 @@ def tasks_schema() -> None:
 
 
 # -- shared by commands ----------------------------------------------------------------------
+
+
+def _engine(*arguments: str) -> None:
+    """Ends as the engine ends: what needs torch is done in a process of its own."""
+    import subprocess
+
+    # -P: a torch.py in the folder that one happens to be in is not imported.
+    command = [sys.executable, "-P", "-m", "hero_engine", *arguments]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 def _labeler(

@@ -8,11 +8,11 @@ from rich.color import ColorTriplet
 from textual.strip import Strip
 
 from hero_engine.labels import Labels
+from hero_engine.sheet import contact_sheet
 from hero_tui.preview.blocks import half_blocks
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
 from hero_tui.preview.terminal import Terminal
-from hero_tui.sheet import contact_sheet
 from hero_tui.widgets.plot import bars, curve
 from tests.interface_runs import painted
 

@@ -1,0 +1,176 @@
+"""Pictures of what a run has taught: any trained round, prompt and sampler, as PNG files.
+
+Only a checkpoint and the task are read, so it may be done while the run goes on. diffusers' own
+pipeline draws the pictures, so they differ from the engine's own sampling (`rollout`) where the
+two do: latents between the steps have the weights' dtype, and guidance of at most 1 is off.
+"""
+
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
+
+from hero_engine import __version__, models, noise, seeds, state
+from hero_engine.bar import PictureBar
+from hero_engine.conditioning import picture_size
+from hero_engine.errors import EngineError, InputError
+from hero_engine.folder import RunFolder, trained_round, write_complete
+from hero_engine.models import Model
+from hero_engine.picture_request import PictureRequest
+from hero_engine.pictures import png_text, save_picture
+from hero_engine.samplers import a1111_name, scheduler_of
+from hero_engine.sheet import contact_sheet
+from hero_engine.task import Task
+
+SHEET = "sheet.png"
+
+
+def generate(folder: RunFolder, request: PictureRequest, destination: Path | None) -> Path:
+    """Draws the pictures and a contact sheet of them; returns the folder that they are in.
+
+    The same request to the same run gives the same pictures. Numbers are of one request: from the
+    noise pool, as in a round, the first `best_ratio` of them start around the best.
+
+    Args:
+        destination: a new or empty folder; None: the next in the run's `generated`.
+
+    Raises:
+        InputError: the round is not trained, the scheduler is not known, the noise pool is empty,
+            the destination is taken, or the model cannot be found.
+        EngineError: a prompt is too long for the model, or a file cannot be read or written.
+    """
+    number = trained_round(folder, request.round)
+    task = settled(folder.task(), request)
+    model = models.load(task)
+    checkpoint = folder.checkpoint(number)
+    pool = state.load_result(model, checkpoint)
+    if request.noise == "pi" and pool is None:
+        raise InputError(
+            f"{folder.path}: no picture was good up to round {number}, so there is no noise pool; "
+            "use --noise fresh"
+        )
+    model.pipeline.scheduler = scheduler_of(model.pipeline, request.scheduler)
+    images = torch.arange(request.images)
+    fresh = seeds.normal(task.seed, "generate", 0, images.tolist(), model.latent_shape)
+    z_T = fresh if request.noise == "fresh" else noise.draw(pool, fresh, task.noise)
+    sampler = a1111_name(model.pipeline.scheduler)
+    settings = {"run": folder.name, "round": number, "noise": request.noise, **_shown(model, task)}
+    try:
+        place = _new_folder(folder, destination)
+        paths: dict[int, Path] = {}
+        with PictureBar(request.images) as bar:
+            for chunk in images.split(task.sampling.chunk_size):
+                pictures = draw(model, task, z_T[chunk], chunk, bar.within(len(chunk))).numpy()
+                for image, picture in zip(chunk.tolist(), pictures, strict=True):
+                    paths[image] = place / f"{image:03d}.png"
+                    prompt = task.prompts[image % len(task.prompts)]
+                    text = png_text({"prompt": prompt, "number": image, **settings}, sampler)
+                    save_picture(paths[image], picture, text)
+                bar.advance(len(chunk))
+        sheet = contact_sheet(paths)
+        write_complete(place / SHEET, lambda path: sheet.save(path, format="PNG"))
+    except OSError as error:
+        raise EngineError(f"{error.filename or destination}: {error.strerror or error}") from error
+    return place
+
+
+def settled(task: Task, request: PictureRequest) -> Task:
+    """The run's task with what `request` changes."""
+    changes: dict[str, Any] = {}
+    if request.prompt is not None:
+        changes["prompts"] = (request.prompt,)
+    if request.negative_prompt is not None:
+        changes["negative_prompt"] = request.negative_prompt
+    if request.seed is not None:
+        changes["seed"] = request.seed
+    sampling: dict[str, Any] = {}
+    if request.steps is not None:
+        sampling["steps"] = request.steps
+    if request.guidance is not None:
+        sampling["guidance_scale"] = request.guidance
+    changes["sampling"] = task.sampling.model_copy(update=sampling)
+    return task.model_copy(update=changes)
+
+
+@torch.no_grad()
+def draw(
+    model: Model, task: Task, z_T: Tensor, images: Tensor, on_step: Callable[[float], None]
+) -> Tensor:
+    """Pictures by the pipeline's own call, uint8 [B, H, W, 3] on the CPU.
+
+    Args:
+        z_T: [B, C, h, w]. images: their numbers, [B], from which come their prompts, and the
+            steps' noise where the scheduler draws any.
+        on_step: is told the share of the steps that is done.
+    """
+    pipeline = model.pipeline
+    told = model.prompts.rows(images % len(task.prompts))
+    instead = model.negative.rows(torch.zeros_like(images))
+    pooled = {}
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        pooled = {
+            "pooled_prompt_embeds": told.added["text_embeds"],
+            "negative_pooled_prompt_embeds": instead.added["text_embeds"],
+        }
+
+    def ended(_: Any, step: int, __: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        on_step((step + 1) / pipeline.num_timesteps)
+        return kwargs
+
+    height, width = picture_size(pipeline)
+    pipeline.set_progress_bar_config(disable=True)
+    z_0 = pipeline(
+        prompt_embeds=told.states,
+        negative_prompt_embeds=instead.states,
+        **pooled,
+        latents=z_T.to(model.device, model.dtype),
+        height=height,
+        width=width,
+        num_inference_steps=task.sampling.steps,
+        guidance_scale=task.sampling.guidance_scale,
+        eta=task.sampling.eta,
+        generator=[seeds.generator(task.seed, "generate", 1, i) for i in images.tolist()],
+        output_type="latent",
+        callback_on_step_end=ended,
+    ).images
+    return model.decode(z_0.float())
+
+
+def _shown(model: Model, task: Task) -> dict[str, object]:
+    scheduler = type(model.pipeline.scheduler)
+    height, width = picture_size(model.pipeline)
+    return {
+        "negative_prompt": task.negative_prompt,
+        "scheduler": scheduler.__name__,
+        "steps": task.sampling.steps,
+        "guidance": task.sampling.guidance_scale,
+        **({"eta": task.sampling.eta} if "eta" in signature(scheduler.step).parameters else {}),
+        "seed": task.seed,
+        "width": width,
+        "height": height,
+        "model": task.model,
+        "revision": task.revision,
+        "hero_tui": __version__,
+    }
+
+
+def _new_folder(folder: RunFolder, wanted: Path | None) -> Path:
+    """A folder that nothing is in, made now, so that no other request can get it."""
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        if any(wanted.iterdir()):
+            raise InputError(f"{wanted}: there is something in it; name a new folder with -o")
+        return wanted
+    folder.generated.mkdir(exist_ok=True)
+    number = len(list(folder.generated.iterdir()))
+    while True:
+        try:
+            place = folder.generated / f"{number:03d}"
+            place.mkdir()
+            return place
+        except FileExistsError:
+            number += 1
