@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from hero_engine import lora
 from hero_engine.errors import EngineError
@@ -40,10 +40,10 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
         paths = [destination / DIFFUSERS_FILE, destination / f"{name}.safetensors"]
         paths += [destination / POOL_FILE]
         diffusers = lora.diffusers_state_dict(peft)
-        write_complete(paths[0], lambda path: save_file(diffusers, path, {"format": "pt"}))
+        write_complete(paths[0], lambda path: _write(path, save(diffusers, {"format": "pt"})))
         write_complete(paths[1], lambda path: _write(path, kohya))
         drawing = json.dumps(how_to_draw(task, base, number), ensure_ascii=False)
-        write_complete(paths[2], lambda path: save_file(pool, path, {"hero_tui": drawing}))
+        write_complete(paths[2], lambda path: _write(path, save(pool, {"hero_tui": drawing})))
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
         write_complete(destination / "README.md", lambda path: _write(path, card.encode()))

@@ -102,8 +102,11 @@ def use(task: Task, base: BaseModel, folder: str, with_pool: bool) -> str:
         "additive": f"mu + {s} * {around}",
         "none": f"{around}  # this run did not start from its pool",
     }[task.noise.pool]
-    how = "from_single_file" if task.model.endswith(".safetensors") else "from_pretrained"
-    revision = f", revision={_literal(task.revision)}" if task.revision else ""
+    if task.model.endswith(".safetensors"):
+        how, details = "from_single_file", {"config": task.config}
+    else:
+        how, details = "from_pretrained", {"revision": task.revision, "variant": task.variant}
+    given = "".join(f", {name}={_literal(value)}" for name, value in details.items() if value)
     embedded = task.model == "embedded"
     lines = [
         "import torch",
@@ -114,7 +117,7 @@ def use(task: Task, base: BaseModel, folder: str, with_pool: bool) -> str:
         *([] if embedded else [f"BASE = {_literal(task.model)}"]),
         f"EXPORT = {_literal(folder)}",
         "",
-        f"pipeline = {pipeline}.{how}(BASE{revision})",
+        f"pipeline = {pipeline}.{how}(BASE{given})",
         "pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)",
         f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
         'pipeline.to("cuda" if torch.cuda.is_available() else "cpu")',

@@ -34,6 +34,10 @@ SAMPLERS = {
 """By short name. A model's own list, `scheduler.compatibles`, says which of them it takes."""
 
 
+UNFIT = {"EDMEulerScheduler"}
+"""In diffusers' list, but for models of EDM's preconditioning; from these it draws noise."""
+
+
 def a1111_name(scheduler: Any) -> str:
     """What A1111 calls the scheduler's kind; else its class."""
     name = type(scheduler).__name__
@@ -51,18 +55,28 @@ def scheduler_of(pipeline: Any, wanted: str | None) -> Any:
     name = "DDIMScheduler" if wanted is None else wanted
     if name.lower() in SAMPLERS:
         name = SAMPLERS[name.lower()].scheduler
-    compatible = {found.__name__: found for found in pipeline.scheduler.compatibles}
-    chosen = next((c for n, c in compatible.items() if n.lower() == name.lower()), None)
+    compatible = {
+        found.__name__.lower(): found
+        for found in pipeline.scheduler.compatibles
+        if found.__name__ not in UNFIT
+    }
+    chosen = compatible.get(name.lower())
     if chosen is None:
-        short = [key for key, sampler in SAMPLERS.items() if sampler.scheduler in compatible]
+        offered = [found.__name__ for found in compatible.values() if _is_here(found)]
+        short = [key for key, sampler in SAMPLERS.items() if sampler.scheduler in offered]
         raise InputError(
             f"--scheduler {wanted}: this model takes {', '.join(short)}, or a class of diffusers: "
-            f"{', '.join(sorted(compatible))}"
+            f"{', '.join(sorted(offered))}"
         )
-    if not issubclass(chosen, SchedulerMixin):
+    if not _is_here(chosen):
         raise InputError(
-            f"--scheduler {wanted}: diffusers' {name} needs a library that is not installed "
-            "(torchsde); install it or take another"
+            f"--scheduler {wanted}: {name} needs a library that is not installed "
+            f"({' '.join(chosen._backends)}); install it or take another"
         )
     unclipped = {"clip_sample": False} if "clip_sample" in signature(chosen).parameters else {}
     return chosen.from_config(pipeline.scheduler.config, **unclipped)
+
+
+def _is_here(scheduler: Any) -> bool:
+    # In place of a class whose libraries are missing, diffusers has a stub.
+    return issubclass(scheduler, SchedulerMixin)

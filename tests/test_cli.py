@@ -442,6 +442,55 @@ def test_what_files_say_is_shown_and_not_obeyed(hero_tui: Cli) -> None:
     assert r"no\x1b[31msuch" in err
 
 
+def test_export_and_generate_are_the_engines_work(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    asked: list[list[str]] = []
+
+    def engine(command: list[str], check: bool) -> "subprocess.CompletedProcess[bytes]":
+        asked.append(command[command.index("hero_engine") + 1 :])
+        return subprocess.CompletedProcess(command, 4)
+
+    monkeypatch.setattr(subprocess, "run", engine)
+    run = Path("runs/done").absolute()
+    assert hero_tui("export")[0] == 4
+    assert hero_tui("export", "done", "--round", "1")[0] == 4
+    assert hero_tui("export", "done", "--round", "1", "-o", "out")[0] == 4
+    assert asked == [
+        ["export", str(run), str(run / "exports")],
+        ["export", str(run), str(run / "exports" / "round-001"), "1"],
+        ["export", str(run), str(Path("out").absolute()), "1"],
+    ]
+    asked.clear()
+    options = ["-n", "3", "--noise", "fresh", "--scheduler", "euler", "--guidance", "2"]
+    assert hero_tui("generate", "done", *options, "-o", "out")[0] == 4
+    ((command, folder, request, place),) = asked
+    assert (command, folder, place) == ("generate", str(run), str(Path("out").absolute()))
+    assert {k: v for k, v in json.loads(request).items() if v is not None} == {
+        "images": 3, "noise": "fresh", "scheduler": "euler", "guidance": 2.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["generate", "--noise", "pink"], "hero-tui generate: noise: "),
+        (["generate", "-n", "0"], "hero-tui generate: images: "),
+        (["generate", "--round", "9"], "--round 9: expected a trained round of done, 0 to 2"),
+        (["export", "--round", "9"], "--round 9: expected a trained round of done, 0 to 2"),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused_at_once(
+    arguments: list[str], expected: str, hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    monkeypatch.setattr(subprocess, "run", None)
+    code, out, err = hero_tui(*arguments)
+    assert (code, out) == (2, "")
+    assert expected in err
+
+
 # -- tasks -----------------------------------------------------------------------------------
 
 
@@ -524,7 +573,8 @@ def test_runs_are_private_and_their_place_can_be_chosen(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status"], ["stop"], ["labels"], ["resume"], ["attach"], ["export"]]
+    "arguments",
+    [["status"], ["stop"], ["labels"], ["resume"], ["attach"], ["export"], ["generate"]],
 )
 def test_commands_on_a_run_say_when_there_is_none(arguments: list[str], hero_tui: Cli) -> None:
     code, out, err = hero_tui(*arguments)

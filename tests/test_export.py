@@ -201,7 +201,11 @@ def test_the_example_has_the_lines_of_a_card(tmp_path: Path) -> None:
         ({"noise": {"pool": "additive", "s": 0.3}}, "z_T = mu + 0.3 * torch.randn("),
         ({"noise": {"pool": "none"}}, "z_T = torch.randn(mu.shape"),
         ({"model": "a.safetensors"}, "StableDiffusionXLPipeline.from_single_file(BASE)"),
-        ({"revision": "v2"}, 'from_pretrained(BASE, revision="v2")'),
+        (
+            {"revision": "v2", "variant": "fp16"},
+            'from_pretrained(BASE, revision="v2", variant="fp16")',
+        ),
+        ({"model": "a.safetensors", "config": "b"}, 'from_single_file(BASE, config="b")'),
         ({"model": "embedded"}, "import WEIGHTS as BASE"),
         ({"negative_prompt": 'a "dog"'}, r'negative_prompt="a \"dog\"",'),
     ],
