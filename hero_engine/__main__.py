@@ -1,4 +1,4 @@
-"""The engine process: `python -m hero_engine run FOLDER`, or `export FOLDER DESTINATION`.
+"""The engine process: `python -m hero_engine run FOLDER`, and what else needs torch.
 
 `hero-tui` starts it; its standard error is the run's engine.log.
 """
@@ -6,9 +6,11 @@
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
@@ -18,8 +20,10 @@ from hero_engine.record import Record
 
 USAGE = (
     "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION [ROUND] | "
-    "generate FOLDER REQUEST [DESTINATION]"
+    "generate FOLDER REQUEST [DESTINATION] | doctor MODEL"
 )
+
+HUB = "https://huggingface.co"
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ def main(arguments: list[str]) -> int:
         case ["generate", folder, request, *new_folder]:
             place = Path(new_folder[0]) if new_folder else None
             return _reported(lambda: generate(RunFolder(Path(folder)), request, place))
+        case ["doctor", model]:
+            return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
     return 2
 
@@ -79,6 +85,18 @@ def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
     from hero_engine.generate import generate as draw_pictures
 
     print(draw_pictures(folder, PictureRequest.model_validate_json(request), destination))
+    return 0
+
+
+def doctor(model: str) -> int:
+    """Prints what the engine finds here for teaching `model`."""
+    try:
+        socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
+    except OSError:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # else the hub's library tries for half a minute
+    from hero_engine.doctor import examine, show
+
+    show(examine(model))
     return 0
 
 
