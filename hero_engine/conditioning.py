@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from hero_engine.errors import EngineError
+from hero_engine.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def encode(
     zeros where an SDXL pipeline says so.
 
     Raises:
-        EngineError: a prompt has more tokens than an encoder reads; it would be cut in silence.
+        InputError: a prompt has more tokens than an encoder reads; it would be cut in silence.
     """
     for prompt in (*prompts, negative_prompt):
         _check_length(pipeline, prompt)
@@ -101,7 +101,7 @@ def _check_length(pipeline: Any, prompt: str) -> None:
             continue
         tokens, length = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
         if tokens > length:
-            raise EngineError(
+            raise InputError(
                 f"prompt '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
                 "shorten it"
             )

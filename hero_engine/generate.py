@@ -40,10 +40,13 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
 
     Raises:
         InputError: the round is not trained, the scheduler is not known, the noise pool is empty,
-            the destination is taken, or the model cannot be found.
-        EngineError: a prompt is too long for the model, or a file cannot be read or written.
+            a prompt is too long for the model, the destination is taken, or the model cannot be
+            found.
+        EngineError: a file cannot be read or written, or there is not enough memory.
     """
     number = trained_round(folder, request.round)
+    if destination is not None and destination.is_dir() and any(destination.iterdir()):
+        raise InputError(f"{destination}: there is something in it; name a new folder with -o")
     task = settled(folder.task(), request)
     model = models.load(task)
     checkpoint = folder.checkpoint(number)
@@ -75,6 +78,11 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
         write_complete(place / SHEET, lambda path: sheet.save(path, format="PNG"))
     except OSError as error:
         raise EngineError(f"{error.filename or destination}: {error.strerror or error}") from error
+    except torch.OutOfMemoryError as error:
+        raise EngineError(
+            f"{model.device}: not enough memory to draw {task.sampling.chunk_size} pictures at a "
+            "time; if the run's engine is at work there, stop it (`hero-tui stop`), then try again"
+        ) from error
     return place
 
 
@@ -159,11 +167,9 @@ def _shown(model: Model, task: Task) -> dict[str, object]:
 
 
 def _new_folder(folder: RunFolder, wanted: Path | None) -> Path:
-    """A folder that nothing is in, made now, so that no other request can get it."""
+    """`wanted`, or else the next free number, made now, so that no other request can get it."""
     if wanted is not None:
         wanted.mkdir(parents=True, exist_ok=True)
-        if any(wanted.iterdir()):
-            raise InputError(f"{wanted}: there is something in it; name a new folder with -o")
         return wanted
     folder.generated.mkdir(exist_ok=True)
     number = len(list(folder.generated.iterdir()))

@@ -103,8 +103,9 @@ def load(task: Task) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.
 
     Raises:
-        InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL.
-        EngineError: a prompt is longer than the text encoder reads, or there is not enough memory.
+        InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL;
+            or a prompt is longer than the text encoder reads.
+        EngineError: there is not enough memory.
     """
     accelerator = Accelerator()
     dtype = choose_dtype(task.precision, accelerator.device)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hero_engine import conditioning, noise, seeds
-from hero_engine.errors import EngineError
+from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
 from hero_engine.models import Model
 from hero_engine.noise import NoisePool
@@ -37,7 +37,7 @@ def answer(
             continue
         try:
             pictures = pictures_of(model, task, each.prompt, pool)
-        except EngineError as error:
+        except InputError as error:
             record.finish_try(each.number, round_number, 0, str(error))
             continue
         for image, picture in enumerate(pictures):
@@ -49,7 +49,7 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
     """Pictures of `prompt`, uint8 [N, H, W, 3]: from fresh noise, then from `pool`.
 
     Raises:
-        EngineError: the prompt is longer than the text encoder reads.
+        InputError: the prompt is longer than the text encoder reads.
     """
     encoded, _ = conditioning.encode(model.pipeline, [prompt], task.negative_prompt)
     model = replace(model, prompts=encoded)

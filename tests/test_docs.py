@@ -59,7 +59,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_the_documents_name_exist(page: Path) -> None:
-    pattern = r"`((?:hero_engine|hero_tui|tests|tasks|benchmarks|docs)/[\w/.-]+)`"
+    pattern = r"`((?:hero_engine|hero_tui|tests|tasks|benchmarks|docs|examples)/[\w/.-]+)`"
     for name in re.findall(pattern, page.read_text("utf-8")):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hero_engine import models
-from hero_engine.errors import EngineError
+from hero_engine.errors import InputError
 from hero_engine.task import Task
 
 
@@ -64,5 +64,5 @@ def test_guidance_is_the_pipelines(tiny_task: Callable[..., Task]) -> None:
 def test_a_prompt_beyond_the_text_encoder_is_refused_and_not_cut(
     tiny_task: Callable[..., Task],
 ) -> None:
-    with pytest.raises(EngineError, match="102 tokens, this model reads at most 77"):
+    with pytest.raises(InputError, match="102 tokens, this model reads at most 77"):
         models.load(tiny_task(prompts=["a" + " cat" * 33]))
