@@ -51,7 +51,8 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
     model = models.load(task)
     checkpoint = folder.checkpoint(number)
     pool = state.load_result(model, checkpoint)
-    if request.noise == "pi" and pool is None:
+    which = "fresh" if task.noise.pool == "none" else request.noise
+    if which == "pi" and pool is None:
         raise InputError(
             f"{folder.path}: no picture was good up to round {number}, so there is no noise pool; "
             "use --noise fresh"
@@ -59,9 +60,9 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
     model.pipeline.scheduler = scheduler_of(model.pipeline, request.scheduler)
     images = torch.arange(request.images)
     fresh = seeds.normal(task.seed, "generate", 0, images.tolist(), model.latent_shape)
-    z_T = fresh if request.noise == "fresh" else noise.draw(pool, fresh, task.noise)
+    z_T = fresh if which == "fresh" else noise.draw(pool, fresh, task.noise)
     sampler = a1111_name(model.pipeline.scheduler)
-    settings = {"run": folder.name, "round": number, "noise": request.noise, **_shown(model, task)}
+    settings = {"run": folder.name, "round": number, "noise": which, **_shown(model, task)}
     try:
         place = _new_folder(folder, destination)
         paths: dict[int, Path] = {}

@@ -23,6 +23,7 @@ from hero_engine.task import Task
 from tests.engine_runs import new_run, run_here
 from tests.test_lora import SAVE
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers, NumPy 2
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
 
 
@@ -115,7 +116,6 @@ def test_an_earlier_round_draws_with_its_own_lora(finished: RunFolder, tmp_path:
     assert not np.array_equal(made(finished, tmp_path / "3", round=0, **fresh), last)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of diffusers with NumPy 2
 def test_every_sampler_that_the_model_takes_draws(
     tiny_task: Callable[..., Task], tiny_pipeline: Path
 ) -> None:
@@ -207,6 +207,17 @@ def test_a_run_without_a_good_picture_has_fresh_noise_only(
     with pytest.raises(InputError, match=r"no picture was good up to round 0.*--noise fresh"):
         made(folder, tmp_path / "pi")
     assert made(folder, tmp_path / "fresh", noise="fresh").shape == (5, 16, 16, 3)
+
+
+def test_without_memory_it_says_what_to_do(
+    finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(generation, "draw", drawn)
+    with pytest.raises(EngineError, match="not enough memory to draw 4 pictures at a time"):
+        made(finished, tmp_path)
 
 
 def test_a_prompt_beyond_the_text_encoder_is_refused(finished: RunFolder, tmp_path: Path) -> None:
