@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from hero_engine import lora
 from hero_engine.errors import EngineError
 from hero_engine.folder import RunFolder, trained_round, write_complete
-from hero_engine.lora import BaseModel
+from hero_engine.lora import LoraBase
 from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
 from hero_engine.record import Record
 from hero_engine.task import Task
@@ -52,7 +52,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     return [*paths, destination / "README.md"]
 
 
-def how_to_draw(task: Task, base: BaseModel, round_number: int) -> dict[str, object]:
+def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, object]:
     """What the noise pool's metadata says: how z_T is drawn around its tensors, and denoised."""
     return {
         "format": 1,
@@ -81,9 +81,7 @@ def how_to_draw(task: Task, base: BaseModel, round_number: int) -> dict[str, obj
     }
 
 
-def _metadata(
-    record: Record, task: Task, base: BaseModel, number: int, name: str
-) -> dict[str, str]:
+def _metadata(record: Record, task: Task, base: LoraBase, number: int, name: str) -> dict[str, str]:
     taught = taught_rounds(record, number)
     labels = sum(r.images for r in taught)
     finished = taught[-1].trained

@@ -1,6 +1,6 @@
 """A LoRA's files: the engine's own in a checkpoint, and the two that other programs load.
 
-Pure functions of tensors and facts; nothing of the base model is needed to write them.
+A checkpoint says what model its LoRA is for, so the other files are made from it alone.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ _LDM_BLOCKS = re.compile(r"(?P<part>down|up)_blocks_(?P<block>\d+)_attentions_(?
 
 
 @dataclass(frozen=True)
-class BaseModel:
-    """What a LoRA's files say of the model that it changes; `width` and `height` in pixels."""
+class LoraBase:
+    """The model that a LoRA changes, as far as its files tell; sizes are of pictures, in pixels."""
 
     architecture: Architecture
     prediction_type: Literal["epsilon", "v_prediction"]
@@ -42,7 +42,7 @@ class BaseModel:
     height: int
 
     @classmethod
-    def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "BaseModel":
+    def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "LoraBase":
         """Of a pipeline's parts: SDXL's UNet embeds more than the prompt and the timestep, and of
         the others only 2.x projects linearly.
         """
@@ -56,13 +56,13 @@ class BaseModel:
         return cls(architecture, prediction_type, width * scale, height * scale)
 
 
-def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: BaseModel) -> None:
+def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:
     """Writes the UNet's parameters by peft's names, and what they belong to."""
     tensors = {name: tensor.detach().cpu() for name, tensor in lora.items()}
     save_file(tensors, path, metadata={"base_model": json.dumps(asdict(base))})
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], BaseModel]:
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], LoraBase]:
     """Reads what `save_checkpoint` wrote.
 
     Raises:
@@ -70,7 +70,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], BaseModel]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            base = BaseModel(**json.loads((file.metadata() or {})["base_model"]))
+            base = LoraBase(**json.loads((file.metadata() or {})["base_model"]))
         return load_file(path), base
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         reason = "it does not say what model it is for" if isinstance(error, KeyError) else error
@@ -122,7 +122,7 @@ def _ldm_name(name: str) -> str:
 
 
 def kohya_metadata(
-    base: BaseModel, rank: int, *, name: str, title: str, description: str, trigger: str, date: str,
+    base: LoraBase, rank: int, *, name: str, title: str, description: str, trigger: str, date: str,
     model: str, extra: Mapping[str, str],
 ) -> dict[str, str]:  # fmt: skip
     """The header of a kohya-format file.

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hero_engine import __version__, yamlfile
-from hero_engine.lora import BaseModel
+from hero_engine.lora import LoraBase
 from hero_engine.record import Record, Round
 from hero_engine.task import Task
 
@@ -22,7 +22,7 @@ _LIST_OR_HEADING = re.compile(r"^(\d*)([#+=.)-])")
 
 
 def model_card(
-    record: Record, task: Task, base: BaseModel, round_number: int, pool_size: int,
+    record: Record, task: Task, base: LoraBase, round_number: int, pool_size: int,
     hashes: Mapping[str, str],
 ) -> str:  # fmt: skip
     """The page, in Markdown with the front matter that the Hugging Face hub reads.
@@ -93,7 +93,7 @@ def front_matter(task: Task) -> dict[str, object]:
     return found
 
 
-def use(task: Task, base: BaseModel, folder: str, with_pool: bool) -> str:
+def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     """Python that draws one picture with diffusers alone, from the export in `folder`."""
     pipeline = f"StableDiffusion{'XL' if base.architecture == 'xl' else ''}Pipeline"
     s, around = f"{task.noise.s:g}", "torch.randn(mu.shape, generator=generator)"

@@ -79,7 +79,7 @@ def save(state: State, folder: RunFolder, round_number: int) -> None:
 def _write(state: State, path: Path) -> None:
     path.mkdir()
     model = state.model
-    base = lora.BaseModel.of(model.unet, model.vae, model.schedule.prediction_type)
+    base = lora.LoraBase.of(model.unet, model.vae, model.schedule.prediction_type)
     lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
     save_file(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},

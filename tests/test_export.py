@@ -19,7 +19,7 @@ from hero_engine.errors import EngineError, InputError
 from hero_engine.export import export
 from hero_engine.folder import RunFolder
 from hero_engine.labels import Labels
-from hero_engine.lora import BaseModel
+from hero_engine.lora import LoraBase
 from hero_engine.modelcard import plain, use
 from hero_engine.record import Final
 from hero_engine.resolve import resolve
@@ -190,7 +190,7 @@ def test_the_cards_lines_draw_a_picture(
 
 def test_the_example_has_the_lines_of_a_card(tmp_path: Path) -> None:
     code = (ROOT / "examples" / "use_lora.py").read_text("utf-8")
-    lines = use(resolve("black-cat").task, BaseModel("v1", "epsilon", 512, 512), "exports", True)
+    lines = use(resolve("black-cat").task, LoraBase("v1", "epsilon", 512, 512), "exports", True)
     assert code.split('"""\n\n', 1)[1] == lines
     compile(code, "use_lora.py", "exec")
 
@@ -212,7 +212,7 @@ def test_the_example_has_the_lines_of_a_card(tmp_path: Path) -> None:
 )
 def test_the_lines_are_those_of_the_run(changes: dict[str, Any], expected: str) -> None:
     task = Task.model_validate({"name": "t", "prompts": ["a"], "criteria": ["b"], **changes})
-    code = use(task, BaseModel("xl", "epsilon", 1024, 1024), ".", with_pool=True)
+    code = use(task, LoraBase("xl", "epsilon", 1024, 1024), ".", with_pool=True)
     assert expected in code
     compile(code, "card", "exec")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hero_engine import lora, models
 from hero_engine.errors import EngineError
-from hero_engine.lora import BaseModel
+from hero_engine.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
 SAVE: dict[str, Callable[[Path], Path]] = {
@@ -63,12 +63,12 @@ def predicted(unet: Any) -> Tensor:
     return output
 
 
-def base_of(pipeline: Any) -> BaseModel:
+def base_of(pipeline: Any) -> LoraBase:
     config = pipeline.scheduler.config
-    return BaseModel.of(pipeline.unet, pipeline.vae, config.prediction_type)
+    return LoraBase.of(pipeline.unet, pipeline.vae, config.prediction_type)
 
 
-def metadata(base: BaseModel) -> dict[str, str]:
+def metadata(base: LoraBase) -> dict[str, str]:
     return lora.kohya_metadata(
         base, RANK, name="black-cat", title="Black cat", description="Sits in a box.",
         trigger="a black cat", date="2026-01-31T14:25:30+00:00", model="some/model", extra={},
@@ -178,5 +178,5 @@ def test_a_checkpoint_without_its_base_model_is_refused(tmp_path: Path) -> None:
 
 def _saved(folder: Path) -> Path:
     path = folder / "good.safetensors"
-    lora.save_checkpoint(path, {"a": torch.zeros(1)}, BaseModel("xl", "epsilon", 1024, 1024))
+    lora.save_checkpoint(path, {"a": torch.zeros(1)}, LoraBase("xl", "epsilon", 1024, 1024))
     return path
