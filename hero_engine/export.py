@@ -5,8 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from hero_engine import lora
 from hero_engine.errors import EngineError
@@ -14,6 +13,7 @@ from hero_engine.folder import RunFolder, trained_round, write_complete
 from hero_engine.lora import LoraBase
 from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
 from hero_engine.record import Record
+from hero_engine.state import load_noise
 from hero_engine.task import Task
 
 
@@ -35,8 +35,8 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     kohya = lora.serialise(
         lora.kohya_state_dict(peft, base.architecture), _metadata(record, task, base, number, name)
     )
+    pool = load_noise(checkpoint)
     try:
-        pool = load_file(checkpoint / "noise_pool.safetensors")
         paths = [destination / DIFFUSERS_FILE, destination / f"{name}.safetensors"]
         paths += [destination / POOL_FILE]
         diffusers = lora.diffusers_state_dict(peft)
@@ -47,7 +47,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
         write_complete(destination / "README.md", lambda path: _write(path, card.encode()))
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise EngineError(f"{destination}: cannot export: {error}") from error
     return [*paths, destination / "README.md"]
 

@@ -113,7 +113,7 @@ def load(state: State, folder: RunFolder, round_number: int) -> None:
         tensors = load_file(path / "optimizers.safetensors")
         _load_optimizer(state.lora_optimizer, "lora", tensors)
         _load_optimizer(state.embedder_optimizer, "embedder", tensors)
-        noise = load_file(path / "noise_pool.safetensors")
+        noise = load_noise(path)
         if noise:
             state.best_z_0, state.pool = noise["best_z_0"], _pool(noise)
 
@@ -126,8 +126,19 @@ def load_result(model: Model, path: Path) -> NoisePool | None:
     """
     with _explained(path):
         load_lora(model, path)
-        noise = load_file(path / "noise_pool.safetensors")
+        noise = load_noise(path)
         return _pool(noise) if noise else None
+
+
+def load_noise(path: Path) -> dict[str, Tensor]:
+    """The noise pool of the checkpoint folder `path` and the best's z_0; empty without a good.
+
+    Raises:
+        EngineError: the file is missing or damaged.
+    """
+    with _explained(path):
+        noise: dict[str, Tensor] = load_file(path / "noise_pool.safetensors")
+        return noise
 
 
 def load_lora(model: Model, path: Path) -> None:
