@@ -1,4 +1,4 @@
-"""The engine process: `python -m hero_engine run FOLDER`, or `export FOLDER DESTINATION`.
+"""The engine process: `python -m hero_engine run FOLDER OPTIONS`, or `export FOLDER DESTINATION`.
 
 `hero-tui` starts it; its standard error is the run's engine.log.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
+from hero_engine.options import EngineOptions, parse
 from hero_engine.record import Record
 
-USAGE = "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION"
+USAGE = "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION"
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +26,16 @@ def main(arguments: list[str]) -> int:
     # Its hints about image processors, which nothing here uses, would fill the log.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     match arguments:
-        case ["run", folder]:
+        case ["run", folder, *options]:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-            return _reported(lambda: run(RunFolder(Path(folder).absolute())))
+            return _reported(lambda: run(RunFolder(Path(folder).absolute()), parse(options)))
         case ["export", folder, destination]:
             return _reported(lambda: export(RunFolder(Path(folder)), Path(destination)))
     print(USAGE, file=sys.stderr)
     return 2
 
 
-def run(folder: RunFolder) -> int:
+def run(folder: RunFolder, options: EngineOptions) -> int:
     """Holds the run's lock and runs it; what happened is in its record, too."""
     with engine_lock(folder):
         record, task = folder.open_record(), folder.task()
@@ -44,7 +45,7 @@ def run(folder: RunFolder) -> int:
             # torch takes seconds to import; another engine is refused before that.
             from hero_engine import loop
 
-            loop.run_to_the_end(loop.Run(folder, record, task, interrupts))
+            loop.run_to_the_end(loop.Run(folder, record, task, interrupts, options))
         except Stop:
             log.info("stopped; continue with `hero-tui attach %s`", folder.name)
             record.set_state("paused")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
+from hero_engine.options import AS_TASK_SAYS, EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
@@ -61,6 +62,26 @@ Overrides = Annotated[
 ]
 ShowImages = Annotated[
     Images | None, typer.Option("--images", help="How pictures are shown in the terminal.")
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="8|12|16|24|48|auto",
+        help="Work within so many GiB, or within what is free; else as the task says.",
+    ),
+]
+IdleOffload = Annotated[
+    float | None,
+    typer.Option(
+        "--idle-offload",
+        metavar="MINUTES",
+        min=0,
+        help="Free the GPU's memory when nobody has labelled for so long.",
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the UNet's blocks (CUDA): pays in long runs.")
 ]
 RUNS_DIR = Path("runs")
 
@@ -130,32 +151,44 @@ def run(
     labeler: Function = None,
     detach: Detach = False,
     images: ShowImages = None,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.folder import create_run
     from hero_engine.resolve import resolve
 
+    options = _engine_options(memory, idle_offload, compiled)
     settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
     chosen = _labeler(settled, labels, oracle, labeler)
     if chosen is None and not detach:
         _require_terminal("run")
     create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(create(), labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler, options)
     elif chosen is None:
-        _interface(create, _config(images))
+        _interface(create, _config(images), options=options)
     else:
-        _drive(create(), chosen)
+        _drive(create(), chosen, options)
 
 
 @app.command()
-def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = None) -> None:
+def attach(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    images: ShowImages = None,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
+) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.folder import find_run
 
+    options = _engine_options(memory, idle_offload, compiled)
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(lambda: folder, _config(images))
+    _interface(lambda: folder, _config(images), options=options)
 
 
 @app.command()
@@ -166,6 +199,9 @@ def resume(
     oracle: Oracle = False,
     labeler: Function = None,
     detach: Detach = False,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
 ) -> None:
     """Continue a run without a terminal."""
     from contextlib import closing
@@ -173,6 +209,7 @@ def resume(
     from hero_engine.folder import find_run
     from hero_engine.labelfile import submitted_labels
 
+    options = _engine_options(memory, idle_offload, compiled)
     folder = find_run(run, runs_dir)
     task = folder.task()
     with closing(folder.open_record()) as record:
@@ -186,9 +223,9 @@ def resume(
             "label them yourself with `hero-tui attach`"
         )
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(folder, labels, oracle, labeler, options)
     else:
-        _drive(folder, chosen)
+        _drive(folder, chosen, options)
 
 
 @app.command()
@@ -387,6 +424,12 @@ def tasks_schema() -> None:
 # -- shared by commands ----------------------------------------------------------------------
 
 
+def _engine_options(
+    memory: str | None, idle_offload: float | None, compiled: bool
+) -> EngineOptions:
+    return EngineOptions(memory_of(memory), idle_offload, compiled)
+
+
 def _labeler(
     task: "Task",
     labels: Path | None,
@@ -435,7 +478,10 @@ def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
 
 
 def _interface(
-    run: "Callable[[], RunFolder]", config: "Config", terminal: "Terminal | None" = None
+    run: "Callable[[], RunFolder]",
+    config: "Config",
+    terminal: "Terminal | None" = None,
+    options: EngineOptions = AS_TASK_SAYS,
 ) -> None:
     """Shows a run, which is found or made when it is known that the interface can start."""
     typed = b""
@@ -448,7 +494,7 @@ def _interface(
         from hero_tui.keymap import check_keys
 
         check_keys(config.keys, config_file())
-    raise typer.Exit(run_interface(run(), config, terminal, typed))
+    raise typer.Exit(run_interface(run(), config, terminal, typed, options))
 
 
 def _config(images: str | None) -> "Config":
@@ -458,22 +504,26 @@ def _config(images: str | None) -> "Config":
     return config.model_copy(update={"images": images}) if images else config
 
 
-def _drive(folder: "RunFolder", labeler: "Labeler | None") -> None:
+def _drive(folder: "RunFolder", labeler: "Labeler | None", options: EngineOptions) -> None:
     from hero_tui.headless import drive
 
-    raise typer.Exit(drive(folder, labeler))
+    raise typer.Exit(drive(folder, labeler, options))
 
 
 def _start_in_background(
-    folder: "RunFolder", labels: Path | None, oracle: bool, function: str | None
+    folder: "RunFolder",
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    options: EngineOptions,
 ) -> None:
     from hero_engine.process import start_engine, wait_until_running
     from hero_tui.headless import start_in_background
 
     if labels is None and not oracle and function is None:
-        wait_until_running(folder, start_engine(folder))
+        wait_until_running(folder, start_engine(folder, options))
     else:
-        start_in_background(folder, labels, oracle, function)
+        start_in_background(folder, labels, oracle, function, options)
     print(plain(folder.name))
     message(f"Running. Look at it with `hero-tui attach {reference(folder)}`.")
 

@@ -15,6 +15,7 @@ import pytest
 from hero_engine import process
 from hero_engine.folder import RunFolder, engine_holder, list_runs
 from hero_engine.labels import Labels
+from hero_engine.options import EngineOptions
 from hero_tui import cli
 from tests import fake_engine
 
@@ -52,7 +53,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[
     """The engines that the commands start: fakes; none outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -301,7 +302,7 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -326,7 +327,7 @@ def test_a_failed_engine_gives_its_reason(
     engines: list["subprocess.Popen[bytes]"],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
