@@ -20,6 +20,7 @@ import os
 import platform
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ SAVING = "decode, encode, save"
 EMBEDDING = "embedding"
 LORA = "LoRA training"
 REST = "rewards, checkpoint, record"
-PHASES = (SAMPLING, SAVING, EMBEDDING, LORA, REST)
+READY = "old log-probs again, while labels are given"
+PHASES = (SAMPLING, SAVING, READY, EMBEDDING, LORA, REST)
 
 # Pictures a chunk and transitions a forward pass that suit each size.
 SIZES = {"embedded": (20, 40), "tiny": (20, 40), "sd15": (16, 20), "sdxl": (8, 8)}
@@ -63,8 +65,8 @@ SIZES = {"embedded": (20, 40), "tiny": (20, 40), "sd15": (16, 20), "sdxl": (8, 8
 class Meter:
     """Seconds and peak memory of phases, and when the first picture was there."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
+        self.device, self.clock = device, clock
         self.seconds = dict.fromkeys(PHASES, 0.0)
         self.peak = dict.fromkeys(PHASES, 0)
         self.wait = 0.0
@@ -74,7 +76,7 @@ class Meter:
         """Seconds, when everything that was asked of the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter()
+        return self.clock()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -83,6 +85,7 @@ class Meter:
         yield
         self.seconds[name] += self.now() - started
         self.peak[name] = max(self.peak[name], _peak(self.device))
+        print(f"  {name}: {self.seconds[name]:.2f} s", file=sys.stderr, flush=True)
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*arguments: Any, **named: Any) -> Any:
@@ -127,6 +130,7 @@ class Bench:
     scheduler_config: Any
     where: Path
     plain_embedding_steps: int
+    clock: Callable[[], float]
     labels: Labels = field(default_factory=Labels)
 
     def noise(self, model: Model) -> tuple[Tensor, Tensor]:
@@ -140,7 +144,7 @@ class Bench:
 
 def our_round(bench: Bench, model: Model, name: str) -> Meter:
     """The engine's own code, with its run folder and record; phases are timed around its parts."""
-    task, meter = bench.task, Meter(model.device)
+    task, meter = bench.task, Meter(model.device, bench.clock)
     folder = create_run(bench.where, task, name)
     record = folder.open_record()
     run = loop.Run(folder, record, task, Interrupts(record))
@@ -151,19 +155,29 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
 
     learned.embedder_optimizer.register_step_post_hook(count)
     z_T = loop.fresh_noise(run, learned, 0)
+    first: list[float] = []
+    add_images = record.add_images
+
+    def note(*arguments: Any) -> None:
+        add_images(*arguments)
+        first.append(bench.clock())
+
     started = meter.now()
-    with patch.object(rollout, "denoise", meter.timed(SAMPLING, rollout.denoise)):
+    with (
+        patch.object(rollout, "denoise", meter.timed(SAMPLING, rollout.denoise)),
+        patch.object(record, "add_images", note),
+    ):
         _forget_peak(model.device)
         drawn = loop.collect(run, learned, z_T, 0)
     sampled = meter.now()
     meter.seconds[SAVING] = sampled - started - meter.seconds[SAMPLING]
     meter.peak[SAVING] = _peak(model.device)
-    first_image = record.rounds()[0].first_image
-    assert first_image is not None
-    until_first = first_image - record.rounds()[0].started
+    until_first = first[0] - started
 
     bench.labels = _judged(bench, folder)
     record.label(0, bench.labels)
+    with meter.phase(READY):
+        drawn = loop.ready(run, learned, drawn, 0)
     record.submit(0)
     started = meter.now()
     with ExitStack() as stack:
@@ -189,7 +203,7 @@ def _judged(bench: Bench, folder: RunFolder) -> Labels:
 
 def plain_round(bench: Bench, model: Model, name: str) -> Meter:
     """The straightforward implementation on the same noise and labels."""
-    task, meter = bench.task, Meter(model.device)
+    task, meter = bench.task, Meter(model.device, bench.clock)
     sampler = plain.Sampler(bench.scheduler_config, task)
     z_T, noise = bench.noise(model)
     with meter.phase(SAMPLING):
@@ -388,11 +402,11 @@ def operations(bench: Bench, model: Model) -> dict[str, float]:
     }
 
 
-def limit(device: torch.device, dtype: torch.dtype) -> float:
+def limit(device: torch.device, dtype: torch.dtype, clock: Callable[[], float]) -> float:
     """Operations a second of a large matrix product: what this machine can do at all."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    meter, best = Meter(device), float("inf")
+    meter, best = Meter(device, clock), float("inf")
     for _ in range(5):
         started = meter.now()
         a @ b
@@ -411,7 +425,7 @@ def report(bench: Bench, ours: Meter, other: Meter, counted: dict[str, float], t
     print("|---|---|---|---|---|---|---|")
     for name in PHASES:
         a, b = other.seconds[name], ours.seconds[name]
-        ratio = f"{a / b:.1f}" if b > 0 and name != REST else ""
+        ratio = f"{a / b:.1f}" if name in (SAMPLING, SAVING, EMBEDDING, LORA) else ""
         peak = f"{other.peak[name] / gib:.2f} / {ours.peak[name] / gib:.2f}" if b else ""
         share = ""
         if name in counted:
@@ -473,6 +487,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--chunk", type=int, help="the engine's pictures a chunk")
     parser.add_argument("--micro-batch", type=int, help="its transitions a forward pass")
     parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu: seconds that the process had, which other programs change less",
+    )
+    parser.add_argument(
         "--repeats", type=int, default=1, help="rounds of both; the quickest counts"
     )
     return parser.parse_args()
@@ -493,7 +513,8 @@ def compare(arguments: argparse.Namespace, where: Path) -> None:
     task = make_task(arguments, where)
     folder = WEIGHTS if task.model == "embedded" else Path(task.model)
     config = DDIMScheduler.load_config(folder, subfolder="scheduler")
-    bench = Bench(task, config, where / "runs", arguments.plain_embedding_steps)
+    clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
+    bench = Bench(task, config, where / "runs", arguments.plain_embedding_steps, clock)
     print("The same in float32, largest difference:")
     for line in verify(bench, task):
         print(f"  {line}", flush=True)
@@ -516,10 +537,10 @@ def compare(arguments: argparse.Namespace, where: Path) -> None:
                 rounds[who].append(meter)
     with _alone(other, ours):
         counted = operations(bench, other)
-        top = limit(other.device, other.dtype)
+        top = limit(other.device, other.dtype, bench.clock)
     print(f"\n{machine(ours.device)}; torch {torch.__version__}; {arguments.model}, {ours.dtype}; "
           f"{task.feedback.batch_size} pictures, {task.sampling.steps} steps, K {task.update.k}; "
-          f"limit {top / 1e12:.3g} TFLOP/s\n")  # fmt: skip
+          f"limit {top / 1e12:.3g} TFLOP/s; {arguments.clock} clock\n")  # fmt: skip
     best = {who: min(meters, key=lambda meter: meter.round) for who, meters in rounds.items()}
     report(bench, best["ours"], best["plain"], counted, top)
 
