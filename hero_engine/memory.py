@@ -41,7 +41,7 @@ class Sizes:
         return self.chunk if which == "chunk" else self.micro_batch
 
     def halve(self, which: Size, tried: int) -> None:
-        """Half of what was `tried` is the size from now on.
+        """Half of what was `tried`, rounded up, is the size from now on.
 
         Raises:
             EngineError: it was one.
@@ -52,9 +52,10 @@ class Sizes:
                 "`--memory 8` (the least that this engine can do with), free memory that other "
                 "programs hold, or start a run of a smaller model"
             )
-        setattr(self, which, tried // 2)
+        left = (tried + 1) // 2
+        setattr(self, which, left)
         self._halved.add(which)
-        log.warning("out of memory: going on with %d %s at a time", tried // 2, _UNITS[which])
+        log.warning("out of memory: going on with %d %s at a time", left, _UNITS[which])
         self.on_halved(which)
 
     def remark(self, which: Size) -> str:

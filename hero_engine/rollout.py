@@ -108,29 +108,41 @@ def sample(
 ) -> Rollout:
     """A round's pictures from the initial noises `z_T` [N, C, H, W], in chunks.
 
-    The noise of a picture's steps comes from (seed, round, n), so chunks differ only in rounding.
+    The noise of picture n's steps comes from (seed, round, n), so chunks differ only in rounding.
 
     Raises:
         EngineError: there is not enough memory for one picture.
     """
-
-    def work(images: Tensor) -> tuple[Rollout, Tensor]:
-        chunk = sample_chunk(model, task, z_T, round_number, images)
-        return chunk, model.decode(chunk.z_0.to(model.device))
-
-    chunks: list[Rollout] = []
-    numbers = chunks_of(len(z_T), model.sizes.chunk)
-    for images, (chunk, pictures) in in_chunks(numbers, model.sizes, work):
+    chunks = []
+    for images in chunks_of(len(z_T), model.sizes.chunk):
+        chunk, pictures = sample_chunk(model, task, z_T, round_number, images)
         on_chunk(images.tolist(), chunk.z_0, pictures)
         chunks.append(chunk)
     return concatenate(chunks)
 
 
-@torch.no_grad()
 def sample_chunk(
     model: Model, task: Task, z_T: Tensor, round_number: int, images: Tensor
-) -> Rollout:
-    """The trajectories of the pictures `images` [B] of a round, from its noises `z_T`."""
+) -> tuple[Rollout, Tensor]:
+    """Trajectories and pictures, uint8 [B, H, W, 3], of the numbers `images` [B] of a round.
+
+    In parts, where memory does not suffice for all at once.
+
+    Raises:
+        EngineError: it does not suffice for one picture.
+    """
+
+    def work(part: Tensor) -> tuple[Rollout, Tensor]:
+        return _sample_together(model, task, z_T, round_number, part)
+
+    parts = [drawn for _, drawn in in_chunks([images], model.sizes, work)]
+    return concatenate([part for part, _ in parts]), torch.cat([drawn for _, drawn in parts])
+
+
+@torch.no_grad()
+def _sample_together(
+    model: Model, task: Task, z_T: Tensor, round_number: int, images: Tensor
+) -> tuple[Rollout, Tensor]:
     update = task.update
     trainable = model.schedule.trainable()
     chosen = torch.tensor(
@@ -147,9 +159,9 @@ def sample_chunk(
         (model.schedule.steps, *model.latent_shape),
     )  # fmt: skip
     trajectory, log_probs = denoise(model, task, z_T[images], epsilon, images)
-    rows, kept = torch.arange(len(images))[:, None], chosen.to(trajectory.device)
-    rows = rows.to(trajectory.device)
-    return Rollout(
+    rows = torch.arange(len(images), device=trajectory.device)[:, None]
+    kept = chosen.to(trajectory.device)
+    chunk = Rollout(
         z_T=z_T[images],
         z_0=trajectory[:, -1].cpu(),
         z_t=trajectory[rows, kept].cpu(),
@@ -157,6 +169,7 @@ def sample_chunk(
         log_prob=log_probs[rows, kept].cpu(),
         step=chosen,
     )
+    return chunk, model.decode(trajectory[:, -1])
 
 
 def concatenate(chunks: Sequence[Rollout]) -> Rollout:
