@@ -6,11 +6,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hero_engine import ddim, seeds
+from hero_engine import ddim, seeds, sharding
 from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout
 from hero_engine.task import Task
+
+OnStep = Callable[[int, int, Mapping[str, float]], None]
+"""Called after an optimizer step with its number from 1, how many there are, and its metrics."""
 
 RATIO_TOLERANCE = 1e-5
 """How far a ratio may be from 1 before a round's first update, in float32."""
@@ -35,19 +38,20 @@ def clipped_loss(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
 
 def update(
     model: Model,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     rollout: Rollout,
     advantage: Tensor,
     task: Task,
     round_number: int,
-    on_step: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, metrics: None,
+    on_step: OnStep = lambda step, total, metrics: None,
 ) -> dict[str, float]:
     """One pass over a round: an optimizer step for every `update.batch_size` pictures.
 
+    A collective where the engine has several processes: each adds the gradient of its share.
+
     Args:
+        optimizer: None in a helper, which is given the weights after each step.
         advantage: [N].
-        on_step: called after each optimizer step with its number from 1, how many there are, and
-            its metrics.
 
     Returns:
         The metrics' means over the pass: loss, clip_fraction (share of ratios outside the clip),
@@ -58,6 +62,7 @@ def update(
             about what the model is.
     """
     settings = task.update
+    parameters = list(model.lora().values())
     order = torch.randperm(
         len(advantage), generator=seeds.generator(task.seed, "order", round_number)
     )
@@ -67,12 +72,14 @@ def update(
         metrics = _accumulate(model, rollout, advantage, group, task)
         if number == 1 and metrics["ratio_error"] > _ratio_tolerance(model, task):
             rollout = _with_log_probs_of_training(model, rollout, groups, task, metrics)
-            optimizer.zero_grad()
+            model.unet.zero_grad()
             metrics = _accumulate(model, rollout, advantage, group, task)
-        norm = torch.nn.utils.clip_grad_norm_(list(model.lora().values()), settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         metrics["grad_norm"] = float(norm)
-        optimizer.step()
-        optimizer.zero_grad()
+        if optimizer is not None:
+            optimizer.step()
+        sharding.copy_from_main(parameters, model.accelerator)
+        model.unet.zero_grad()
         history.append(metrics)
         on_step(number, len(groups), metrics)
     means = {name: sum(m[name] for m in history) / len(history) for name in history[0]}
@@ -96,12 +103,15 @@ def log_probs(
 def _accumulate(
     model: Model, rollout: Rollout, advantage: Tensor, group: Tensor, task: Task
 ) -> dict[str, float]:
-    """Adds the gradient of a group's mean loss; micro-batches change memory, not the mean."""
+    """Adds the gradient of a group's mean loss; micro-batches change memory, not the mean.
+
+    So do several processes: what each adds of its share is summed.
+    """
     settings = task.update
     count = len(group) * rollout.step.shape[1]
     totals = dict.fromkeys(("loss", "clip_fraction", "approx_kl"), 0.0)
     ratio_error = 0.0
-    for images, transitions in _micro_batches(rollout, group, settings.micro_batch_size):
+    for images, transitions in _micro_batches(model, rollout, group, settings.micro_batch_size):
         old = rollout.log_prob[images, transitions].to(model.device)
         new = log_probs(model, rollout, images, transitions, task)
         ratio = (new - old).exp()
@@ -113,13 +123,21 @@ def _accumulate(
             totals["loss"] += float(loss.sum()) / count
             totals["clip_fraction"] += float((off > settings.clip_range).sum()) / count
             totals["approx_kl"] += float(((new - old) ** 2 / 2).sum()) / count
-    return totals | {"ratio_error": ratio_error}
+    sharding.sum_gradients(model.lora().values(), model.accelerator)
+    return sharding.combine(totals, "sum", model.accelerator) | sharding.combine(
+        {"ratio_error": ratio_error}, "max", model.accelerator
+    )
 
 
-def _micro_batches(rollout: Rollout, group: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+def _micro_batches(
+    model: Model, rollout: Rollout, group: Tensor, size: int
+) -> list[tuple[Tensor, Tensor]]:
+    """The transitions of a group that are this process's, as pairs of (images, positions)."""
     transitions = rollout.step.shape[1]
-    images = group.repeat_interleave(transitions)
-    positions = torch.arange(transitions).repeat(len(group))
+    images = sharding.share(group.repeat_interleave(transitions), model.accelerator)
+    positions = sharding.share(torch.arange(transitions).repeat(len(group)), model.accelerator)
+    if not len(images):
+        return []
     return list(zip(images.split(size), positions.split(size), strict=True))
 
 
@@ -151,7 +169,8 @@ def _with_log_probs_of_training(
     measured = rollout.log_prob.clone()
     with torch.no_grad():
         for group in groups:
-            for images, transitions in _micro_batches(rollout, group, task.update.micro_batch_size):
+            size = task.update.micro_batch_size
+            for images, transitions in _micro_batches(model, rollout, group, size):
                 values = log_probs(model, rollout, images, transitions, task)
                 measured[images, transitions] = values.cpu()
     return replace(rollout, log_prob=measured)

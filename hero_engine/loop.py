@@ -7,7 +7,7 @@ that was interrupted anywhere goes on from the latest one.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,9 +31,10 @@ from hero_engine.interrupts import Finish, Interrupts
 from hero_engine.labels import Labels
 from hero_engine.pictures import save_picture
 from hero_engine.record import Record
-from hero_engine.rollout import Rollout, sample
+from hero_engine.rollout import Rollout
 from hero_engine.state import State
 from hero_engine.task import Task
+from hero_engine.team import Team
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Run:
     record: Record
     task: Task
     interrupts: Interrupts
+    team: Team = field(default_factory=Team)
 
 
 def run_to_the_end(run: Run) -> None:
@@ -70,6 +72,7 @@ def run_to_the_end(run: Run) -> None:
     evaluate.evaluate(run.folder, run.record, task, learned, run.interrupts)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
+    run.team.dismiss(learned.model)
     run.record.set_state("finished")
 
 
@@ -98,22 +101,26 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
         record.set_state("labeling")
         return Rollout.load(folder.rollout(round_number))
     started = time.monotonic()
-    pictures: list[np.ndarray] = []
+    pictures: dict[int, np.ndarray] = {}
     record.begin_round(round_number, len(z_T))
     record.set_progress("sampling", 0, len(z_T))
 
     def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
         for image, picture in zip(images, decoded.numpy(), strict=True):
             save_picture(folder.image(round_number, image), picture)
-            pictures.append(picture)
+            pictures[image] = picture
         record.add_images(round_number, images, guesses(learned, z_0))
-        record.set_progress("sampling", images[-1] + 1, len(z_T))
+        record.set_progress("sampling", len(pictures), len(z_T))
         run.interrupts.check()
 
-    rollout = sample(learned.model, run.task, z_T, round_number, keep)
+    def wait() -> None:
+        run.interrupts.check()
+        run.interrupts.wait(0.02)
+
+    rollout = run.team.sample(learned.model, run.task, z_T, round_number, keep, folder, wait)
     write_complete(folder.rollout(round_number), rollout.save)
     metrics = {
-        "diversity": measures.diversity(np.stack(pictures)),
+        "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
         "noise_norm": noise.norm_ratio(z_T),
         "sample_s": time.monotonic() - started,
     }
@@ -285,6 +292,6 @@ def train_lora(
         run.record.set_progress("training the LoRA", step, total)
         run.interrupts.check_stop()
 
-    ddpo.update(
+    run.team.update(
         learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
     )

@@ -17,14 +17,18 @@ from hero_engine.folder import RunFolder, engine_holder
 POLL_SECONDS = 0.05
 
 
-def start_engine(folder: RunFolder) -> "subprocess.Popen[bytes]":
+def start_engine(folder: RunFolder, num_processes: int = 1) -> "subprocess.Popen[bytes]":
     """Starts the run's engine, detached; returns at once, before it has loaded anything.
+
+    With several processes, what is returned is their launcher; it ends after them.
 
     Raises:
         EngineError: the process or its log cannot be made.
     """
     # -P: a torch.py in the folder that one happens to be in is not imported.
     command = [sys.executable, "-P", "-m", "hero_engine", "run", str(folder.path.absolute())]
+    if num_processes > 1:
+        command += ["--num-processes", str(num_processes)]
     return start_detached(command, folder.log_file)
 
 

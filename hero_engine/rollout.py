@@ -105,36 +105,49 @@ def sample(
     Picture n has prompt n mod P. The noise of its steps comes from (seed, round, n), so chunks
     differ only in rounding.
     """
+    chunks = []
+    for images in chunks_of(len(z_T), task.sampling.chunk_size):
+        chunk, pictures = sample_chunk(model, task, z_T, round_number, images)
+        on_chunk(images.tolist(), chunk.z_0, pictures)
+        chunks.append(chunk)
+    return concatenate(chunks)
+
+
+@torch.no_grad()
+def sample_chunk(
+    model: Model, task: Task, z_T: Tensor, round_number: int, images: Tensor
+) -> tuple[Rollout, Tensor]:
+    """Trajectories and pictures, uint8 [B, H, W, 3], of the numbers `images` [B] of a round."""
     update = task.update
     trainable = model.schedule.trainable()
-    steps = torch.tensor(
+    chosen = torch.tensor(
         [
             trained_steps(
                 update.steps, update.k, trainable,
                 seeds.generator(task.seed, "steps", round_number, image),
             )
-            for image in range(len(z_T))
+            for image in images.tolist()
         ]
     )  # fmt: skip
-    chunks: list[Rollout] = []
-    for images in chunks_of(len(z_T), task.sampling.chunk_size):
-        epsilon = seeds.normal(
-            task.seed, "eta", round_number, images.tolist(),
-            (model.schedule.steps, *model.latent_shape),
-        )  # fmt: skip
-        trajectory, log_probs = denoise(model, task, z_T[images], epsilon, images)
-        chosen = steps[images]
-        rows = torch.arange(len(images))[:, None]
-        chunk = Rollout(
-            z_T=z_T[images],
-            z_0=trajectory[:, -1],
-            z_t=trajectory[rows, chosen],
-            z_prev=trajectory[rows, chosen + 1],
-            log_prob=log_probs[rows, chosen],
-            step=chosen,
-        )
-        on_chunk(images.tolist(), chunk.z_0, model.decode(chunk.z_0.to(model.device)))
-        chunks.append(chunk)
+    epsilon = seeds.normal(
+        task.seed, "eta", round_number, images.tolist(),
+        (model.schedule.steps, *model.latent_shape),
+    )  # fmt: skip
+    trajectory, log_probs = denoise(model, task, z_T[images], epsilon, images)
+    rows = torch.arange(len(images))[:, None]
+    chunk = Rollout(
+        z_T=z_T[images],
+        z_0=trajectory[:, -1],
+        z_t=trajectory[rows, chosen],
+        z_prev=trajectory[rows, chosen + 1],
+        log_prob=log_probs[rows, chosen],
+        step=chosen,
+    )
+    return chunk, model.decode(chunk.z_0.to(model.device))
+
+
+def concatenate(chunks: Sequence[Rollout]) -> Rollout:
+    """The rollout of a batch, from its chunks in order."""
     return Rollout(
         **{f.name: torch.cat([getattr(chunk, f.name) for chunk in chunks]) for f in fields(Rollout)}
     )
