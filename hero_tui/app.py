@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
@@ -398,10 +399,12 @@ def run_interface(
     config: Config,
     terminal: Terminal = HALF_BLOCKS,
     typed: bytes = b"",
+    num_processes: int = 1,
 ) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
 
-    `typed` is what was typed while the terminal was asked what it can do.
+    `typed` is what was typed while the terminal was asked what it can do; `num_processes` are those
+    of an engine that is started here.
 
     0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
 
@@ -410,7 +413,7 @@ def run_interface(
     """
     from hero_engine.process import start_engine
 
-    client = RunClient(folder, start_engine)
+    client = RunClient(folder, partial(start_engine, num_processes=num_processes))
     app = HeroApp(client, config, terminal, typed=typed)
     when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
     code = app.run()

@@ -55,6 +55,15 @@ Model = Annotated[
     str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--num-processes",
+        min=1,
+        metavar="N",
+        help="Processes of the engine, one for each GPU, if it is started now.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
@@ -128,6 +137,7 @@ def run(
     labels: LabelsFile = None,
     oracle: Oracle = False,
     labeler: Function = None,
+    num_processes: Processes = 1,
     detach: Detach = False,
     images: ShowImages = None,
 ) -> None:
@@ -141,21 +151,26 @@ def run(
         _require_terminal("run")
     create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(create(), labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler, num_processes)
     elif chosen is None:
-        _interface(create, _config(images))
+        _interface(create, _config(images), num_processes=num_processes)
     else:
-        _drive(create(), chosen)
+        _drive(create(), chosen, num_processes)
 
 
 @app.command()
-def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = None) -> None:
+def attach(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    num_processes: Processes = 1,
+    images: ShowImages = None,
+) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.folder import find_run
 
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(lambda: folder, _config(images))
+    _interface(lambda: folder, _config(images), num_processes=num_processes)
 
 
 @app.command()
@@ -165,6 +180,7 @@ def resume(
     labels: LabelsFile = None,
     oracle: Oracle = False,
     labeler: Function = None,
+    num_processes: Processes = 1,
     detach: Detach = False,
 ) -> None:
     """Continue a run without a terminal."""
@@ -186,9 +202,9 @@ def resume(
             "label them yourself with `hero-tui attach`"
         )
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(folder, labels, oracle, labeler, num_processes)
     else:
-        _drive(folder, chosen)
+        _drive(folder, chosen, num_processes)
 
 
 @app.command()
@@ -435,7 +451,10 @@ def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
 
 
 def _interface(
-    run: "Callable[[], RunFolder]", config: "Config", terminal: "Terminal | None" = None
+    run: "Callable[[], RunFolder]",
+    config: "Config",
+    terminal: "Terminal | None" = None,
+    num_processes: int = 1,
 ) -> None:
     """Shows a run, which is found or made when it is known that the interface can start."""
     typed = b""
@@ -448,7 +467,7 @@ def _interface(
         from hero_tui.keymap import check_keys
 
         check_keys(config.keys, config_file())
-    raise typer.Exit(run_interface(run(), config, terminal, typed))
+    raise typer.Exit(run_interface(run(), config, terminal, typed, num_processes))
 
 
 def _config(images: str | None) -> "Config":
@@ -458,22 +477,26 @@ def _config(images: str | None) -> "Config":
     return config.model_copy(update={"images": images}) if images else config
 
 
-def _drive(folder: "RunFolder", labeler: "Labeler | None") -> None:
+def _drive(folder: "RunFolder", labeler: "Labeler | None", num_processes: int) -> None:
     from hero_tui.headless import drive
 
-    raise typer.Exit(drive(folder, labeler))
+    raise typer.Exit(drive(folder, labeler, num_processes))
 
 
 def _start_in_background(
-    folder: "RunFolder", labels: Path | None, oracle: bool, function: str | None
+    folder: "RunFolder",
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    num_processes: int,
 ) -> None:
     from hero_engine.process import start_engine, wait_until_running
     from hero_tui.headless import start_in_background
 
     if labels is None and not oracle and function is None:
-        wait_until_running(folder, start_engine(folder))
+        wait_until_running(folder, start_engine(folder, num_processes))
     else:
-        start_in_background(folder, labels, oracle, function)
+        start_in_background(folder, labels, oracle, function, num_processes)
     print(plain(folder.name))
     message(f"Running. Look at it with `hero-tui attach {reference(folder)}`.")
 

@@ -24,12 +24,13 @@ from hero_tui.progress import RunProgress
 FINISHED, PAUSED = 0, 3
 
 
-def drive(folder: RunFolder, labeler: Labeler | None) -> int:
+def drive(folder: RunFolder, labeler: Labeler | None, num_processes: int = 1) -> int:
     """Runs until the run is finished or paused; says on stderr how to continue.
 
     Args:
         folder: the run.
         labeler: labels the rounds; None for a run whose labels are complete.
+        num_processes: of the engine, if none is running.
 
     Returns:
         the exit code: 0 finished, 3 paused.
@@ -44,7 +45,10 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
         closing(folder.open_record()) as record,
         closing(RunProgress(folder, record)) as progress,
     ):
-        engine = None if process.is_running(folder) else process.start_engine(folder)
+        running = process.is_running(folder)
+        engine = None if running else process.start_engine(folder, num_processes)
+        if running and num_processes > 1:
+            progress.say("Its engine is running already, so --num-processes changes nothing")
         try:
             ran_out = _follow(folder, record, labeler, engine, progress)
         except KeyboardInterrupt:
@@ -184,7 +188,11 @@ def _how_to_continue(folder: RunFolder, record: Record) -> str:
 
 
 def start_in_background(
-    folder: RunFolder, labels: Path | None, oracle: bool, function: str | None
+    folder: RunFolder,
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    num_processes: int = 1,
 ) -> None:
     """Goes on with the run in a process of its own, whose messages go to headless.log."""
     command = [sys.executable, "-P", "-m", "hero_tui", "resume", str(folder.path.absolute())]
@@ -194,4 +202,6 @@ def start_in_background(
         command += ["--oracle"]
     if function is not None:
         command += ["--labeler", function]
+    if num_processes > 1:
+        command += ["--num-processes", str(num_processes)]
     process.start_detached(command, folder.path / "headless.log")

@@ -52,7 +52,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[
     """The engines that the commands start: fakes; none outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, num_processes: int) -> "subprocess.Popen[bytes]":
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -301,7 +301,7 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, num_processes: int) -> "subprocess.Popen[bytes]":
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -326,7 +326,7 @@ def test_a_failed_engine_gives_its_reason(
     engines: list["subprocess.Popen[bytes]"],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, num_processes: int) -> "subprocess.Popen[bytes]":
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
@@ -337,6 +337,30 @@ def test_a_failed_engine_gives_its_reason(
     assert "the model does not load" in err
     assert json.loads(hero_tui("status", "--json")[1])["state"] == "failed"
     assert "the model does not load" in hero_tui("status")[1]
+
+
+def test_the_number_of_processes_is_the_engines(
+    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: list[int] = []
+
+    def start(folder: RunFolder, num_processes: int) -> "subprocess.Popen[bytes]":
+        numbers.append(num_processes)
+        engines.append(fake_engine.start(folder))
+        return engines[-1]
+
+    monkeypatch.setattr(process, "start_engine", start)
+    hero_tui("run", "task.yaml", "--detach", "--num-processes", "2", "--name", "one")
+    _, _, err = hero_tui("resume", "one", "--labels", "labels.yaml", "--num-processes", "3")
+    assert "running already" in err
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--num-processes", "4")
+    assert numbers == [2, 4]
+
+
+def test_no_process_at_all_is_refused(hero_tui: Cli) -> None:
+    code, _, err = hero_tui("run", "task.yaml", "--oracle", "--num-processes", "0")
+    assert code == 2
+    assert "0 is not in the range x>=1" in err
 
 
 def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
