@@ -107,8 +107,7 @@ def sample(
 ) -> Rollout:
     """A round's pictures from the initial noises `z_T` [N, C, H, W], in chunks.
 
-    The noise of its steps comes from (seed, round, n), so chunks
-    differ only in rounding.
+    The noise of picture n's steps comes from (seed, round, n), so chunks differ only in rounding.
     """
     chunks = []
     for images in chunks_of(len(z_T), task.sampling.chunk_size):
