@@ -6,11 +6,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hero_engine import ddim, memory, seeds
+from hero_engine import ddim, memory, seeds, sharding
 from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.task import Task
+
+OnStep = Callable[[int, int, Mapping[str, float]], None]
+"""Called after an optimizer step with its number from 1, how many there are, and its metrics."""
 
 RATIO_TOLERANCE = 1e-5
 """How far a ratio may be from 1 before a round's first update, in float32."""
@@ -50,19 +53,20 @@ def clipped_loss(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
 
 def update(
     model: Model,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     rollout: Rollout,
     advantage: Tensor,
     task: Task,
     round_number: int,
-    on_step: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, metrics: None,
+    on_step: OnStep = lambda step, total, metrics: None,
 ) -> dict[str, float]:
     """One pass over a round: an optimizer step for every `update.batch_size` pictures.
 
+    A collective where the engine has several processes: each adds the gradient of its share.
+
     Args:
+        optimizer: None in a helper, which is given the weights after each step.
         advantage: [N].
-        on_step: called after each optimizer step with its number from 1, how many there are, and
-            its metrics.
 
     Returns:
         The metrics' means over the pass: loss, clip_fraction (share of ratios outside the clip),
@@ -73,6 +77,7 @@ def update(
             about what the model is; or there is not enough memory for one transition.
     """
     settings = task.update
+    parameters = list(model.lora().values())
     groups = _groups(len(advantage), task, round_number)
     history: list[dict[str, float]] = []
     for number, group in enumerate(groups, start=1):
@@ -81,17 +86,19 @@ def update(
             if not measures_again(model, task):
                 _refuse_foreign(metrics["ratio_error"])
             rollout = measured(model, rollout, task, round_number)
-            optimizer.zero_grad()
+            model.unet.zero_grad()
             metrics = _gradient(model, rollout, advantage, group, task)
-        norm = torch.nn.utils.clip_grad_norm_(list(model.lora().values()), settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         metrics["grad_norm"] = float(norm)
         if not norm.isfinite():
             raise EngineError(
                 "the gradient is not finite; the weights' precision does not suffice for this "
                 "model: write `precision: bf16` or `precision: fp32` in the run's task.yaml"
             )
-        optimizer.step()
-        optimizer.zero_grad()
+        if optimizer is not None:
+            optimizer.step()
+        sharding.copy_from_main(parameters, model.accelerator)
+        model.unet.zero_grad()
         history.append(metrics)
         on_step(number, len(groups), metrics)
     means = {name: sum(m[name] for m in history) / len(history) for name in history[0]}
@@ -123,7 +130,7 @@ def measured(
 
     def measure(group: Tensor) -> Tensor:
         found = rollout.log_prob.clone()
-        for images, transitions in _micro_batches(rollout, group, model.sizes.micro_batch):
+        for images, transitions in _micro_batches(model, rollout, group):
             values = log_probs(model, rollout, images, transitions, task)
             found[images, transitions] = values.cpu()
         return found[group]
@@ -169,6 +176,21 @@ def _gradient(
 ) -> dict[str, float]:
     """Sets the gradient of a group's mean loss and returns the group's metrics.
 
+    With several processes, what each adds of its share is summed.
+    """
+    found = _own_gradient(model, rollout, advantage, group, task)
+    error = {"ratio_error": found.pop("ratio_error")}
+    sharding.sum_gradients(model.lora().values(), model.accelerator)
+    return sharding.combine(found, "sum", model.accelerator) | sharding.combine(
+        error, "max", model.accelerator
+    )
+
+
+def _own_gradient(
+    model: Model, rollout: Rollout, advantage: Tensor, group: Tensor, task: Task
+) -> dict[str, float]:
+    """Sets the gradient of this process's share of a group.
+
     A pass that ran out of memory, or overflowed float16, leaves nothing behind: the group is begun
     again, in smaller micro-batches or of a smaller multiple of the loss.
     """
@@ -204,7 +226,7 @@ def _accumulate(
     count = len(group) * rollout.step.shape[1]
     totals = dict.fromkeys(("loss", "clip_fraction", "approx_kl"), 0.0)
     ratio_error = 0.0
-    for images, transitions in _micro_batches(rollout, group, model.sizes.micro_batch):
+    for images, transitions in _micro_batches(model, rollout, group):
         old = rollout.log_prob[images, transitions].to(model.device)
         new = log_probs(model, rollout, images, transitions, task)
         ratio = (new - old).exp()
@@ -219,10 +241,13 @@ def _accumulate(
     return totals | {"ratio_error": ratio_error}
 
 
-def _micro_batches(rollout: Rollout, group: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
-    transitions = rollout.step.shape[1]
-    images = group.repeat_interleave(transitions)
-    positions = torch.arange(transitions).repeat(len(group))
+def _micro_batches(model: Model, rollout: Rollout, group: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The transitions of a group that are this process's, as pairs of (images, positions)."""
+    transitions, size = rollout.step.shape[1], model.sizes.micro_batch
+    images = sharding.share(group.repeat_interleave(transitions), model.accelerator)
+    positions = sharding.share(torch.arange(transitions).repeat(len(group)), model.accelerator)
+    if not len(images):
+        return []
     return list(zip(images.split(size), positions.split(size), strict=True))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hero_engine.models import Model
-from hero_engine.options import Memory
+from hero_engine.options import EngineOptions, Memory
 from hero_engine.task import Task
 
 log = logging.getLogger(__name__)
@@ -85,13 +85,24 @@ def plan(costs: Costs, spare: int, task: Task, device: torch.device) -> Plan:
     )
 
 
-def fit(model: Model, task: Task, memory: Memory, held: int) -> Plan:
-    """Measures, plans and makes the model work so.
+def settle(model: Model, task: Task, options: EngineOptions, held: int = 0) -> None:
+    """Makes a model that was just loaded work as an engine's options say.
 
     Args:
         held: bytes that what learns beside the model holds or will (the embedding and the
             optimizers' states).
+
+    Raises:
+        EngineError: there is not enough memory to try one transition.
     """
+    if options.memory is not None:
+        fit(model, task, options.memory, held)
+    if options.compile:
+        model.compile()
+
+
+def fit(model: Model, task: Task, memory: Memory, held: int) -> Plan:
+    """Measures, plans and makes the model work so."""
     costs = measure(model, task)
     if memory == "auto":
         spare = int(MARGIN * _free(model.device)) - held

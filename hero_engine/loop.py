@@ -7,7 +7,7 @@ that was interrupted anywhere goes on from the latest one.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -37,9 +37,10 @@ from hero_engine.memory import Size
 from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.pictures import save_picture
 from hero_engine.record import Record
-from hero_engine.rollout import Rollout, prompts_of, sample
+from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.state import State
 from hero_engine.task import Task
+from hero_engine.team import Team
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Run:
     task: Task
     interrupts: Interrupts
     options: EngineOptions = AS_TASK_SAYS
+    team: Team = field(default_factory=Team)
 
 
 def run_to_the_end(run: Run) -> None:
@@ -79,6 +81,7 @@ def run_to_the_end(run: Run) -> None:
     evaluate.evaluate(run.folder, run.record, task, learned, run.interrupts)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
+    run.team.dismiss(learned.model)
     run.record.set_state("finished")
 
 
@@ -96,10 +99,7 @@ def settle_in(run: Run, learned: State) -> None:
         run.record.set_progress(phase, now.done, now.total)
 
     model.sizes.on_halved = show
-    if run.options.memory is not None:
-        fitting.fit(model, run.task, run.options.memory, state.bytes_held(learned))
-    if run.options.compile:
-        model.compile()
+    fitting.settle(model, run.task, run.options, state.bytes_held(learned))
 
 
 def resume(run: Run, learned: State) -> int:
@@ -127,7 +127,8 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
         record.set_state("labeling")
         return Rollout.load(folder.rollout(round_number))
     started = time.monotonic()
-    pictures: list[np.ndarray] = []
+    pictures: dict[int, np.ndarray] = {}
+    saved = 0
     record.begin_round(round_number, len(z_T))
     record.set_progress("sampling", 0, len(z_T))
 
@@ -135,20 +136,26 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
         for image, picture in zip(images, drawn, strict=True):
             save_picture(folder.image(round_number, image), picture)
         record.add_images(round_number, images, scores)
-        phase = "sampling" + learned.model.sizes.remark("chunk")
-        record.set_progress(phase, images[-1] + 1, len(z_T))
+        nonlocal saved
+        saved += len(images)
+        record.set_progress("sampling" + learned.model.sizes.remark("chunk"), saved, len(z_T))
+
+    def wait() -> None:
+        run.interrupts.check()
+        run.interrupts.wait(0.02)
 
     with in_background() as hand_over:
 
         def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
-            pictures.extend(decoded.numpy())
-            hand_over(partial(save, images, decoded.numpy(), guesses(learned, z_0)))
+            drawn = decoded.numpy()
+            pictures.update(zip(images, drawn, strict=True))
+            hand_over(partial(save, images, drawn, guesses(learned, z_0)))
             run.interrupts.check()
 
-        rollout = sample(learned.model, run.task, z_T, round_number, keep)
+        rollout = run.team.sample(learned.model, run.task, z_T, round_number, keep, folder, wait)
         write_complete(folder.rollout(round_number), rollout.save)
     metrics = {
-        "diversity": measures.diversity(np.stack(pictures)),
+        "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
         "noise_norm": noise.norm_ratio(z_T),
         "sample_s": time.monotonic() - started,
     }
@@ -164,7 +171,8 @@ def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Roll
         Stop, Finish: asked for in the meantime.
     """
     submitted = any(r.submitted for r in run.record.rounds() if r.number == round_number)
-    if submitted or not ddpo.measures_again(learned.model, run.task):
+    alone = run.team.size == 1
+    if submitted or not alone or not ddpo.measures_again(learned.model, run.task):
         return rollout
     return ddpo.measured(learned.model, rollout, run.task, round_number, run.interrupts.check)
 
@@ -343,6 +351,6 @@ def train_lora(
         run.record.set_progress(phase, step, total)
         run.interrupts.check_stop()
 
-    ddpo.update(
+    run.team.update(
         learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
     )

@@ -23,11 +23,13 @@ class EngineOptions:
         memory: None: the sizes that the task says.
         idle_offload: minutes without a label after which the weights leave the accelerator.
         compile: the UNet's repeated blocks are compiled, where there is a CUDA GPU.
+        num_processes: of the engine, one for each GPU.
     """
 
     memory: Memory | None = None
     idle_offload: float | None = None
     compile: bool = False
+    num_processes: int = 1
 
     def arguments(self) -> list[str]:
         """As options of a command line: the engine's, `hero-tui run`'s and `hero-tui resume`'s."""
@@ -38,6 +40,8 @@ class EngineOptions:
             given += ["--idle-offload", str(self.idle_offload)]
         if self.compile:
             given += ["--compile"]
+        if self.num_processes > 1:
+            given += ["--num-processes", str(self.num_processes)]
         return given
 
 
@@ -67,4 +71,5 @@ def parse(arguments: Sequence[str]) -> EngineOptions:
     parser.add_argument("--memory", choices=get_args(Memory))
     parser.add_argument("--idle-offload", type=float)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--num-processes", type=int, default=1)
     return EngineOptions(**vars(parser.parse_args(arguments)))

@@ -23,6 +23,8 @@ def start_engine(
 ) -> "subprocess.Popen[bytes]":
     """Starts the run's engine, detached; returns at once, before it has loaded anything.
 
+    With several processes, what is returned is their launcher; it ends after them.
+
     Raises:
         EngineError: the process or its log cannot be made.
     """

@@ -56,6 +56,15 @@ Model = Annotated[
     str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--num-processes",
+        min=1,
+        metavar="N",
+        help="Processes of the engine, one for each GPU, if it is started now.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
@@ -151,6 +160,7 @@ def run(
     labeler: Function = None,
     detach: Detach = False,
     images: ShowImages = None,
+    num_processes: Processes = 1,
     memory: MemoryLimit = None,
     idle_offload: IdleOffload = None,
     compiled: Compile = False,
@@ -159,7 +169,7 @@ def run(
     from hero_engine.folder import create_run
     from hero_engine.resolve import resolve
 
-    options = _engine_options(memory, idle_offload, compiled)
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
     chosen = _labeler(settled, labels, oracle, labeler)
     if chosen is None and not detach:
@@ -178,6 +188,7 @@ def attach(
     run: Run = None,
     runs_dir: RunsDir = RUNS_DIR,
     images: ShowImages = None,
+    num_processes: Processes = 1,
     memory: MemoryLimit = None,
     idle_offload: IdleOffload = None,
     compiled: Compile = False,
@@ -185,7 +196,7 @@ def attach(
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.folder import find_run
 
-    options = _engine_options(memory, idle_offload, compiled)
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
     _interface(lambda: folder, _config(images), options=options)
@@ -199,6 +210,7 @@ def resume(
     oracle: Oracle = False,
     labeler: Function = None,
     detach: Detach = False,
+    num_processes: Processes = 1,
     memory: MemoryLimit = None,
     idle_offload: IdleOffload = None,
     compiled: Compile = False,
@@ -209,7 +221,7 @@ def resume(
     from hero_engine.folder import find_run
     from hero_engine.labelfile import submitted_labels
 
-    options = _engine_options(memory, idle_offload, compiled)
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     task = folder.task()
     with closing(folder.open_record()) as record:
@@ -425,9 +437,9 @@ def tasks_schema() -> None:
 
 
 def _engine_options(
-    memory: str | None, idle_offload: float | None, compiled: bool
+    memory: str | None, idle_offload: float | None, compiled: bool, num_processes: int
 ) -> EngineOptions:
-    return EngineOptions(memory_of(memory), idle_offload, compiled)
+    return EngineOptions(memory_of(memory), idle_offload, compiled, num_processes)
 
 
 def _labeler(

@@ -46,7 +46,11 @@ def drive(folder: RunFolder, labeler: Labeler | None, options: EngineOptions = A
         closing(folder.open_record()) as record,
         closing(RunProgress(folder, record)) as progress,
     ):
-        engine = None if process.is_running(folder) else process.start_engine(folder, options)
+        running = process.is_running(folder)
+        engine = None if running else process.start_engine(folder, options)
+        if running and options.arguments():
+            given = " ".join(options.arguments())
+            progress.say(f"Its engine is running already, so {given} changes nothing")
         try:
             ran_out = _follow(folder, record, labeler, engine, progress)
         except KeyboardInterrupt:
