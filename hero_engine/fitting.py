@@ -12,8 +12,11 @@ from typing import Any
 
 import psutil
 import torch
+from accelerate.utils.memory import clear_device_cache
 from torch import Tensor
 
+from hero_engine.errors import EngineError
+from hero_engine.memory import is_shortage
 from hero_engine.models import Model
 from hero_engine.options import EngineOptions, Memory
 from hero_engine.task import Task
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MARGIN = 0.85
 """The share of the memory that is planned with: allocators fragment, and kernels need workspace."""
+
+TOO_MUCH = 2**62
 
 FEW = 4
 """With fewer transitions a pass than this, recomputing activations is the lesser slowness."""
@@ -60,18 +65,19 @@ class Plan:
 
 
 def plan(costs: Costs, spare: int, task: Task, device: torch.device) -> Plan:
-    """The quickest plan for `spare` bytes beside the weights, at most the task's chunk.
+    """The quickest plan for `spare` bytes beside the UNet, with chunks of at most the task's.
 
     What is planned may still not fit: then the engine halves (`memory`).
     """
     whole = task.update.batch_size * (
         task.sampling.steps if task.update.steps == "all" else task.update.k
     )
-    micro_batch = min(whole, spare // costs.transition)
+    beside_all = max(0, spare - costs.spare_weights)
+    micro_batch = min(whole, beside_all // costs.transition)
     checkpointing = micro_batch < min(FEW, whole)
     offload = checkpointing and device.type != "cpu"
-    if offload:
-        spare += costs.spare_weights
+    if not offload:
+        spare = beside_all
     if checkpointing:
         micro_batch = min(whole, spare // costs.checkpointed)
     chunk = max(1, min(task.sampling.chunk_size, spare // costs.picture))
@@ -105,23 +111,20 @@ def fit(model: Model, task: Task, memory: Memory, held: int) -> Plan:
     """Measures, plans and makes the model work so."""
     costs = measure(model, task)
     if memory == "auto":
-        spare = int(MARGIN * _free(model.device)) - held
+        there = 0 if model.offload else costs.spare_weights
+        spare = int(MARGIN * _free(model.device)) + there - held
     else:
-        spare = int(MARGIN * int(memory) * 2**30) - _weights(model) - held
+        spare = int(MARGIN * int(memory) * 2**30) - _bytes_of(model.unet) - held
     chosen = plan(costs, max(0, spare), task, model.device)
     apply(chosen, model)
-    log.info("memory %s: %.1f GiB beside the weights, a transition takes %.2f: %s",
-             memory, spare / 2**30, costs.transition / 2**30, chosen)  # fmt: skip
+    log.info("memory %s: %.1f GiB beside the UNet, %s: %s", memory, spare / 2**30, costs, chosen)
     return chosen
 
 
 def apply(chosen: Plan, model: Model) -> None:
     """Makes the model work as planned."""
     model.sizes.chunk, model.sizes.micro_batch = chosen.chunk, chosen.micro_batch
-    if chosen.offload and not model.offload:
-        model.offload = True
-        for part in (model.vae, *model.text_encoders):
-            part.to("cpu")
+    model.set_offload(chosen.offload)
     if chosen.checkpointing:
         model.unet.enable_gradient_checkpointing()
     else:
@@ -137,6 +140,9 @@ def measure(model: Model, task: Task) -> Costs:
 
     On CUDA a cost is the peak of what was allocated. Elsewhere it is what autograd keeps, which for
     sampling and decoding, where nothing is kept, is more than they take.
+
+    Raises:
+        EngineError: memory does not suffice for one transition.
     """
     device = model.device
     latent = torch.zeros(1, *model.latent_shape, device=device)
@@ -158,13 +164,19 @@ def measure(model: Model, task: Task) -> Costs:
 
     transition = _cost(device, model, train)
     model.unet.enable_gradient_checkpointing()
-    checkpointed = _cost(device, model, train)
+    checkpointed, picture = (_cost(device, model, work) for work in (train, sample))
     model.unet.disable_gradient_checkpointing()
+    if TOO_MUCH in (checkpointed, picture):
+        raise EngineError(
+            "there is not enough memory to train one transition of this model, even with its "
+            "activations computed again; free memory that other programs hold, or take a smaller "
+            "model"
+        )
     return Costs(
-        transition=max(1, transition),
-        checkpointed=max(1, checkpointed),
-        picture=max(1, _cost(device, model, sample)),
-        decoding=max(1, _cost(device, model, decode)),
+        transition=transition,
+        checkpointed=checkpointed,
+        picture=picture,
+        decoding=_cost(device, model, decode),
         spare_weights=sum(_bytes_of(part) for part in (model.vae, *model.text_encoders)),
     )
 
@@ -175,12 +187,27 @@ def _predict(model: Model, latent: Tensor, scale: float) -> Tensor:
 
 
 def _cost(device: torch.device, model: Model, work: Callable[[], None]) -> int:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        return torch.cuda.max_memory_allocated() - before
+    """Bytes, at least 1; `TOO_MUCH` if memory does not suffice for it."""
+    try:
+        return max(1, _peak(work) if device.type == "cuda" else _kept(model, work))
+    except (RuntimeError, MemoryError) as error:
+        if not is_shortage(error):
+            raise
+    for parameter in model.lora().values():
+        parameter.grad = None
+    clear_device_cache(garbage_collection=True)
+    return TOO_MUCH
+
+
+def _peak(work: Callable[[], None]) -> int:
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _kept(model: Model, work: Callable[[], None]) -> int:
     known = {p.untyped_storage().data_ptr() for m in model.resident for p in m.parameters()}
     kept: dict[int, tuple[Any, int]] = {}
 
@@ -194,10 +221,6 @@ def _cost(device: torch.device, model: Model, work: Callable[[], None]) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         work()
     return sum(size for _, size in kept.values())
-
-
-def _weights(model: Model) -> int:
-    return sum(_bytes_of(part) for part in model.resident)
 
 
 def _bytes_of(module: Any) -> int:

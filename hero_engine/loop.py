@@ -66,7 +66,7 @@ def run_to_the_end(run: Run) -> None:
     """
     task = run.task
     run.record.set_progress("loading", 0, 1)
-    learned = state.initial_state(models.load(task), task)
+    learned = state.initial_state(models.load(task, run.options.is_small), task)
     settle_in(run, learned)
     first_round = resume(run, learned)
     try:
@@ -167,12 +167,13 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
 def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Rollout:
     """The rollout as training will need it: what can be done while the person labels.
 
+    Also when the labels are there already, so that a run that goes on has the same bits.
+
     Raises:
         Stop, Finish: asked for in the meantime.
     """
-    submitted = any(r.submitted for r in run.record.rounds() if r.number == round_number)
-    alone = run.team.size == 1
-    if submitted or not alone or not ddpo.measures_again(learned.model, run.task):
+    if run.team.size > 1 or not ddpo.measures_again(learned.model, run.task):
+        # Each process measures its share of the transitions when it trains.
         return rollout
     return ddpo.measured(learned.model, rollout, run.task, round_number, run.interrupts.check)
 

@@ -77,7 +77,7 @@ def attempt(work: Callable[[], T], sizes: Sizes, which: Size, tried: int) -> T |
     try:
         return work()
     except (RuntimeError, MemoryError) as error:
-        if not _is_shortage(error):
+        if not is_shortage(error):
             raise
         said = str(error).splitlines()[0]
     # Here, and not in the handler, whose traceback keeps the attempt's tensors alive.
@@ -87,7 +87,8 @@ def attempt(work: Callable[[], T], sizes: Sizes, which: Size, tried: int) -> T |
     return None
 
 
-def _is_shortage(error: Exception) -> bool:
+def is_shortage(error: Exception) -> bool:
+    """Whether it says that memory ran out, of an accelerator or of the machine."""
     shortage = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return shortage or should_reduce_batch_size(error)
 

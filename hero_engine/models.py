@@ -84,6 +84,12 @@ class Model:
         """The parts that are on the accelerator all the time."""
         return [self.unet] if self.offload else [self.unet, self.vae, *self.text_encoders]
 
+    def set_offload(self, offload: bool) -> None:
+        """Has the VAE and the text encoders wait off the accelerator, or stay on it."""
+        self.offload = offload
+        for part in (self.vae, *self.text_encoders):
+            part.to("cpu" if offload else self.device)
+
     @contextmanager
     def at_work(self, *parts: nn.Module) -> Iterator[None]:
         """Has `parts` on the accelerator, which with `offload` wait off it before and after."""
@@ -144,8 +150,11 @@ class Model:
         return pictures.permute(0, 2, 3, 1).cpu()  # type: ignore[no-any-return]
 
 
-def load(task: Task) -> Model:
+def load(task: Task, offload: bool = False) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.
+
+    Args:
+        offload: the UNet comes to the accelerator after the other parts have left it.
 
     Raises:
         InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL.
@@ -162,12 +171,14 @@ def load(task: Task) -> Model:
         if isinstance(module, nn.Module):
             module.requires_grad_(False)
             module.eval()
-            _move(module, accelerator.device, layout, f"{task.model}: {name}")
+            waits = offload and module is pipeline.unet
+            device = torch.device("cpu") if waits else accelerator.device
+            _move(module, device, layout, f"{task.model}: {name}")
     if half_on_cpu:
         pipeline.unet.set_attn_processor(AttnProcessor())
     add_lora(pipeline.unet, task.update.lora_rank, task.seed)
     prompts, negative = encode(pipeline, task.prompts, task.negative_prompt)
-    return Model(
+    model = Model(
         pipeline=pipeline,
         schedule=ddim.make_schedule(
             pipeline.scheduler.config, task.sampling.steps, task.sampling.eta
@@ -179,6 +190,10 @@ def load(task: Task) -> Model:
         dtype=dtype,
         sizes=Sizes(task.sampling.chunk_size, task.update.micro_batch_size),
     )
+    if offload:
+        model.set_offload(True)
+        _move(pipeline.unet, accelerator.device, layout, f"{task.model}: unet")
+    return model
 
 
 def _move(module: Any, device: torch.device, layout: torch.memory_format, name: str) -> None:

@@ -31,6 +31,11 @@ class EngineOptions:
     compile: bool = False
     num_processes: int = 1
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the parts of a pipeline may not fit beside each other."""
+        return self.memory in ("8", "12")
+
     def arguments(self) -> list[str]:
         """As options of a command line: the engine's, `hero-tui run`'s and `hero-tui resume`'s."""
         given = []

@@ -193,7 +193,7 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                 request, round_number, values, lora = asked
                 # Loaded when the main process has done so: what is wrong with a model is said once.
                 if model is None:
-                    model = models.load(task)
+                    model = models.load(task, options.is_small)
                     fitting.settle(model, task, options)
                 sharding.fill(list(model.lora().values()), lora.to(model.device))
                 if request == Request.SAMPLE:

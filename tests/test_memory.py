@@ -153,8 +153,8 @@ def test_a_run_goes_on_and_the_record_says_so(
     run_here(plain, script)
     load, phases = models.load, []
 
-    def load_limited(task: Task) -> Model:
-        model = load(task)
+    def load_limited(task: Task, offload: bool) -> Model:
+        model = load(task, offload)
         limit(monkeypatch, model, 4)
         return model
 
