@@ -1,6 +1,7 @@
-"""The engine process: `python -m hero_engine run FOLDER`, and what else needs torch.
+"""The engine process: `python -m hero_engine run FOLDER [OPTIONS]`, and what else needs torch.
 
-`hero-tui` starts it; its standard error is the run's engine.log.
+`hero-tui` starts it; its standard error is the run's engine.log. With `--num-processes N` it starts
+`run FOLDER` N times and waits for them: the first is the main process, the others its helpers.
 """
 
 import errno
@@ -15,11 +16,13 @@ from urllib.parse import urlsplit
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
+from hero_engine.launcher import is_helper, is_launched, launch
+from hero_engine.options import EngineOptions, parse
 from hero_engine.picture_request import PictureRequest
 from hero_engine.record import Record
 
 USAGE = (
-    "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION [ROUND] | "
+    "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "
     "generate FOLDER REQUEST [DESTINATION] | doctor MODEL"
 )
 
@@ -33,9 +36,10 @@ def main(arguments: list[str]) -> int:
     # Its hints about image processors, which nothing here uses, would fill the log.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     match arguments:
-        case ["run", folder]:
-            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-            return _reported(lambda: run(RunFolder(Path(folder).absolute())))
+        case ["run", folder, *given]:
+            options = parse(given)
+            start = launch if options.num_processes > 1 else run
+            return _reported(lambda: start(_engine_folder(folder), options))
         case ["export", folder, destination, *number]:
             wanted = int(number[0]) if number else None
             return _reported(lambda: export(RunFolder(Path(folder)), Path(destination), wanted))
@@ -48,7 +52,24 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-def run(folder: RunFolder) -> int:
+def _engine_folder(path: str) -> RunFolder:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    return RunFolder(Path(path).absolute())
+
+
+def run(folder: RunFolder, options: EngineOptions) -> int:
+    """The engine's process, or one of several: the main one, or a helper that it asks for work."""
+    if is_helper():
+        from hero_engine.team import help_main
+
+        help_main(folder, options)
+        return 0
+    code = run_main(folder, options)
+    # A launcher takes every other code for a failure; that the run is paused is in the record.
+    return 0 if is_launched() and code == 3 else code
+
+
+def run_main(folder: RunFolder, options: EngineOptions) -> int:
     """Holds the run's lock and runs it; what happened is in its record, too."""
     with engine_lock(folder):
         record, task = folder.open_record(), folder.task()
@@ -57,8 +78,10 @@ def run(folder: RunFolder) -> int:
         try:
             # torch takes seconds to import; another engine is refused before that.
             from hero_engine import loop
+            from hero_engine.team import Team
 
-            loop.run_to_the_end(loop.Run(folder, record, task, interrupts))
+            team = Team.of_this_engine()
+            loop.run_to_the_end(loop.Run(folder, record, task, interrupts, options, team))
         except Stop:
             log.info("stopped; continue with `hero-tui attach %s`", folder.name)
             record.set_state("paused")

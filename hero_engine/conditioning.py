@@ -58,7 +58,7 @@ def encode(
     is_xl = isinstance(pipeline, StableDiffusionXLPipeline)
     encoded = pipeline.encode_prompt(
         list(prompts),
-        device=pipeline.unet.device,
+        device=pipeline.text_encoder.device,
         num_images_per_prompt=1,
         do_classifier_free_guidance=True,
         negative_prompt=[negative_prompt] * len(prompts) if negative_prompt else None,

@@ -17,7 +17,7 @@ PredictionType = Literal["epsilon", "v_prediction"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The T steps of a sampler. Tensors are [T]; all but `timesteps` are float64 on the CPU."""
+    """The T steps of a sampler. Tensors are [T]; all but `timesteps` are float64."""
 
     timesteps: Tensor
     alpha_bar: Tensor
@@ -28,6 +28,21 @@ class Schedule:
     @property
     def steps(self) -> int:
         return len(self.timesteps)
+
+    def to(self, device: torch.device) -> "Schedule":
+        """The schedule on `device`, where a step then needs nothing from the CPU.
+
+        It stays on the CPU where the device has no float64 (mps).
+        """
+        if device.type == "mps":
+            return self
+        return Schedule(
+            self.timesteps.to(device),
+            self.alpha_bar.to(device),
+            self.alpha_bar_prev.to(device),
+            self.sigma.to(device),
+            self.prediction_type,
+        )
 
     def trainable(self) -> list[int]:
         """The steps that have a density: where sigma is 0 the transition is deterministic."""
@@ -77,7 +92,7 @@ def transition(
         mean [B, C, H, W] and sigma [B, 1, 1, 1], in z_t's dtype.
     """
     alpha_bar, alpha_bar_prev, sigma = (
-        values[i.cpu()].to(z_t.device, z_t.dtype).view(-1, 1, 1, 1)
+        values[i.to(values.device)].to(z_t.device, z_t.dtype).view(-1, 1, 1, 1)
         for values in (schedule.alpha_bar, schedule.alpha_bar_prev, schedule.sigma)
     )
     prediction = prediction.to(z_t.dtype)

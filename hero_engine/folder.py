@@ -58,6 +58,10 @@ class RunFolder:
     def rollout(self, number: int) -> Path:
         return self.round(number) / "rollout.safetensors"
 
+    def chunks(self, number: int) -> Path:
+        """What the main process's helpers have sampled, until it has taken it over."""
+        return self.round(number) / "chunks"
+
     def checkpoint(self, number: int) -> Path:
         """The state after training round `number`."""
         return self.path / "checkpoints" / f"{number:03d}"

@@ -7,7 +7,8 @@ that was interrupted anywhere goes on from the latest one.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from hero_engine import (
     embedding,
     evaluate,
     export,
+    fitting,
     measures,
     models,
     noise,
@@ -26,14 +28,19 @@ from hero_engine import (
     state,
     tryout,
 )
+from hero_engine.background import in_background
 from hero_engine.folder import RunFolder, write_complete
+from hero_engine.idle import IdleOffload
 from hero_engine.interrupts import Finish, Interrupts
 from hero_engine.labels import Labels
+from hero_engine.memory import Size
+from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.pictures import save_picture
 from hero_engine.record import Record
-from hero_engine.rollout import Rollout, prompts_of, sample
+from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.state import State
 from hero_engine.task import Task
+from hero_engine.team import Team
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +53,8 @@ class Run:
     record: Record
     task: Task
     interrupts: Interrupts
+    options: EngineOptions = AS_TASK_SAYS
+    team: Team = field(default_factory=Team)
 
 
 def run_to_the_end(run: Run) -> None:
@@ -57,12 +66,14 @@ def run_to_the_end(run: Run) -> None:
     """
     task = run.task
     run.record.set_progress("loading", 0, 1)
-    learned = state.initial_state(models.load(task), task)
+    learned = state.initial_state(models.load(task, run.options.is_small), task)
+    settle_in(run, learned)
     first_round = resume(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
             z_T = noise.draw(learned.pool, fresh_noise(run, learned, round_number), task.noise)
             rollout = collect(run, learned, z_T, round_number)
+            rollout = ready(run, learned, rollout, round_number)
             labels = wait_for_labels(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
@@ -70,7 +81,25 @@ def run_to_the_end(run: Run) -> None:
     evaluate.evaluate(run.folder, run.record, task, learned, run.interrupts)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
+    run.team.dismiss(learned.model)
     run.record.set_state("finished")
+
+
+def settle_in(run: Run, learned: State) -> None:
+    """Makes the model work as this engine's options say; a shortage of memory shows in the record.
+
+    Raises:
+        EngineError: there is not enough memory to try one transition.
+    """
+    model = learned.model
+
+    def show(which: Size) -> None:
+        now = run.record.progress()
+        phase = now.phase.partition(",")[0] + model.sizes.remark(which)
+        run.record.set_progress(phase, now.done, now.total)
+
+    model.sizes.on_halved = show
+    fitting.settle(model, run.task, run.options, state.bytes_held(learned))
 
 
 def resume(run: Run, learned: State) -> int:
@@ -98,28 +127,55 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
         record.set_state("labeling")
         return Rollout.load(folder.rollout(round_number))
     started = time.monotonic()
-    pictures: list[np.ndarray] = []
+    pictures: dict[int, np.ndarray] = {}
+    saved = 0
     record.begin_round(round_number, len(z_T))
     record.set_progress("sampling", 0, len(z_T))
 
-    def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
-        for image, picture in zip(images, decoded.numpy(), strict=True):
+    def save(images: Sequence[int], drawn: np.ndarray, scores: list[float] | None) -> None:
+        for image, picture in zip(images, drawn, strict=True):
             save_picture(folder.image(round_number, image), picture)
-            pictures.append(picture)
-        record.add_images(round_number, images, guesses(learned, z_0))
-        record.set_progress("sampling", images[-1] + 1, len(z_T))
-        run.interrupts.check()
+        record.add_images(round_number, images, scores)
+        nonlocal saved
+        saved += len(images)
+        record.set_progress("sampling" + learned.model.sizes.remark("chunk"), saved, len(z_T))
 
-    rollout = sample(learned.model, run.task, z_T, round_number, keep)
-    write_complete(folder.rollout(round_number), rollout.save)
+    def wait() -> None:
+        run.interrupts.check()
+        run.interrupts.wait(0.02)
+
+    with in_background() as hand_over:
+
+        def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
+            drawn = decoded.numpy()
+            pictures.update(zip(images, drawn, strict=True))
+            hand_over(partial(save, images, drawn, guesses(learned, z_0)))
+            run.interrupts.check()
+
+        rollout = run.team.sample(learned.model, run.task, z_T, round_number, keep, folder, wait)
+        write_complete(folder.rollout(round_number), rollout.save)
     metrics = {
-        "diversity": measures.diversity(np.stack(pictures)),
+        "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
         "noise_norm": noise.norm_ratio(z_T),
         "sample_s": time.monotonic() - started,
     }
     record.finish_sampling(round_number, metrics)
     log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
     return rollout
+
+
+def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Rollout:
+    """The rollout as training will need it: what can be done while the person labels.
+
+    Also when the labels are there already, so that a run that goes on has the same bits.
+
+    Raises:
+        Stop, Finish: asked for in the meantime.
+    """
+    if run.team.size > 1 or not ddpo.measures_again(learned.model, run.task):
+        # Each process measures its share of the transitions when it trains.
+        return rollout
+    return ddpo.measured(learned.model, rollout, run.task, round_number, run.interrupts.check)
 
 
 @torch.no_grad()
@@ -145,18 +201,26 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
         Stop, Finish: asked for in the meantime.
     """
     run.record.set_progress("waiting for labels", 0, 0)
+    idle = IdleOffload(learned, run.options.idle_offload)
     seen = None
-    while True:
-        run.interrupts.check()
-        changes = run.record.changes()
-        if changes != seen:
-            seen = changes
-            if any(r.submitted for r in run.record.rounds() if r.number == round_number):
-                return run.record.labels(round_number)
-            tryout.answer(
-                run.folder, run.record, run.task, learned.model, learned.pool, round_number
-            )
-        run.interrupts.wait(0.02)
+    try:
+        while True:
+            run.interrupts.check()
+            changes = run.record.changes()
+            if changes != seen:
+                seen = changes
+                idle.news()
+                if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                    return run.record.labels(round_number)
+                if any(not each.finished for each in run.record.tries()):
+                    idle.come_back()
+                    tryout.answer(
+                        run.folder, run.record, run.task, learned.model, learned.pool, round_number
+                    )
+            idle.tick()
+            run.interrupts.wait(0.02)
+    finally:
+        idle.come_back()
 
 
 def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_number: int) -> None:
@@ -284,9 +348,10 @@ def train_lora(
 
     def report(step: int, total: int, metrics: Mapping[str, float]) -> None:
         run.record.add_metrics(round_number, step, metrics)
-        run.record.set_progress("training the LoRA", step, total)
+        phase = "training the LoRA" + learned.model.sizes.remark("micro_batch")
+        run.record.set_progress(phase, step, total)
         run.interrupts.check_stop()
 
-    ddpo.update(
+    run.team.update(
         learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
     )

@@ -1,8 +1,11 @@
 """A Stable Diffusion pipeline as the method needs it: UNet with a LoRA, VAE, encoded prompts."""
 
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -14,8 +17,11 @@ from torch import Tensor, nn
 from hero_engine import ddim, seeds
 from hero_engine.conditioning import Conditioning, encode, latent_size
 from hero_engine.errors import EngineError
+from hero_engine.memory import Sizes
 from hero_engine.pretrained import load_pipeline
-from hero_engine.task import Task
+from hero_engine.task import Precision, Task
+
+log = logging.getLogger(__name__)
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """The attention projections, as in the official code."""
@@ -31,6 +37,8 @@ class Model:
         negative: the same of the unconditional half of guidance, one row.
         latent_shape: (C, H, W).
         dtype: of the frozen weights; latents, means and log-probs are float32 whatever it is.
+        sizes: how much goes through the network at once.
+        offload: the VAE and the text encoders are on the accelerator only while they work.
     """
 
     pipeline: Any
@@ -40,6 +48,8 @@ class Model:
     latent_shape: tuple[int, int, int]
     accelerator: Accelerator
     dtype: torch.dtype
+    sizes: Sizes
+    offload: bool = False
 
     @property
     def unet(self) -> Any:
@@ -52,6 +62,45 @@ class Model:
     @property
     def device(self) -> torch.device:
         return self.accelerator.device  # type: ignore[no-any-return]
+
+    def compile(self) -> None:
+        """Compiles the blocks that the UNet repeats, one of each kind, where there is a CUDA GPU.
+
+        A chunk or micro-batch of another size is compiled for again; rounding changes.
+        """
+        if self.device.type == "cuda":
+            self.unet.compile_repeated_blocks()
+        else:
+            log.info("--compile does nothing: there is no CUDA GPU")
+
+    @property
+    def text_encoders(self) -> list[nn.Module]:
+        """One, or the two of SDXL."""
+        parts = self.pipeline.components
+        return [parts[n] for n in ("text_encoder", "text_encoder_2") if parts.get(n) is not None]
+
+    @property
+    def resident(self) -> list[nn.Module]:
+        """The parts that are on the accelerator all the time."""
+        return [self.unet] if self.offload else [self.unet, self.vae, *self.text_encoders]
+
+    def set_offload(self, offload: bool) -> None:
+        """Has the VAE and the text encoders wait off the accelerator, or stay on it."""
+        self.offload = offload
+        for part in (self.vae, *self.text_encoders):
+            part.to("cpu" if offload else self.device)
+
+    @contextmanager
+    def at_work(self, *parts: nn.Module) -> Iterator[None]:
+        """Has `parts` on the accelerator, which with `offload` wait off it before and after."""
+        moved = parts if self.offload else ()
+        for part in moved:
+            part.to(self.device)
+        try:
+            yield
+        finally:
+            for part in moved:
+                part.to("cpu")
 
     def lora(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name, in a fixed order."""
@@ -66,7 +115,8 @@ class Model:
             prompts: which of the task's prompts each picture has, [B], int64.
             guidance_scale: 1 leaves the unconditional half out.
         """
-        timesteps = self.schedule.timesteps[i.cpu()].to(self.device)
+        timesteps = self.schedule.timesteps
+        timesteps = timesteps[i.to(timesteps.device)].to(self.device)
         latents, told = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
             latents, timesteps = torch.cat([z_t, z_t]), torch.cat([timesteps, timesteps])
@@ -94,13 +144,17 @@ class Model:
                 for values in (config.latents_mean, config.latents_std)
             )
             z_0 = z_0 * std + mean
-        pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0].float()
+        with self.at_work(self.vae):
+            pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0].float()
         pictures = ((pictures / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
         return pictures.permute(0, 2, 3, 1).cpu()  # type: ignore[no-any-return]
 
 
-def load(task: Task) -> Model:
+def load(task: Task, offload: bool = False) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.
+
+    Args:
+        offload: the UNet comes to the accelerator after the other parts have left it.
 
     Raises:
         InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL;
@@ -111,29 +165,36 @@ def load(task: Task) -> Model:
     dtype = choose_dtype(task.precision, accelerator.device)
     # Measured on an AVX-512 CPU: with so few channels a group, GroupNorm in bfloat16 and channels
     # last takes 30 times as long, and the fused attention's backward pass is slower than none.
-    half_on_cpu = accelerator.device.type == "cpu" and dtype == torch.bfloat16
+    half_on_cpu = accelerator.device.type == "cpu" and dtype != torch.float32
     layout = torch.contiguous_format if half_on_cpu else torch.channels_last
     pipeline = load_pipeline(task, dtype)
     for name, module in pipeline.components.items():
         if isinstance(module, nn.Module):
             module.requires_grad_(False)
             module.eval()
-            _move(module, accelerator.device, layout, f"{task.model}: {name}")
+            waits = offload and module is pipeline.unet
+            device = torch.device("cpu") if waits else accelerator.device
+            _move(module, device, layout, f"{task.model}: {name}")
     if half_on_cpu:
         pipeline.unet.set_attn_processor(AttnProcessor())
     add_lora(pipeline.unet, task.update.lora_rank, task.seed)
     prompts, negative = encode(pipeline, task.prompts, task.negative_prompt)
-    return Model(
+    model = Model(
         pipeline=pipeline,
         schedule=ddim.make_schedule(
             pipeline.scheduler.config, task.sampling.steps, task.sampling.eta
-        ),
+        ).to(accelerator.device),
         prompts=prompts,
         negative=negative,
         latent_shape=(pipeline.unet.config.in_channels, *latent_size(pipeline)),
         accelerator=accelerator,
         dtype=dtype,
+        sizes=Sizes(task.sampling.chunk_size, task.update.micro_batch_size),
     )
+    if offload:
+        model.set_offload(True)
+        _move(pipeline.unet, accelerator.device, layout, f"{task.model}: unet")
+    return model
 
 
 def _move(module: Any, device: torch.device, layout: torch.memory_format, name: str) -> None:
@@ -147,15 +208,19 @@ def _move(module: Any, device: torch.device, layout: torch.memory_format, name: 
         ) from error
 
 
-def choose_dtype(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
-    """The frozen weights' dtype; `auto` takes bfloat16 where `device` has instructions for it."""
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The frozen weights' dtype.
+
+    `auto` takes bfloat16 where `device` has instructions for it, else float16 on CUDA.
+    """
     if precision == "auto":
         if device.type == "cuda":
             native = torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if native else "fp16"
         else:
             native = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-        precision = "bf16" if native else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+            precision = "bf16" if native else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 def add_lora(unet: Any, rank: int, seed: int) -> None:

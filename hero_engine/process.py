@@ -13,18 +13,24 @@ from pathlib import Path
 
 from hero_engine.errors import EngineError
 from hero_engine.folder import RunFolder, engine_holder
+from hero_engine.options import AS_TASK_SAYS, EngineOptions
 
 POLL_SECONDS = 0.05
 
 
-def start_engine(folder: RunFolder) -> "subprocess.Popen[bytes]":
+def start_engine(
+    folder: RunFolder, options: EngineOptions = AS_TASK_SAYS
+) -> "subprocess.Popen[bytes]":
     """Starts the run's engine, detached; returns at once, before it has loaded anything.
+
+    With several processes, what is returned is their launcher; it ends after them.
 
     Raises:
         EngineError: the process or its log cannot be made.
     """
     # -P: a torch.py in the folder that one happens to be in is not imported.
     command = [sys.executable, "-P", "-m", "hero_engine", "run", str(folder.path.absolute())]
+    command += options.arguments()
     return start_detached(command, folder.log_file)
 
 

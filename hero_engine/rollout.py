@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hero_engine import ddim, seeds
 from hero_engine.errors import EngineError
+from hero_engine.memory import in_chunks
 from hero_engine.models import Model
 from hero_engine.task import Task
 
@@ -107,39 +108,72 @@ def sample(
 ) -> Rollout:
     """A round's pictures from the initial noises `z_T` [N, C, H, W], in chunks.
 
-    The noise of its steps comes from (seed, round, n), so chunks
-    differ only in rounding.
+    The noise of picture n's steps comes from (seed, round, n), so chunks differ only in rounding.
+
+    Raises:
+        EngineError: there is not enough memory for one picture.
     """
+    chunks = []
+    for images in chunks_of(len(z_T), model.sizes.chunk):
+        chunk, pictures = sample_chunk(model, task, z_T, round_number, images)
+        on_chunk(images.tolist(), chunk.z_0, pictures)
+        chunks.append(chunk)
+    return concatenate(chunks)
+
+
+def sample_chunk(
+    model: Model, task: Task, z_T: Tensor, round_number: int, images: Tensor
+) -> tuple[Rollout, Tensor]:
+    """Trajectories and pictures, uint8 [B, H, W, 3], of the numbers `images` [B] of a round.
+
+    In parts, where memory does not suffice for all at once.
+
+    Raises:
+        EngineError: it does not suffice for one picture.
+    """
+
+    def work(part: Tensor) -> tuple[Rollout, Tensor]:
+        return _sample_together(model, task, z_T, round_number, part)
+
+    parts = [drawn for _, drawn in in_chunks([images], model.sizes, work)]
+    return concatenate([part for part, _ in parts]), torch.cat([drawn for _, drawn in parts])
+
+
+@torch.no_grad()
+def _sample_together(
+    model: Model, task: Task, z_T: Tensor, round_number: int, images: Tensor
+) -> tuple[Rollout, Tensor]:
     update = task.update
     trainable = model.schedule.trainable()
-    steps = torch.tensor(
+    chosen = torch.tensor(
         [
             trained_steps(
                 update.steps, update.k, trainable,
                 seeds.generator(task.seed, "steps", round_number, image),
             )
-            for image in range(len(z_T))
+            for image in images.tolist()
         ]
     )  # fmt: skip
-    chunks: list[Rollout] = []
-    for images in chunks_of(len(z_T), task.sampling.chunk_size):
-        epsilon = seeds.normal(
-            task.seed, "eta", round_number, images.tolist(),
-            (model.schedule.steps, *model.latent_shape),
-        )  # fmt: skip
-        trajectory, log_probs = denoise(model, task, z_T[images], epsilon, images)
-        chosen = steps[images]
-        rows = torch.arange(len(images))[:, None]
-        chunk = Rollout(
-            z_T=z_T[images],
-            z_0=trajectory[:, -1],
-            z_t=trajectory[rows, chosen],
-            z_prev=trajectory[rows, chosen + 1],
-            log_prob=log_probs[rows, chosen],
-            step=chosen,
-        )
-        on_chunk(images.tolist(), chunk.z_0, model.decode(chunk.z_0.to(model.device)))
-        chunks.append(chunk)
+    epsilon = seeds.normal(
+        task.seed, "eta", round_number, images.tolist(),
+        (model.schedule.steps, *model.latent_shape),
+    )  # fmt: skip
+    trajectory, log_probs = denoise(model, task, z_T[images], epsilon, images)
+    rows = torch.arange(len(images), device=trajectory.device)[:, None]
+    kept = chosen.to(trajectory.device)
+    chunk = Rollout(
+        z_T=z_T[images],
+        z_0=trajectory[:, -1].cpu(),
+        z_t=trajectory[rows, kept].cpu(),
+        z_prev=trajectory[rows, kept + 1].cpu(),
+        log_prob=log_probs[rows, kept].cpu(),
+        step=chosen,
+    )
+    return chunk, model.decode(trajectory[:, -1])
+
+
+def concatenate(chunks: Sequence[Rollout]) -> Rollout:
+    """The rollout of a batch, from its chunks in order."""
     return Rollout(
         **{f.name: torch.cat([getattr(chunk, f.name) for chunk in chunks]) for f in fields(Rollout)}
     )
@@ -151,11 +185,17 @@ def draw(model: Model, task: Task, z_T: Tensor, images: Tensor, purpose: seeds.P
 
     Number 0 of `purpose` draws initial noise; the steps' noise here is its number 1.
     """
-    epsilon = seeds.normal(
-        task.seed, purpose, 1, images.tolist(), (model.schedule.steps, *model.latent_shape)
-    )
-    trajectory, _ = denoise(model, task, z_T, epsilon, images)
-    return model.decode(trajectory[:, -1].to(model.device))
+
+    def work(positions: Tensor) -> Tensor:
+        numbers = images[positions]
+        epsilon = seeds.normal(
+            task.seed, purpose, 1, numbers.tolist(), (model.schedule.steps, *model.latent_shape)
+        )
+        trajectory, _ = denoise(model, task, z_T[positions], epsilon, numbers)
+        return model.decode(trajectory[:, -1])
+
+    positions = torch.arange(len(images)).split(model.sizes.chunk)
+    return torch.cat([pictures for _, pictures in in_chunks(positions, model.sizes, work)])
 
 
 def denoise(
@@ -165,28 +205,29 @@ def denoise(
     epsilon: Tensor,
     images: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Whole trajectories of one chunk.
+    """Whole trajectories of one chunk; between its steps nothing waits for the accelerator.
 
     Args:
         z_T: [B, C, H, W]. epsilon: the steps' noise, [B, T, C, H, W]. images: their numbers, [B].
 
     Returns:
         The latents z_T ... z_0, [B, T + 1, C, H, W], and the transitions' log-probs [B, T], both
-        float32 on the CPU; a step without density has log-prob 0.
+        float32 on the model's device; a step without density has log-prob 0.
     """
-    prompts = prompts_of(images, task).to(model.device)
-    z_t = z_T.to(model.device)
-    trajectory, log_probs = [z_T], []
+    device, trainable = model.device, set(model.schedule.trainable())
+    prompts = prompts_of(images, task).to(device)
+    z_t, epsilon = z_T.to(device), epsilon.to(device)
+    steps = torch.arange(model.schedule.steps, device=device)
+    trajectory, log_probs = [z_t], []
     for position in range(model.schedule.steps):
-        i = torch.full((len(z_t),), position)
+        i = steps[position].expand(len(z_t))
         prediction = model.predict(z_t, i, prompts, task.sampling.guidance_scale)
         mean, sigma = ddim.transition(model.schedule, z_t, prediction, i)
-        z_t = mean + sigma * epsilon[:, position].to(model.device)
-        has_density = model.schedule.sigma[position] > 0
+        z_t = mean + sigma * epsilon[:, position]
         log_probs.append(
             ddim.log_prob(z_t, mean, sigma)
-            if has_density
-            else torch.zeros(len(z_t), device=z_t.device)
+            if position in trainable
+            else torch.zeros(len(z_t), device=device)
         )
-        trajectory.append(z_t.cpu())
-    return torch.stack(trajectory, dim=1), torch.stack(log_probs, dim=1).cpu()
+        trajectory.append(z_t)
+    return torch.stack(trajectory, dim=1), torch.stack(log_probs, dim=1)

@@ -63,6 +63,12 @@ def initial_state(model: Model, task: Task) -> State:
     )
 
 
+def bytes_held(state: State) -> int:
+    """Memory of what learns beside the model once it has trained: with gradients and moments."""
+    parameters = [*state.embedder.parameters(), *state.model.lora().values()]
+    return 4 * sum(p.numel() * p.element_size() for p in parameters)
+
+
 def save(state: State, folder: RunFolder, round_number: int) -> None:
     """Writes the checkpoint of `round_number`; it appears only when it is whole.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 RewardName = Literal["similarity-to-best", "similarity-to-positives", "binary", "no-embedding"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
@@ -169,8 +170,10 @@ class Task(Section):
     config: str | None = Field(
         None, description="the folder or hub name whose settings a single .safetensors file takes"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the frozen weights; auto: bf16 where the hardware multiplies in it"
+    precision: Precision = Field(
+        "auto",
+        description="of the frozen weights; auto: bf16 where the hardware multiplies in it, else "
+        "fp16 on a GPU",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="every random draw of the run comes from it")
     sampling: Sampling = Sampling()

@@ -51,7 +51,8 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
     Raises:
         InputError: the prompt is longer than the text encoder reads.
     """
-    encoded, _ = conditioning.encode(model.pipeline, [prompt], task.negative_prompt)
+    with model.at_work(*model.text_encoders):
+        encoded, _ = conditioning.encode(model.pipeline, [prompt], task.negative_prompt)
     model = replace(model, prompts=encoded)
     task = task.model_copy(update={"prompts": (prompt,)})
     images = torch.arange(FROM_EACH)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
@@ -17,6 +18,7 @@ from textual.screen import Screen
 
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
+from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
@@ -398,6 +400,7 @@ def run_interface(
     config: Config,
     terminal: Terminal = HALF_BLOCKS,
     typed: bytes = b"",
+    options: EngineOptions = AS_TASK_SAYS,
 ) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
 
@@ -410,7 +413,7 @@ def run_interface(
     """
     from hero_engine.process import start_engine
 
-    client = RunClient(folder, start_engine)
+    client = RunClient(folder, partial(start_engine, options=options))
     app = HeroApp(client, config, terminal, typed=typed)
     when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
     code = app.run()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
+from hero_engine.options import AS_TASK_SAYS, EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
@@ -58,12 +59,41 @@ Model = Annotated[
     str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--num-processes",
+        min=1,
+        metavar="N",
+        help="Processes of the engine, one for each GPU, if it is started now.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
 ]
 ShowImages = Annotated[
     Images | None, typer.Option("--images", help="How pictures are shown in the terminal.")
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="8|12|16|24|48|auto",
+        help="Work within so many GiB, or within what is free; else as the task says.",
+    ),
+]
+IdleOffload = Annotated[
+    float | None,
+    typer.Option(
+        "--idle-offload",
+        metavar="MINUTES",
+        min=0,
+        help="Free the GPU's memory when nobody has labelled for so long.",
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the UNet's blocks (CUDA): pays in long runs.")
 ]
 RUNS_DIR = Path("runs")
 
@@ -133,32 +163,46 @@ def run(
     labeler: Function = None,
     detach: Detach = False,
     images: ShowImages = None,
+    num_processes: Processes = 1,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.folder import create_run
     from hero_engine.resolve import resolve
 
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
     chosen = _labeler(settled, labels, oracle, labeler)
     if chosen is None and not detach:
         _require_terminal("run")
     create = partial(create_run, runs_dir, settled, name)
     if detach:
-        _start_in_background(create(), labels, oracle, labeler)
+        _start_in_background(create(), labels, oracle, labeler, options)
     elif chosen is None:
-        _interface(create, _config(images))
+        _interface(create, _config(images), options=options)
     else:
-        _drive(create(), chosen)
+        _drive(create(), chosen, options)
 
 
 @app.command()
-def attach(run: Run = None, runs_dir: RunsDir = RUNS_DIR, images: ShowImages = None) -> None:
+def attach(
+    run: Run = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    images: ShowImages = None,
+    num_processes: Processes = 1,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
+) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.folder import find_run
 
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     _require_terminal("attach")
-    _interface(lambda: folder, _config(images))
+    _interface(lambda: folder, _config(images), options=options)
 
 
 @app.command()
@@ -169,6 +213,10 @@ def resume(
     oracle: Oracle = False,
     labeler: Function = None,
     detach: Detach = False,
+    num_processes: Processes = 1,
+    memory: MemoryLimit = None,
+    idle_offload: IdleOffload = None,
+    compiled: Compile = False,
 ) -> None:
     """Continue a run without a terminal."""
     from contextlib import closing
@@ -176,6 +224,7 @@ def resume(
     from hero_engine.folder import find_run
     from hero_engine.labelfile import submitted_labels
 
+    options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     task = folder.task()
     with closing(folder.open_record()) as record:
@@ -189,9 +238,9 @@ def resume(
             "label them yourself with `hero-tui attach`"
         )
     if detach:
-        _start_in_background(folder, labels, oracle, labeler)
+        _start_in_background(folder, labels, oracle, labeler, options)
     else:
-        _drive(folder, chosen)
+        _drive(folder, chosen, options)
 
 
 @app.command()
@@ -454,6 +503,12 @@ def _engine(*arguments: str) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
+def _engine_options(
+    memory: str | None, idle_offload: float | None, compiled: bool, num_processes: int
+) -> EngineOptions:
+    return EngineOptions(memory_of(memory), idle_offload, compiled, num_processes)
+
+
 def _labeler(
     task: "Task",
     labels: Path | None,
@@ -502,7 +557,10 @@ def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
 
 
 def _interface(
-    run: "Callable[[], RunFolder]", config: "Config", terminal: "Terminal | None" = None
+    run: "Callable[[], RunFolder]",
+    config: "Config",
+    terminal: "Terminal | None" = None,
+    options: EngineOptions = AS_TASK_SAYS,
 ) -> None:
     """Shows a run, which is found or made when it is known that the interface can start."""
     typed = b""
@@ -515,7 +573,7 @@ def _interface(
         from hero_tui.keymap import check_keys
 
         check_keys(config.keys, config_file())
-    raise typer.Exit(run_interface(run(), config, terminal, typed))
+    raise typer.Exit(run_interface(run(), config, terminal, typed, options))
 
 
 def _config(images: str | None) -> "Config":
@@ -525,22 +583,26 @@ def _config(images: str | None) -> "Config":
     return config.model_copy(update={"images": images}) if images else config
 
 
-def _drive(folder: "RunFolder", labeler: "Labeler | None") -> None:
+def _drive(folder: "RunFolder", labeler: "Labeler | None", options: EngineOptions) -> None:
     from hero_tui.headless import drive
 
-    raise typer.Exit(drive(folder, labeler))
+    raise typer.Exit(drive(folder, labeler, options))
 
 
 def _start_in_background(
-    folder: "RunFolder", labels: Path | None, oracle: bool, function: str | None
+    folder: "RunFolder",
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    options: EngineOptions,
 ) -> None:
     from hero_engine.process import start_engine, wait_until_running
     from hero_tui.headless import start_in_background
 
     if labels is None and not oracle and function is None:
-        wait_until_running(folder, start_engine(folder))
+        wait_until_running(folder, start_engine(folder, options))
     else:
-        start_in_background(folder, labels, oracle, function)
+        start_in_background(folder, labels, oracle, function, options)
     print(plain(folder.name))
     message(f"Running. Look at it with `hero-tui attach {reference(folder)}`.")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from hero_engine import process
 from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder
+from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record, Round
 from hero_engine.task import Task
 from hero_tui.labelers import Labeler, RoundView
@@ -24,12 +25,13 @@ from hero_tui.progress import RunProgress
 FINISHED, PAUSED = 0, 3
 
 
-def drive(folder: RunFolder, labeler: Labeler | None) -> int:
+def drive(folder: RunFolder, labeler: Labeler | None, options: EngineOptions = AS_TASK_SAYS) -> int:
     """Runs until the run is finished or paused; says on stderr how to continue.
 
     Args:
         folder: the run.
         labeler: labels the rounds; None for a run whose labels are complete.
+        options: of the engine, if none is running.
 
     Returns:
         the exit code: 0 finished, 3 paused.
@@ -44,7 +46,11 @@ def drive(folder: RunFolder, labeler: Labeler | None) -> int:
         closing(folder.open_record()) as record,
         closing(RunProgress(folder, record)) as progress,
     ):
-        engine = None if process.is_running(folder) else process.start_engine(folder)
+        running = process.is_running(folder)
+        engine = None if running else process.start_engine(folder, options)
+        if running and options.arguments():
+            given = " ".join(options.arguments())
+            progress.say(f"Its engine is running already, so {given} changes nothing")
         try:
             ran_out = _follow(folder, record, labeler, engine, progress)
         except KeyboardInterrupt:
@@ -184,7 +190,11 @@ def _how_to_continue(folder: RunFolder, record: Record) -> str:
 
 
 def start_in_background(
-    folder: RunFolder, labels: Path | None, oracle: bool, function: str | None
+    folder: RunFolder,
+    labels: Path | None,
+    oracle: bool,
+    function: str | None,
+    options: EngineOptions = AS_TASK_SAYS,
 ) -> None:
     """Goes on with the run in a process of its own, whose messages go to headless.log."""
     command = [sys.executable, "-P", "-m", "hero_tui", "resume", str(folder.path.absolute())]
@@ -194,4 +204,5 @@ def start_in_background(
         command += ["--oracle"]
     if function is not None:
         command += ["--labeler", function]
+    command += options.arguments()
     process.start_detached(command, folder.path / "headless.log")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hero_engine.folder import RunFolder, create_run
 from hero_engine.labels import Labels
+from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record
 from hero_engine.task import Task
 
@@ -46,14 +47,16 @@ def labeler(folder: RunFolder, script: Sequence[Labels]) -> Iterator[None]:
         thread.join()
 
 
-def run_here(folder: RunFolder, script: Sequence[Labels]) -> Record:
+def run_here(
+    folder: RunFolder, script: Sequence[Labels], options: EngineOptions = AS_TASK_SAYS
+) -> Record:
     """Runs the engine to its end in this process, labelled from `script`."""
     from hero_engine.interrupts import Interrupts
     from hero_engine.loop import Run, run_to_the_end
 
     record = folder.open_record()
     with labeler(folder, script):
-        run_to_the_end(Run(folder, record, folder.task(), Interrupts(record)))
+        run_to_the_end(Run(folder, record, folder.task(), Interrupts(record), options))
     return record
 
 

@@ -16,6 +16,7 @@ import pytest
 from hero_engine import process
 from hero_engine.folder import RunFolder, engine_holder, list_runs
 from hero_engine.labels import Labels
+from hero_engine.options import EngineOptions, parse
 from hero_tui import cli
 from tests import fake_engine
 
@@ -53,7 +54,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[
     """The engines that the commands start: fakes; none outlives the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -302,7 +303,7 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -327,7 +328,7 @@ def test_a_failed_engine_gives_its_reason(
     engines: list["subprocess.Popen[bytes]"],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
@@ -338,6 +339,42 @@ def test_a_failed_engine_gives_its_reason(
     assert "the model does not load" in err
     assert json.loads(hero_tui("status", "--json")[1])["state"] == "failed"
     assert "the model does not load" in hero_tui("status")[1]
+
+
+def test_options_of_the_engine_reach_it(
+    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[EngineOptions] = []
+
+    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+        started.append(options)
+        engines.append(fake_engine.start(folder))
+        return engines[-1]
+
+    monkeypatch.setattr(process, "start_engine", start)
+    given = ["--num-processes", "2", "--memory", "16", "--idle-offload", "5", "--compile"]
+    hero_tui("run", "task.yaml", "--detach", "--name", "one", *given)
+    _, _, err = hero_tui("resume", "one", "--labels", "labels.yaml", "--num-processes", "3")
+    assert "running already, so --num-processes 3 changes nothing" in err
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--num-processes", "4")
+    assert started == [EngineOptions("16", 5.0, True, 2), EngineOptions(num_processes=4)]
+    assert [parse(options.arguments()) for options in started] == started
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--num-processes", "0"], "--num-processes"),
+        (["--memory", "7"], "--memory 7: expected one of 8, 12, 16, 24, 48, auto"),
+        (["--idle-offload", "-1"], "--idle-offload"),
+    ],
+)
+def test_impossible_options_of_the_engine_are_refused(
+    given: list[str], expected: str, hero_tui: Cli
+) -> None:
+    code, _, err = hero_tui("run", "task.yaml", "--oracle", *given)
+    assert code == 2
+    assert expected in err
 
 
 def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:

@@ -115,10 +115,14 @@ def test_training_without_guidance_measures_its_own_old_log_probs(
     assert metrics["ratio_error"] <= 1e-5
 
 
-def test_half_precision_weights_keep_the_ratio_at_one(tiny_task: Callable[..., Task]) -> None:
-    task = tiny_task(precision="bf16")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_weights_keep_the_ratio_at_one(
+    precision: str, tiny_task: Callable[..., Task]
+) -> None:
+    task = tiny_task(precision=precision)
     model = models.load(task)
-    assert {p.dtype for p in model.unet.parameters() if not p.requires_grad} == {torch.bfloat16}
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert {p.dtype for p in model.unet.parameters() if not p.requires_grad} == {dtype}
     assert {p.dtype for p in model.lora().values()} == {torch.float32}
     drawn = drawn_by(model, task)
     assert drawn.log_prob.dtype == drawn.z_0.dtype == torch.float32
@@ -127,6 +131,48 @@ def test_half_precision_weights_keep_the_ratio_at_one(tiny_task: Callable[..., T
     metrics = ddpo.update(model, optimizer, drawn, ALTERNATING, task, 0)
     assert metrics["ratio_error"] <= task.update.clip_range / 5
     assert not torch.equal(weights(model), before)
+
+
+def test_what_is_measured_while_labels_are_given_is_what_training_would_measure(
+    tiny_task: Callable[..., Task],
+) -> None:
+    task = tiny_task(precision="bf16", update={"micro_batch_size": 3})
+    early, late = models.load(task), models.load(task)
+    drawn = drawn_by(early, task)
+    found = []
+    for model, old in ((early, ddpo.measured(early, drawn, task, 0)), (late, drawn)):
+        optimizer = state.initial_state(model, task).lora_optimizer
+        metrics = ddpo.update(model, optimizer, old, ALTERNATING, task, 0)
+        assert metrics["ratio_error"] <= task.update.clip_range / 5
+        found.append(weights(model))
+    assert torch.equal(*found)
+
+
+def test_float16_gradients_are_those_of_float32(tiny_task: Callable[..., Task]) -> None:
+    """Their loss is multiplied, or the smallest would be rounded to nothing."""
+    gradients = []
+    for precision in ("fp32", "fp16"):
+        task = tiny_task(precision=precision, update={"clip_range": 0.5})
+        model = models.load(task)
+        drawn = drawn_by(model, task)
+        ddpo._gradient(model, drawn, ALTERNATING, torch.arange(8), task)
+        gradients.append(torch.cat([p.grad.flatten() for p in model.lora().values()]))
+    full, half = gradients
+    assert (half - full).norm() < 0.05 * full.norm()
+
+
+def test_an_overflow_of_float16_begins_the_group_again(
+    tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tiny_task(precision="fp16")
+    gradients = []
+    for scale in (2.0**14, 2.0**60):
+        monkeypatch.setattr(ddpo, "FLOAT16_LOSS_SCALE", scale)
+        model = models.load(task)
+        ddpo._gradient(model, drawn_by(model, task), ALTERNATING, torch.arange(8), task)
+        gradients.append(torch.cat([p.grad.flatten() for p in model.lora().values()]))
+    assert gradients[1].isfinite().all()
+    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
 
 
 def test_an_optimizer_step_is_taken_for_every_group_of_pictures(

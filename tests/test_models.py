@@ -38,14 +38,24 @@ def test_only_the_lora_of_the_attention_projections_is_trained(
     assert {p.dtype for p in names.values()} == {torch.float32}
 
 
-@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(
+    ("device", "native", "dtype"),
+    [
+        ("cpu", True, torch.bfloat16),
+        ("cpu", False, torch.float32),
+        ("cuda", True, torch.bfloat16),
+        ("cuda", False, torch.float16),
+    ],
+)
 def test_automatic_precision_is_what_the_processor_multiplies_in(
-    native: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    device: str, native: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
-    assert models.choose_dtype("auto", torch.device("cpu")) == dtype
-    assert models.choose_dtype("fp32", torch.device("cpu")) == torch.float32
-    assert models.choose_dtype("bf16", torch.device("cpu")) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert models.choose_dtype("auto", torch.device(device)) == dtype
+    assert models.choose_dtype("fp32", torch.device(device)) == torch.float32
+    assert models.choose_dtype("bf16", torch.device(device)) == torch.bfloat16
+    assert models.choose_dtype("fp16", torch.device(device)) == torch.float16
 
 
 def test_guidance_is_the_pipelines(tiny_task: Callable[..., Task]) -> None:

@@ -1,0 +1,177 @@
+"""An engine of two processes on the CPU (gloo): the run is that of one, and none is left over."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from hero_engine import labelfile, models, process, yamlfile
+from hero_engine.folder import RunFolder, engine_holder
+from hero_engine.labels import KEEP, Labels
+from hero_engine.launcher import why
+from hero_engine.options import EngineOptions
+from hero_engine.rollout import Rollout, chunks_of
+from hero_engine.sharding import dealt
+from hero_engine.task import Task
+from tests.engine_runs import label_open_round, new_run, run_here, wait_until
+
+SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In this process and in engines, so that bits can be compared."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def task(tiny_task: Callable[..., Task]) -> Task:
+    """Its optimizer steps have 9, 9 and 6 transitions: two processes get unequal shares."""
+    return tiny_task(update={"batch_size": 3, "k": 3, "micro_batch_size": 4})
+
+
+def processes_of(folder: RunFolder) -> list[psutil.Process]:
+    """Every process of the run's engine: its launcher, the main process and the helpers."""
+    found = []
+    for each in psutil.process_iter(["cmdline", "status"]):
+        command = each.info["cmdline"] or []
+        if each.info["status"] != psutil.STATUS_ZOMBIE and str(folder.path) in command:
+            found.append(each)
+    return found
+
+
+def helper_of(folder: RunFolder, launcher: "subprocess.Popen[bytes]") -> psutil.Process:
+    holder = engine_holder(folder)
+    assert holder is not None
+    (helper,) = {p.pid for p in processes_of(folder)} - {launcher.pid, holder.pid}
+    return psutil.Process(helper)
+
+
+def lora(folder: RunFolder, round_number: int) -> torch.Tensor:
+    """After training `round_number`; -1: as a run starts."""
+    if round_number < 0:
+        tensors: dict[str, torch.Tensor] = dict(models.load(folder.task()).lora())
+    else:
+        tensors = load_file(folder.checkpoint(round_number) / "lora.safetensors")
+    return torch.cat([t.detach().flatten() for _, t in sorted(tensors.items())])
+
+
+def assert_same_run(folder: RunFolder, undisturbed: RunFolder) -> None:
+    """The stated tolerance: until the first update all bits are equal; sums over processes then
+    round otherwise, and PPO's clip can make a transition count in the one and not in the other.
+    """
+    assert folder.rollout(0).read_bytes() == undisturbed.rollout(0).read_bytes()
+    for r in range(3):
+        for image in range(8):
+            pixels = [np.asarray(Image.open(f.image(r, image)), int) for f in (folder, undisturbed)]
+            assert abs(pixels[0] - pixels[1]).max() <= (0 if r == 0 else 1)
+        ours, theirs = Rollout.load(folder.rollout(r)), Rollout.load(undisturbed.rollout(r))
+        torch.testing.assert_close(ours.z_0, theirs.z_0, rtol=0, atol=1e-3)
+        learned = (lora(undisturbed, r) - lora(undisturbed, r - 1)).abs().mean()
+        off = (lora(folder, r) - lora(undisturbed, r)).abs().mean()
+        assert off < (0.005 if r == 0 else 0.05) * learned
+    assert not list(folder.path.rglob("chunks"))
+
+
+def test_two_processes_by_a_label_file_and_then_one_make_the_same_run(
+    task: Task, tmp_path: Path
+) -> None:
+    """Two rounds by `hero-tui run --num-processes 2`, which pauses; the last one by one process."""
+    (tmp_path / "task.yaml").write_text(yamlfile.dump(task.model_dump(mode="json")))
+    (tmp_path / "labels.yaml").write_text(labelfile.dump(task.name, SCRIPT[:2]))
+    command = "run task.yaml --labels labels.yaml --num-processes 2 --runs-dir . --name two"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "hero_tui", *command.split()],
+        cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    folder = RunFolder(tmp_path / "two")
+    assert done.returncode == 3, done.stderr
+    assert "The labels have run out" in done.stderr
+    assert "2 processes" in folder.log_file.read_text()
+    wait_until(lambda: not processes_of(folder), "the processes' end")
+    with closing(folder.open_record()) as record:
+        assert record.state() == ("paused", "")
+        assert {"loss", "ratio_error", "grad_norm"} <= record.metrics(1).keys()
+
+    run_here(folder, SCRIPT).close()
+    undisturbed = new_run(tmp_path, task, "one")
+    run_here(undisturbed, SCRIPT).close()
+    assert_same_run(folder, undisturbed)
+
+
+def test_a_helper_that_is_killed_stops_the_run_which_then_continues(
+    task: Task, tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path, task)
+    with closing(folder.open_record()) as record:
+        engine = process.start_engine(folder, EngineOptions(num_processes=2))
+        wait_until(lambda: record.state()[0] == "labeling", "the first round")
+        helper = helper_of(folder, engine)
+        label_open_round(record, SCRIPT)
+        wait_until(lambda: record.progress().phase == "training the LoRA", "the training")
+        helper.kill()
+        assert engine.wait(timeout=60) == 4
+        state, error = record.state()
+    assert state == "failed"
+    assert (
+        f"helper 1 of the engine's 2 processes (pid {helper.pid}) was killed by signal 9" in error
+    )
+    assert error in process.failure(folder, "")
+    assert "Traceback" not in folder.log_file.read_text()
+    assert not processes_of(folder)
+
+    run_here(folder, SCRIPT).close()
+    undisturbed = new_run(tmp_path, task, "undisturbed")
+    run_here(undisturbed, SCRIPT).close()
+    assert_same_run(folder, undisturbed)
+
+
+@pytest.mark.parametrize("victim", ["main", "launcher"])
+def test_no_process_outlives_the_main_one_or_the_launcher(
+    task: Task, tmp_path: Path, victim: str
+) -> None:
+    folder = new_run(tmp_path, task)
+    with closing(folder.open_record()) as record:
+        engine = process.start_engine(folder, EngineOptions(num_processes=2))
+        wait_until(lambda: record.state()[0] == "labeling", "the first round")
+        assert len(processes_of(folder)) == 3
+        if victim == "launcher":
+            engine.kill()
+        else:
+            holder = engine_holder(folder)
+            assert holder is not None
+            psutil.Process(holder.pid).kill()
+        wait_until(lambda: not processes_of(folder), "the processes' end")
+        assert engine.wait() == (-9 if victim == "launcher" else 4)
+        wait_until(lambda: engine_holder(folder) is None, "the lock")
+
+
+def test_chunks_are_dealt_out_whole_and_evenly() -> None:
+    chunks = chunks_of(64, 8)
+    assert [len(chunk) for chunk in chunks] == [2, 8, 8, 8, 8, 8, 8, 8, 6]
+    both = [dealt(chunks, 2, to) for to in (0, 1)]
+    assert both[0][0] == 0
+    assert sorted(both[0] + both[1]) == list(range(9))
+    assert [sum(len(chunks[n]) for n in mine) for mine in both] == [32, 32]
+
+
+def test_the_first_to_fail_is_named_and_not_one_that_was_ended_for_it() -> None:
+    said = why({0: (10, -15), 2: (12, -9)}, 4)
+    assert said.startswith("helper 2 of the engine's 4 processes (pid 12) was killed by signal 9")
+    assert why({0: (10, -9), 1: (11, -15)}, 2).startswith("the main process")
+    assert "ended with exit code 4" in why({1: (11, 4)}, 2)
