@@ -1,4 +1,4 @@
-"""The engine process: `python -m hero_engine run FOLDER`, or `export FOLDER DESTINATION`.
+"""The engine process: `python -m hero_engine run FOLDER`, and what else needs torch.
 
 `hero-tui` starts it; its standard error is the run's engine.log. With `--num-processes N` it starts
 `run FOLDER` N times and waits for them: the first is the main process, the others its helpers.
@@ -7,9 +7,11 @@
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
@@ -17,7 +19,12 @@ from hero_engine.interrupts import Interrupts, Stop
 from hero_engine.launcher import is_helper, is_launched, launch
 from hero_engine.record import Record
 
-USAGE = "usage: python -m hero_engine run FOLDER [--num-processes N] | export FOLDER DESTINATION"
+USAGE = (
+    "usage: python -m hero_engine run FOLDER [--num-processes N] | export FOLDER DESTINATION"
+    " | doctor MODEL"
+)
+
+HUB = "https://huggingface.co"
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +40,8 @@ def main(arguments: list[str]) -> int:
             return _reported(lambda: launch(_engine_folder(folder), int(number)))
         case ["export", folder, destination]:
             return _reported(lambda: export(RunFolder(Path(folder)), Path(destination)))
+        case ["doctor", model]:
+            return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
     return 2
 
@@ -85,6 +94,18 @@ def export(folder: RunFolder, destination: Path) -> int:
     from hero_engine.export import export as export_run
 
     print(*export_run(folder, destination), sep="\n")
+    return 0
+
+
+def doctor(model: str) -> int:
+    """Prints what the engine finds here for teaching `model`."""
+    try:
+        socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
+    except OSError:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # else the hub's library tries for half a minute
+    from hero_engine.doctor import examine, show
+
+    show(examine(model))
     return 0
 
 

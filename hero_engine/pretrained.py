@@ -5,6 +5,7 @@ model is a folder like any other. Weights are safetensors only, and no code of a
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,40 @@ PIPELINES: dict[str, Any] = {
 }
 """What can be taught, by the name in a pipeline's model_index.json."""
 
+INDEX = "model_index.json"
 EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
 XL_ONLY = "conditioner.embedders.1.model.ln_final.weight"
 """A tensor that of all single files only SDXL's have: of its second text encoder."""
+
+
+@dataclass(frozen=True)
+class ModelIndex:
+    """A pipeline's model_index.json: the folder that it is in, and the class that it names."""
+
+    folder: Path
+    name_of_class: str
+
+
+def find_source(model: str) -> Path:
+    """Where `model` is, if it is a folder or a file; else the path of that name is not there."""
+    return WEIGHTS if model == "embedded" else Path(model)
+
+
+def model_index(model: str, revision: str | None) -> ModelIndex:
+    """The index of a pipeline, fetched if it has to be.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or names what cannot be taught; `explained` says so.
+    """
+    folder = find_source(model)
+    if folder.is_dir():
+        index = folder / INDEX
+    else:
+        index = Path(hf_hub_download(model, INDEX, revision=revision))
+    name = json.loads(index.read_text("utf-8")).get("_class_name")
+    if name not in PIPELINES:
+        raise ValueError(f"it is a {name}; {EXPECTED}")
+    return ModelIndex(index.parent, name)
 
 
 def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
@@ -48,15 +80,15 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
         InputError: the model cannot be found or read, or is of another architecture.
         EngineError: there is no memory or disk left for it.
     """
-    source = str(WEIGHTS) if task.model == "embedded" else task.model
+    source = find_source(task.model)
     # Their bars would fill the engine's log; the record shows progress.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
-        if Path(source).is_file():
+        if source.is_file():
             pipeline = _from_single_file(source, task.config, dtype)
         else:
-            pipeline = _from_pretrained(source, task, dtype)
+            pipeline = _from_pretrained(task, dtype)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise EngineError(
             f"model {task.model}: there is not enough memory to load it; close other programs, or "
@@ -65,38 +97,34 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
     except (
         OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError,
     ) as error:  # fmt: skip
-        raise InputError(f"model {task.model}: {_explained(error, task)}") from error
+        raise InputError(
+            f"model {task.model}: {explained(error, task.model, task.revision)}"
+        ) from error
     _check_architecture(pipeline, task.model)
     if isinstance(pipeline, StableDiffusionXLPipeline) and not pipeline.vae.config.force_upcast:
         pipeline.vae.to(dtype)
     return pipeline
 
 
-def _from_pretrained(source: str, task: Task, dtype: torch.dtype) -> Any:
-    local = Path(source).is_dir()
-    revision = None if local else task.revision
-    if local:
-        index = Path(source) / "model_index.json"
-    else:
-        index = Path(hf_hub_download(source, "model_index.json", revision=revision))
-    name = json.loads(index.read_text("utf-8")).get("_class_name")
-    if name not in PIPELINES:
-        raise ValueError(f"it is a {name}; {EXPECTED}")
-    extra = {"safety_checker": None, "requires_safety_checker": False}
+def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
+    name = model_index(task.model, task.revision).name_of_class
+    source = find_source(task.model)
+    local = source.is_dir()
     is_xl = PIPELINES[name] is StableDiffusionXLPipeline
+    no_checker = {"safety_checker": None, "requires_safety_checker": False}
     return PIPELINES[name].from_pretrained(
-        source,
-        revision=revision,
+        str(source),
+        revision=None if local else task.revision,
         variant=task.variant,
         dtype={"vae": torch.float32, "default": dtype} if is_xl else dtype,
         use_safetensors=True,
         local_files_only=local,
-        **({"add_watermarker": False} if is_xl else extra),
+        **({"add_watermarker": False} if is_xl else no_checker),
     )
 
 
-def _from_single_file(source: str, config: str | None, dtype: torch.dtype) -> Any:
-    if not source.endswith(".safetensors"):
+def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> Any:
+    if source.suffix != ".safetensors":
         raise ValueError(
             "expected a .safetensors file; other checkpoints can run code when they are read"
         )
@@ -104,20 +132,19 @@ def _from_single_file(source: str, config: str | None, dtype: torch.dtype) -> An
         is_xl = XL_ONLY in file.keys()  # noqa: SIM118, it is no mapping
     pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
     extra = {"add_watermarker": False} if is_xl else {"safety_checker": None}
-    pipeline = pipeline_class.from_single_file(source, config=config, dtype=dtype, **extra)
+    pipeline = pipeline_class.from_single_file(str(source), config=config, dtype=dtype, **extra)
     if is_xl and pipeline.vae.config.force_upcast and dtype != torch.float32:
         vae = type(pipeline.vae).from_single_file(
-            source, config=config, subfolder="vae", dtype=torch.float32
+            str(source), config=config, subfolder="vae", dtype=torch.float32
         )
         pipeline.register_modules(vae=vae)
     return pipeline
 
 
-def _explained(error: Exception, task: Task) -> str:
-    """What is the matter with the model, and what to do about it."""
-    name, revision = task.model, task.revision or "main"
-    page = f"https://huggingface.co/{name}"
-    if isinstance(error, LocalEntryNotFoundError | HfHubHTTPError) and Path(name).is_file():
+def explained(error: Exception, model: str, revision: str | None) -> str:
+    """What is the matter with a model that could not be read, and what to do about it."""
+    page = f"https://huggingface.co/{model}"
+    if isinstance(error, LocalEntryNotFoundError | HfHubHTTPError) and Path(model).is_file():
         return (
             "a single file takes its settings and tokenizers from the Hugging Face hub, which "
             f"cannot be read from here ({_first_line(error)}); name a pipeline folder of its "
@@ -130,7 +157,7 @@ def _explained(error: Exception, task: Task) -> str:
                 "or set HF_TOKEN"
             )
         case RevisionNotFoundError():
-            return f"it has no revision {revision}; {page} lists its branches and tags"
+            return f"it has no revision {revision or 'main'}; {page} lists its branches and tags"
         case RepositoryNotFoundError():
             return (
                 "the hub has no such model, or it is private; check the name (owner/name), or log "
@@ -139,18 +166,18 @@ def _explained(error: Exception, task: Task) -> str:
         case LocalEntryNotFoundError():
             return (
                 "it is not in the cache of this machine, and the Hugging Face hub cannot be "
-                f"reached from here; fetch it where it can (`hf download {name}`) and give the "
+                f"reached from here; fetch it where it can (`hf download {model}`) and give the "
                 "folder as --model, or learn the ropes with --model embedded"
             )
-        case EntryNotFoundError() if "model_index.json" in str(error):
+        case EntryNotFoundError() if INDEX in str(error):
             return f"it is not a pipeline of diffusers' format; {EXPECTED}"
         case HFValidationError():
             return (
                 "there is no such file or folder, and it is no name on the Hugging Face hub "
                 "(owner/name)"
             )
-        case FileNotFoundError() if str(error.filename).endswith("model_index.json"):
-            return f"the folder has no model_index.json; {EXPECTED}"
+        case FileNotFoundError() if str(error.filename).endswith(INDEX):
+            return f"the folder has no {INDEX}; {EXPECTED}"
         case HfHubHTTPError():
             return f"the Hugging Face hub answered: {_first_line(error)}; try again later"
     return f"cannot be loaded: {_first_line(error)}; {EXPECTED}, with safetensors weights"
