@@ -149,10 +149,13 @@ class Team:
             return ddpo.update(model, optimizer, rollout, advantage, task, round_number, on_step)
 
     def dismiss(self, model: Model) -> None:
-        """Lets the helpers end, when the run has."""
+        """Lets the helpers end, when the run has; the team cannot be used any more."""
+        if self.size == 1:
+            return
         self._ask(Request.END, 0, torch.zeros(0), model)
+        dist.destroy_process_group()
         for folder in self._given_up:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder)
 
     def _ask(self, request: Request, round_number: int, values: Tensor, model: Model) -> None:
         if self._requests is None:
@@ -166,15 +169,19 @@ class Team:
 
     @contextmanager
     def _wanted(self, folder: Path) -> Iterator[None]:
-        """While this lasts, helpers work for `folder`; if it ends early, they soon give up."""
+        """While this lasts, helpers work for `folder`; if it is left early, they soon give up.
+
+        Then they may still be writing there, and it is removed when they have ended.
+        """
         folder.mkdir(parents=True)
         _wanted_file(folder).touch()
-        self._given_up.append(folder)
         try:
             yield
+        except BaseException:
+            self._given_up.append(folder)
+            raise
         finally:
             _wanted_file(folder).unlink()
-        self._given_up.remove(folder)
 
 
 def help_main(folder: RunFolder, options: EngineOptions) -> None:
@@ -204,6 +211,7 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                     ddpo.update(model, None, kept, values, task, round_number)
     except Stop:
         return
+    dist.destroy_process_group()
 
 
 def _receive(requests: dist.ProcessGroup) -> tuple[Request, int, Tensor, Tensor]:
