@@ -75,6 +75,8 @@ def test_shift_and_a_letter_is_written_as_the_capital() -> None:
         ({"run.pause": "x"}, "tile.x"),
         ({"run.leave": "escape"}, "zoom.close"),
         ({"page.next": "ctrl+m"}, "zoom"),
+        ({"runs.open": "q"}, "runs.leave"),
+        ({"runs.leave": "down"}, "runs.down"),
     ],
 )
 def test_a_key_for_two_bindings_of_a_screen_is_refused(keys: dict[str, str], other: str) -> None:

@@ -25,6 +25,8 @@ def headline(view: RunView) -> str:
     """What the engine is at, in a sentence."""
     if view.engine in {"starting", "stopping"} or not view.rounds:
         return "The engine is getting ready"
+    if view.finishing:
+        return "The model is evaluated as it is; then the run ends"
     if view.open_round is not None:
         return f"The pictures of round {view.open_round.number} are being made"
     round_ = view.rounds[-1]
