@@ -51,11 +51,13 @@ def round_page(view: RunView) -> str:
     return f"""\
 <!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="{REFRESH_SECONDS}">
 <title>{_text(title)}</title>
 <link rel="stylesheet" href="{STYLE_NAME}">
+</head>
 <body class="{"pixels" if _are_small(view) else ""}">
 <h1>{_text(title)}</h1>
 <p>“{_text(task.prompts[0])}” · {_text("; ".join(task.criteria))}</p>
@@ -63,6 +65,7 @@ def round_page(view: RunView) -> str:
 <main>
 {figures}
 </main>
+</body>
 </html>
 """
 
