@@ -5,6 +5,7 @@ The file says at which picture its person is, so that the next interface opens a
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,7 @@ Place = tuple[int, int]
 
 
 class Attached:
-    """This interface on the run; `place` is where it was left, or else the one before it.
+    """This interface on the run; `place` is where its person is, at first where one last was.
 
     The kernel takes the lock back when the interface ends, however it ends. Where the folder cannot
     be written or the file system has no locks, nobody else is seen and no place is kept.
@@ -27,16 +28,16 @@ class Attached:
     def __init__(self, folder: RunFolder) -> None:
         self._files = [folder.path / f"interface-{number}.lock" for number in range(MOST)]
         self._own: IO[bytes] | None = None
-        self.place: Place | None = None
+        # Of whichever interface was used last: a lost connection may hold its lock for a while.
+        self.place = _last_place(self._files)
         for file in list(self._files):
             try:
-                opened = file.open("ab+")
+                opened = file.open("ab")
             except OSError:
                 return
             if _take(opened, fcntl.LOCK_EX):
                 self._files.remove(file)
                 self._own = opened
-                self.place = _place(opened)
                 return
             opened.close()
 
@@ -59,11 +60,11 @@ class Attached:
             self._own.close()
 
 
-def _place(opened: IO[bytes]) -> Place | None:
+def _last_place(files: Iterable[Path]) -> Place | None:
     try:
-        opened.seek(0)
-        number, image = map(int, opened.read(100).split())
-    except (OSError, ValueError):  # a new file, or half a place
+        last = max((file for file in files if file.exists()), key=lambda file: file.stat().st_mtime)
+        number, image = map(int, last.read_bytes().split())
+    except (OSError, ValueError):  # none yet, or half a place
         return None
     return number, image
 

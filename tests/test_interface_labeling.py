@@ -305,8 +305,11 @@ async def test_the_full_stop_goes_to_the_next_unseen_page(run: RunFolder) -> Non
 async def test_the_next_interface_opens_at_the_page_where_the_last_one_was_left(
     run: RunFolder,
 ) -> None:
-    async with interface(run) as (_, pilot):
+    async with interface(run) as (app, pilot):
         await pilot.press("space", "space", "3")
+        await until(pilot, lambda: app._client.place == (0, 16))
+        async with interface(run, engine=False) as (beside, _):
+            assert grid(beside).page == 2
     async with interface(run) as (app, pilot):
         assert grid(app).page == 2
         await pilot.press("u")

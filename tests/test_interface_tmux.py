@@ -1,4 +1,4 @@
-"""A stranger's first round, in tmux, on the embedded model: labelled and submitted by keys alone."""
+"""A stranger's first round in tmux, on the embedded model, labelled and submitted by keys."""
 
 import os
 import shlex
