@@ -62,7 +62,8 @@ class Attached:
 
 def _last_place(files: Iterable[Path]) -> Place | None:
     try:
-        last = max((file for file in files if file.exists()), key=lambda file: file.stat().st_mtime)
+        said = [file for file in files if file.exists() and file.stat().st_size]
+        last = max(said, key=lambda file: file.stat().st_mtime)
         number, image = map(int, last.read_bytes().split())
     except (OSError, ValueError):  # none yet, or half a place
         return None

@@ -103,7 +103,8 @@ class LabelingScreen(RunScreen):
     def on_mount(self) -> None:
         self.watch(self.grid, "first", self.show_view)
         self.watch(self.grid, "page_size", self.show_view)
-        self.watch(self.grid, "first", self._tell_place, init=False)
+        # Once the cursor is on the page, too.
+        self.watch(self.grid, "first", lambda: self.call_next(self._tell_place), init=False)
 
     def _tell_place(self) -> None:
         self.post_message(Turned(self.round, self.grid.image))
@@ -141,9 +142,10 @@ class LabelingScreen(RunScreen):
             )
         else:
             self.status.tip = ""
+        ways = "a click" if self.overview else "its key, a click"
         self.status.hint = (
-            f"Best: press the picture's key, {key_shown(self, 'best.ask')} for the one under the "
-            f"cursor, or {key_shown(self, 'best.forget')}."
+            f"Best: {ways}, {key_shown(self, 'best.ask')} for the one under the cursor, or "
+            f"{key_shown(self, 'best.forget')}."
             if self.choosing_best
             else ""
         )
@@ -266,6 +268,9 @@ class LabelingScreen(RunScreen):
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.show_image(clicked.image)
+        if self.choosing_best:
+            self._choose(clicked.image)
+            return
         # The first click of two has toggled: the second toggles back, then zooms.
         self._toggle(clicked.image)
         if clicked.double:
