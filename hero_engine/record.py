@@ -347,14 +347,24 @@ class Record:
             )
             connection.execute("UPDATE rounds SET step = ? WHERE round = ?", (step + 1, number))
 
-    def edit(self, number: int, change: Callable[[Labels], Labels]) -> None:
+    def edit(
+        self,
+        number: int,
+        change: Callable[[Labels], Labels],
+        in_place_of: Labels | None = None,
+    ) -> None:
         """Changes the labels as they stand, in one transaction: no other writer's edit is lost.
+
+        `in_place_of`: what the writer's last edit made; if the labels are still those, this edit
+        takes its place, and undo goes back to before both.
 
         Raises:
             InputError: the round is submitted already (by another interface, say).
         """
         with self._writing():
             labels = self.labels(number)
+            if labels == in_place_of and self.undo(number):
+                labels = self.labels(number)
             changed = change(labels)
             if changed != labels:
                 self.label(number, changed)

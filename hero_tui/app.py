@@ -21,7 +21,7 @@ from hero_engine.folder import RunFolder
 from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record
 from hero_tui.client import Operation, RunClient, Update
-from hero_tui.config import Config
+from hero_tui.config import DEFAULTS, Config
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
@@ -32,6 +32,7 @@ from hero_tui.messages import (
     Stepped,
     Submitted,
     TryAsked,
+    Turned,
 )
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
@@ -76,7 +77,6 @@ class Pending:
     effect: Callable[[RunView], RunView]
 
 
-DEFAULTS = Config()
 HALF_BLOCKS = Terminal("blocks", "truecolor")
 
 
@@ -138,6 +138,7 @@ class HeroApp(App[int]):
         self._layer: Layer | None = None
         self._outside: Outside | None = None
         self._opening = False
+        self._others = False
         self._typed = typed
 
     def on_load(self) -> None:
@@ -153,10 +154,7 @@ class HeroApp(App[int]):
         pacer = None if self.is_headless else Pacer()
         self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
         await self._show_stage()
-        if self._client.others:
-            self.notify(
-                "Another interface is open on this run: both show the same labels.", markup=False
-            )
+        self._tell_of_others()
         self._client.follow(lambda update: self.post_message(Updated(update)))
 
     def on_unmount(self) -> None:
@@ -202,6 +200,17 @@ class HeroApp(App[int]):
             )
         self._show()
         await self._show_stage()
+        self._tell_of_others()
+
+    def _tell_of_others(self) -> None:
+        if self.view.others != self._others:
+            self._others = self.view.others
+            self.notify(
+                "Another interface is open on this run: both show the same labels."
+                if self._others
+                else "The other interface was closed.",
+                markup=False,
+            )
 
     def _show(self) -> None:
         view = self._recorded
@@ -234,7 +243,9 @@ class HeroApp(App[int]):
             case "labeling":
                 from hero_tui.screens.labeling import LabelingScreen
 
-                return LabelingScreen(view, self._pictures, self._clock)
+                place = self._client.place
+                at = place[1] if place and place[0] == view.rounds[-1].number else 0
+                return LabelingScreen(view, self._pictures, self._clock, at)
             case "working":
                 from hero_tui.screens.working import WorkingScreen
 
@@ -272,7 +283,7 @@ class HeroApp(App[int]):
         number, edit = message.round, message.gesture(self.view.labels)
         self._record_and_show(
             number,
-            lambda record: record.edit(number, edit),
+            lambda record: record.edit(number, edit, edit.in_place_of),
             lambda view: replace(view, labels=edit(view.labels)),
         )
 
@@ -288,6 +299,9 @@ class HeroApp(App[int]):
         number = message.round
         step = Record.undo if message.way == "undo" else Record.redo
         self._client.ask(lambda record: step(record, number))
+
+    def on_turned(self, message: Turned) -> None:
+        self._client.keep_place((message.round, message.image))
 
     def on_submitted(self, message: Submitted) -> None:
         number = message.round
@@ -334,7 +348,8 @@ class HeroApp(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in {"pause", "finish"}:
-            return self.view.engine == "running" and self.view.state != "finished"
+            asked = action == "finish" and self.view.finishing
+            return self.view.engine == "running" and self.view.state != "finished" and not asked
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
         if action == "history":

@@ -142,7 +142,8 @@ def _choose_run(context: typer.Context) -> None:
     terminal, _ = _ask_terminal(config)
     from hero_tui.screens.runs import choose_run
 
-    folder = choose_run(runs_dir)
+    _check_keys(config)
+    folder = choose_run(runs_dir, config)
     if folder is not None:
         _interface(lambda: folder, config, terminal)
 
@@ -568,12 +569,16 @@ def _interface(
         terminal, typed = _ask_terminal(config)
     from hero_tui.app import run_interface
 
+    _check_keys(config)
+    raise typer.Exit(run_interface(run(), config, terminal, typed, options))
+
+
+def _check_keys(config: "Config") -> None:
     if config.keys:
         from hero_tui.config import config_file
         from hero_tui.keymap import check_keys
 
         check_keys(config.keys, config_file())
-    raise typer.Exit(run_interface(run(), config, terminal, typed, options))
 
 
 def _config(images: str | None) -> "Config":

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hero_engine.errors import HeroError, InputError
 from hero_engine.folder import RunFolder, engine_holder
 from hero_engine.record import Record
-from hero_tui.attached import Attached
+from hero_tui.attached import Attached, Place
 from hero_tui.runview import Engine, RunReader, RunView
 
 POLL_SECONDS = 0.1
@@ -70,14 +70,19 @@ class RunClient:
             self._start(self._record)
         self._look_at_engine()
         self._attached = Attached(folder)
+        self._others = self._attached.others()
         self._thread = threading.Thread(target=self._work, name="run-client", daemon=True)
-        self.view = self._reader.read(self._engine)
+        self.view = self._reader.read(self._engine, self._others)
         self._publish: Callable[[Update], object] = lambda update: None
 
     @property
-    def others(self) -> bool:
-        """Whether another interface was open on the run when this one came."""
-        return self._attached.others
+    def place(self) -> Place | None:
+        """The picture at which the interface is, or at which it was left."""
+        return self._attached.place
+
+    def keep_place(self, place: Place) -> None:
+        """Has the next interface open at `place`."""
+        self.ask(lambda record: self._attached.keep(place))
 
     def follow(self, publish: Callable[[Update], object]) -> None:
         """Starts to poll, and to work through what is asked."""
@@ -139,15 +144,16 @@ class RunClient:
     def _look(self) -> None:
         """Reads the run anew if it may have changed."""
         if self._changes is None or time.monotonic() > self._engine_due:
-            before = self._engine
+            before = self._engine, self._others
             self._look_at_engine()
+            self._others = self._attached.others()
             self._engine_due = time.monotonic() + ENGINE_POLL_SECONDS
-            if self._engine != before or self._engine in {"none", "crashed"}:
+            if (self._engine, self._others) != before or self._engine in {"none", "crashed"}:
                 self._changes = None
         try:
             changes = self._record.changes()
             if changes != self._changes or self.view.problem:
-                self.view = self._reader.read(self._engine)
+                self.view = self._reader.read(self._engine, self._others)
                 self._changes = changes
         except InputError as error:
             self.view = replace(self.view, problem=str(error))

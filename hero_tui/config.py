@@ -33,6 +33,9 @@ class Config(Section):
     )
 
 
+DEFAULTS = Config()
+
+
 def config_file(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the preferences are: $HERO_TUI_CONFIG, or the system's place for such files."""
     if environ.get("HERO_TUI_CONFIG"):
@@ -47,7 +50,7 @@ def load_config(path: Path) -> Config:
         InputError: names the file, the field and what was expected.
     """
     if not path.exists():
-        return Config()
+        return DEFAULTS
     values = yamlfile.read_mapping(path)
     if values.get("images") is False:
         values["images"] = "off"  # YAML reads a bare off as false

@@ -6,16 +6,21 @@ the same time both get what they meant.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hero_engine.labels import Best, Labels
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Makes pictures good, and others bad (and then not the best)."""
+    """Makes pictures good, and others bad (and then not the best).
+
+    `in_place_of`: what the edit before made, if this one takes its place (`Record.edit`).
+    """
 
     good: frozenset[int] = frozenset()
     bad: frozenset[int] = frozenset()
+    in_place_of: Labels | None = None
 
     def __call__(self, labels: Labels) -> Labels:
         best = None if labels.best in self.bad else labels.best
@@ -27,6 +32,7 @@ class Choose:
     """Chooses the best: a picture (which is good, then), `keep`, or nothing."""
 
     best: Best
+    in_place_of: ClassVar[None] = None  # an edit of its own
 
     def __call__(self, labels: Labels) -> Labels:
         return labels.with_best(self.best)
@@ -50,6 +56,30 @@ def toggle(image: int) -> Gesture:
 def invert(images: frozenset[int]) -> Gesture:
     """Makes the good ones of some pictures bad and the others good."""
     return lambda labels: Mark(good=images - labels.good, bad=images & labels.good)
+
+
+class Stretch:
+    """A range of good pictures that a person makes longer and shorter: one edit in the end."""
+
+    def __init__(self) -> None:
+        self._before = Labels()
+        self._made: Labels | None = None
+
+    def to(self, images: frozenset[int]) -> Gesture:
+        """The range is `images` now; what it has left is as it was before."""
+
+        def edit(labels: Labels) -> Mark:
+            if labels != self._made:  # the first time, or somebody else has labelled
+                self._before = labels
+            extended = Mark(
+                good=images,
+                bad=labels.good - self._before.good - images,
+                in_place_of=None if labels == self._before else labels,
+            )
+            self._made = extended(labels)
+            return extended
+
+        return edit
 
 
 def choose(best: Best) -> Gesture:

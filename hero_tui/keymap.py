@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.keys import KEY_ALIASES, REPLACED_KEYS, Keys, key_to_character
 from textual.screen import ModalScreen, Screen
 
@@ -23,6 +24,7 @@ from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
+from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
@@ -30,7 +32,7 @@ from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
 
-Owner = type[HeroApp] | type[Screen[Any]]
+Owner = type[DOMNode]
 
 SCREENS: Mapping[str, type[Screen[Any]]] = {
     "labeling": LabelingScreen,
@@ -47,6 +49,8 @@ SCREENS: Mapping[str, type[Screen[Any]]] = {
     "finish": ConfirmFinishScreen,
     "keys": HelpScreen,
 }
+# An app of its own: what works everywhere else does not work here.
+RUNS: tuple[Owner, ...] = (RunList, RunsApp)
 MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
 NAMED_KEYS = {key.value for key in Keys} | set(REPLACED_KEYS)
 # What a terminal sends for the alias is the key itself.
@@ -66,8 +70,9 @@ class Command:
 def commands(keys: Mapping[str, str]) -> list[Command]:
     """Every binding with the keys that it has under `keys`, those that work everywhere first."""
     found: dict[tuple[str, str], Command] = {}
-    owners: Mapping[str, Owner] = {"everywhere": HeroApp, **SCREENS}
-    for where, owner in owners.items():
+    owners: list[tuple[str, Owner]] = [("everywhere", HeroApp), *SCREENS.items()]
+    owners += [("runs", owner) for owner in RUNS]
+    for where, owner in owners:
         for binding in in_force(owner, keys):
             name = str(binding.id)
             # What a screen has in common with all is listed once.
@@ -80,7 +85,7 @@ def commands(keys: Mapping[str, str]) -> list[Command]:
 
 
 def in_force(owner: Owner, keys: Mapping[str, str]) -> list[Binding]:
-    """The bindings of a screen (or the app) with the keys that they have under `keys`."""
+    """The bindings of a screen, app or widget with the keys that they have under `keys`."""
     found: list[Binding] = []
     for binding in declared(owner):
         own = keys.get(str(binding.id))
@@ -109,6 +114,8 @@ def check_keys(keys: Mapping[str, str], file: Path) -> None:
             _check_key(key.strip(), f"{file}: keys.{name}")
     for where, owner in SCREENS.items():
         _check_clashes(list(_reachable(owner, keys)), where, keys, file)
+    runs = [binding for owner in RUNS for binding in in_force(owner, keys)]
+    _check_clashes(runs, "runs", keys, file)
 
 
 def _check_key(key: str, where: str) -> None:

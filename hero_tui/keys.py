@@ -1,6 +1,7 @@
 """The keys in force: those of the bindings, or those that the preferences put in their place."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
@@ -16,7 +17,7 @@ def declared(owner: type[DOMNode]) -> list[Binding]:
     return [binding for binding in found if binding.id]
 
 
-def keys_in_force(screen: Screen[object]) -> dict[str, str]:
+def keys_in_force(screen: Screen[Any]) -> dict[str, str]:
     """For each binding id that does something on this screen, its first key as the footer says."""
     keys: dict[str, str] = {}
     for active in screen.active_bindings.values():

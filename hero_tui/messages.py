@@ -36,6 +36,14 @@ class Looked(Message):
 
 
 @dataclass
+class Turned(Message):
+    """The person is at the page of a picture of a round."""
+
+    round: int
+    image: int
+
+
+@dataclass
 class Submitted(Message):
     """The labels of a round are final."""
 

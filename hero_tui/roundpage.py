@@ -45,24 +45,28 @@ def round_page(view: RunView) -> str:
     images = sorted(view.images)
     title = f"{view.folder.name}, round {number}"
     good, best = len(view.labels.good), view.labels.best
+    criteria = "; ".join(criterion.rstrip(".") for criterion in task.criteria)
     said = f"{len(images)} pictures, {good} good" if images else "no pictures yet"
     chosen = f", the best is {best}" if isinstance(best, int) else ""
     figures = "\n".join(_figure(number, image, view.labels) for image in images)
     return f"""\
 <!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="{REFRESH_SECONDS}">
 <title>{_text(title)}</title>
 <link rel="stylesheet" href="{STYLE_NAME}">
+</head>
 <body class="{"pixels" if _are_small(view) else ""}">
 <h1>{_text(title)}</h1>
-<p>“{_text(task.prompts[0])}” · {_text("; ".join(task.criteria))}</p>
+<p>“{_text(task.prompts[0])}” · {_text(criteria)}</p>
 <p>{said}{chosen} · <a href="{SHEET_NAME}">as one picture</a></p>
 <main>
 {figures}
 </main>
+</body>
 </html>
 """
 

@@ -66,6 +66,10 @@ class RunView:
     curves: Mapping[str, Curve]
     progress: Progress
     final: Mapping[Noise, Final]
+    finishing: bool
+    """Asked to evaluate the model as it is, and to end."""
+    others: bool
+    """Whether another interface is open on the run."""
     log: str
     problem: str
 
@@ -86,9 +90,10 @@ class RunView:
         """Which screen the run needs: someone to label, patience, or a decision."""
         if self.state == "finished":
             return "finished"
-        if not self.engine_lives and (self.state != "labeling" or self.open_round is None):
+        labels_wanted = self.open_round is not None and not self.finishing
+        if not self.engine_lives and not (labels_wanted and self.state == "labeling"):
             return "stopped"
-        if self.open_round is not None and self.images:
+        if labels_wanted and self.images:
             return "labeling"
         return "working"
 
@@ -144,8 +149,8 @@ class RunReader:
         self._task = task
         self._submitted: dict[int, tuple[Labels, float | None]] = {}
 
-    def read(self, engine: Engine) -> RunView:
-        """The run as it is now.
+    def read(self, engine: Engine, others: bool = False) -> RunView:
+        """The run as it is now; `engine` and `others` are not in the record.
 
         Raises:
             InputError: the record cannot be read.
@@ -182,6 +187,8 @@ class RunReader:
             curves=self._curves(outcomes),
             progress=record.progress(),
             final=record.final(),
+            finishing=record.is_pending("finish"),
+            others=others,
             log=log_end(self._folder) if gone else "",
             problem="",
         )

@@ -23,9 +23,9 @@ from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.labels import Best, Labels
 from hero_engine.record import Final, Record
 from hero_engine.task import Task
-from hero_tui.app import DEFAULTS, HALF_BLOCKS, HeroApp
+from hero_tui.app import HALF_BLOCKS, HeroApp
 from hero_tui.client import RunClient, StartEngine
-from hero_tui.config import Config
+from hero_tui.config import DEFAULTS, Config
 from hero_tui.preview.terminal import Terminal
 
 Paint = Callable[[int], Image.Image]

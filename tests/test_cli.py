@@ -18,6 +18,7 @@ from hero_engine.folder import RunFolder, engine_holder, list_runs
 from hero_engine.labels import Labels
 from hero_engine.options import EngineOptions, parse
 from hero_tui import cli
+from hero_tui.config import Config
 from tests import fake_engine
 
 TASK = """
@@ -575,7 +576,7 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
 
-    def choose(runs_dir: Path) -> RunFolder | None:
+    def choose(runs_dir: Path, config: Config) -> RunFolder | None:
         asked.append(runs_dir)
         return answers[-1]
 
@@ -655,6 +656,11 @@ def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
     assert code == 2
     assert "keys.page.next" in err
     assert not Path("runs").exists()
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml")
+    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    code, _, err = hero_tui()  # before the runs are shown
+    assert code == 2
+    assert "keys.page.next" in err
 
 
 def test_the_version_is_said(hero_tui: Cli) -> None:

@@ -11,6 +11,8 @@ from hero_engine.folder import RunFolder
 from hero_engine.labels import Labels
 from hero_tui.config import Config, load_config
 from hero_tui.keymap import check_keys, commands
+from hero_tui.preview.terminal import Terminal
+from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
 from tests.interface_runs import interface, make_sampled_run, notices, until
@@ -75,6 +77,8 @@ def test_shift_and_a_letter_is_written_as_the_capital() -> None:
         ({"run.pause": "x"}, "tile.x"),
         ({"run.leave": "escape"}, "zoom.close"),
         ({"page.next": "ctrl+m"}, "zoom"),
+        ({"runs.open": "q"}, "runs.leave"),
+        ({"runs.leave": "down"}, "runs.down"),
     ],
 )
 def test_a_key_for_two_bindings_of_a_screen_is_refused(keys: dict[str, str], other: str) -> None:
@@ -117,6 +121,24 @@ async def test_one_hand_reaches_a_whole_round(run: RunFolder) -> None:
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+
+
+async def test_where_pictures_are_off_the_key_in_force_opens_them(run: RunFolder) -> None:
+    keys = {"open": "f4", "zoom.open": "f5"}
+    off = Terminal("off", "truecolor")
+    async with interface(run, config=Config(keys=keys), terminal=off) as (app, pilot):
+
+        def said() -> str:
+            strips = app.screen._compositor.render_strips()
+            return "".join(segment.text for strip in strips for segment in strip)
+
+        await until(pilot, lambda: said().count("press f4") == 8)
+        await pilot.press("enter")
+        await until(pilot, lambda: said().count("press f5") == 1)
+        await pilot.press("escape", "equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await until(pilot, lambda: app.screen.query_one("Vertical:last-child Picture").complete)  # type: ignore[attr-defined]
+        assert "press" not in said()
 
 
 async def test_the_texts_name_the_keys_in_force(run: RunFolder) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from textual.geometry import Size
 from textual.pilot import Pilot
 
 from hero_engine.errors import InputError
@@ -13,13 +14,15 @@ from hero_engine.folder import RunFolder
 from hero_engine.labels import KEEP, Labels
 from hero_engine.record import Record
 from hero_tui.app import HeroApp
+from hero_tui.edits import mark
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
-from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.grid import PictureGrid, small_tiles
 from hero_tui.widgets.status import StatusLine
 from hero_tui.widgets.tile import Tile
+from tests import fake_engine
 from tests.interface_runs import (
     add_pictures,
     interface,
@@ -188,6 +191,48 @@ async def test_a_range_goes_backwards_over_pages_and_without_a_mark_is_one_pictu
         await until(pilot, lambda: recorded(run) == Labels.of([0, 7, 8, 10, 22, 23, 24]))
 
 
+async def test_shift_and_the_arrows_stretch_a_range_and_one_undo_takes_it_back(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("2", "shift+right", "shift+down")
+        assert grid(app).image == 6
+        await until(pilot, lambda: recorded(run) == Labels.of(range(1, 7)))
+        await pilot.press("shift+left", "shift+up", "shift+right")
+        await until(pilot, lambda: recorded(run) == Labels.of([1, 2]))
+        await pilot.press("shift+left", "shift+left")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1]))
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels.of([1]))
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels())
+
+
+async def test_a_range_that_is_stretched_anew_is_another_edit(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("shift+right", "right", "shift+right")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1, 2, 3]))
+        await pilot.press("right", "right", "shift+right", "m", "shift+right")
+        assert grid(app).image == 7
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1, 2, 3, 5, 6, 7]))
+        for left in ([0, 1, 2, 3, 5], [0, 1, 2, 3, 5, 6], [0, 1, 2, 3], [0, 1]):
+            await pilot.press("u")
+            await until(pilot, lambda left=left: recorded(run) == Labels.of(left))
+
+
+async def test_a_range_that_is_stretched_loses_no_label_of_somebody_else(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("shift+right")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1]))
+        with closing(run.open_record()) as record:
+            record.edit(0, mark(frozenset({40}), good=True)(Labels()))
+        await until(pilot, lambda: 40 in app.view.labels.good)
+        await pilot.press("shift+right", "shift+down")
+        await until(pilot, lambda: recorded(run) == Labels.of([*range(7), 40]))
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 1, 40]))
+
+
 async def test_who_comes_new_is_told_the_first_keys_until_one_is_used(run: RunFolder) -> None:
     async with interface(run) as (app, pilot):
         status = app.screen.query_one(StatusLine)
@@ -255,6 +300,137 @@ async def test_the_full_stop_goes_to_the_next_unseen_page(run: RunFolder) -> Non
     async with interface(run) as (app, pilot):
         await press_through(app, pilot, "space", "space", "backspace", "full_stop")
         assert grid(app).page == 3
+
+
+async def test_the_next_interface_opens_at_the_page_where_the_last_one_was_left(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("space", "space", "3")
+        await until(pilot, lambda: app._client.place == (0, 16))
+        async with interface(run, engine=False) as (beside, _):
+            assert grid(beside).page == 2
+    async with interface(run) as (app, pilot):
+        assert grid(app).page == 2
+        await pilot.press("u")
+        await until(pilot, lambda: recorded(run) == Labels())
+    async with interface(run, LARGE) as (app, pilot):
+        await until(pilot, lambda: (grid(app).pages, grid(app).page) == (4, 1))
+    with closing(run.open_record()) as record:
+        record.submit(0)
+        record.finish_training(0, {})
+        sample_round(run, record, 1)
+    async with interface(run) as (app, pilot):
+        assert grid(app).page == 0
+
+
+# -- all pictures at once ------------------------------------------------------------------------
+
+
+async def everything_is_shown(app: HeroApp, pilot: Pilot[int]) -> None:
+    await until(pilot, lambda: grid(app).complete_images() == frozenset(range(64)))
+
+
+async def test_g_shows_all_pictures_with_their_labels_and_goes_back_to_a_page(
+    run: RunFolder,
+) -> None:
+    async with interface(run, LARGE) as (app, pilot):
+        await press_through(app, pilot, "1", "W", "g")
+        await everything_is_shown(app, pilot)
+        tiles = list(grid(app).query(Tile))
+        assert len([tile for tile in tiles if tile.region]) == 64
+        assert tiles[0].has_class("-good")
+        assert tiles[5].has_class("-best")
+        for tile, label in ((tiles[0], "✓ good"), (tiles[5], "★ best"), (tiles[63], "·")):
+            assert label in str(tile.query_one("#caption").render())
+        await pilot.press("up", "right", "1", "Q")  # these keys are of pages
+        assert app.view.labels == Labels.of([0, 5], 5)
+        columns = grid(app).columns
+        await pilot.press("m", *["down"] * 3, "b", "b")
+        chosen = grid(app).image
+        assert chosen == 6 + 3 * columns
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 5, 6, chosen], chosen))
+        await pilot.press("shift+right", "g")
+        await page_is_shown(app, pilot)
+        assert (grid(app).page, grid(app).image) == ((chosen + 1) // 16, chosen + 1)
+        await until(pilot, lambda: (chosen + 1) in recorded(run).good)
+        await pilot.press("g")
+        await everything_is_shown(app, pilot)
+        await pilot.press("escape")
+        await page_is_shown(app, pilot)
+        assert grid(app).page_size == 16
+
+
+async def test_the_mouse_and_zoom_work_on_all_pictures(run: RunFolder) -> None:
+    async with interface(run, LARGE) as (app, pilot):
+        await press_through(app, pilot, "g")
+        await everything_is_shown(app, pilot)
+        await pilot.click(list(grid(app).query(Tile))[50])
+        await until(pilot, lambda: recorded(run) == Labels.of([50]))
+        await pilot.press("b")
+        await pilot.click(list(grid(app).query(Tile))[50])
+        await until(pilot, lambda: recorded(run) == Labels.of([50], 50))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        await pilot.press("g", "escape")
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        assert grid(app).image == 51
+        assert grid(app).page_size == 64
+
+
+async def test_a_glance_at_all_pictures_is_not_a_look_until_space_says_so(run: RunFolder) -> None:
+    async with interface(run, LARGE) as (app, pilot):
+        await press_through(app, pilot, "g")
+        await until(pilot, lambda: seen(run) == set(range(16)))  # the page that was left
+        await everything_is_shown(app, pilot)
+        await pilot.press("g")
+        await page_is_shown(app, pilot)
+        await pilot.press("g")
+        await everything_is_shown(app, pilot)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "48 of 64 pictures have not been looked at" in summary(app))
+        await pilot.press("escape", "full_stop")
+        await page_is_shown(app, pilot)
+        assert grid(app).page == 1
+        await pilot.press("g")
+        await everything_is_shown(app, pilot)
+        assert seen(run) == set(range(32))
+        await pilot.press("space")
+        await until(pilot, lambda: seen(run) == set(range(64)))
+
+
+async def test_all_pictures_need_room_and_say_so(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("g")
+        await until(pilot, lambda: "64 pictures of at least 12x6 cells" in notices(app))
+        assert grid(app).page_size == 8
+        app.clear_notifications()
+        await pilot.resize_terminal(*LARGE)
+        await until(pilot, lambda: grid(app).pages == 4)
+        await pilot.press("g")
+        await everything_is_shown(app, pilot)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "make it larger" in notices(app))
+        await until(pilot, lambda: grid(app).page_size == 12)
+        await page_is_shown(app, pilot)
+
+
+@pytest.mark.parametrize(
+    ("total", "room", "least", "shape"),
+    [
+        (64, (200, 56), (12, 6), (11, 6)),
+        (64, (160, 46), (12, 6), (11, 6)),
+        (64, (120, 36), (12, 6), None),
+        (64, (120, 36), (8, 4), (10, 7)),
+        (128, (200, 56), (8, 4), (15, 9)),
+        (8, (80, 20), (12, 6), (4, 2)),
+        (64, (80, 20), (8, 4), None),
+    ],
+)
+def test_all_pictures_are_as_large_as_fits(
+    total: int, room: tuple[int, int], least: tuple[int, int], shape: tuple[int, int] | None
+) -> None:
+    assert small_tiles(total, Size(*room), Size(*least)) == shape
 
 
 async def test_pictures_appear_as_they_are_made_and_can_be_labelled_at_once(
@@ -383,20 +559,38 @@ async def test_goods_without_a_best_are_not_submitted_in_the_first_round(run: Ru
     assert not is_submitted(run)
 
 
-async def test_twelve_goods_of_64_pictures_take_at_most_20_keys(run: RunFolder) -> None:
-    keys = [
-        *("1", "r", "s", "space"),
-        *("2", "Q", "v", "space"),
-        *("3", "e", "d", "space"),
-        *("4", "f", "z", "ctrl+s"),
-        "enter",
-    ]
-    assert len(keys) <= 20
-    async with interface(run, LARGE) as (app, pilot):
-        await until(pilot, lambda: grid(app).pages == 4)
-        await press_through(app, pilot, *keys)
-        await until(pilot, lambda: is_submitted(run))
-    assert recorded(run) == Labels.of([0, 7, 9, 17, 20, 31, 34, 38, 42, 51, 59, 60], 20)
+# Three rounds as a person means them (12 goods and a best each) and the keys that say so.
+MEANT = [
+    (Labels.of([0, 7, 9, 17, 20, 31, 34, 38, 42, 51, 59, 60], 20), "1rs 2Qv 3ed 4fz"),
+    (Labels.of([0, 1, 2, 3, 16, 21, 26, 31, 32, 47, 48, 63], KEEP), "1234 1wdv 1v 1v"),
+    (Labels.of([3, 6, 9, 12, 19, 22, 25, 28, 50, 51, 53, 63], 50), "4esz 4esz  b34wv"),
+]
+
+
+@pytest.mark.parametrize(("meant", "typed"), MEANT)
+def test_the_rounds_that_are_typed_have_twelve_goods(meant: Labels, typed: str) -> None:
+    assert len(meant.good) == 12
+    assert typed.count(" ") == 3
+
+
+async def test_a_run_labelled_by_keys_has_the_labels_that_were_meant_in_18_keys_a_round(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path, rounds=len(MEANT))
+    async with interface(run, LARGE, engine=False, start_engine=fake_engine.start) as (app, pilot):
+        for number, (_, typed) in enumerate(MEANT):
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await until(pilot, lambda number=number: app.view.rounds[-1].number == number)
+            await until(pilot, lambda: app.view.open_round and app.view.open_round.sampled)
+            await until(pilot, lambda: grid(app).pages == 4)
+            keys = ["space" if key == " " else key for key in typed]
+            keys += ["ctrl+s", "enter"]
+            assert len(keys) <= 18
+            await press_through(app, pilot, *keys)
+            await until(pilot, lambda number=number: len(app.view.outcomes) == number + 1)
+        await until(pilot, lambda: app.view.state == "finished")
+    for number, (meant, _) in enumerate(MEANT):
+        assert recorded(run, number) == meant
 
 
 async def test_without_a_best_the_reigning_best_stays_and_the_summary_says_so(

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -233,6 +234,50 @@ def test_text_of_a_task_is_escaped_on_the_page(tmp_path: Path) -> None:
     assert page.count("&lt;/p&gt;&lt;script&gt;x()&lt;/script&gt;&quot; onload=&#x27;y&#x27;") == 2
     assert "\x1b" not in page
     assert "\u202e" not in page
+
+
+class Elements(HTMLParser):
+    """The elements of a page that must be closed, which are; the others; and all text."""
+
+    VOID = {"meta", "link", "img"}
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"<{tag}> has an attribute twice"
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing_that_is_not_served(
+    viewer: Viewer, run: RunFolder
+) -> None:
+    page = Elements(asked(viewer.link())[1].decode())
+    assert page.open == []
+    assert "“a black cat sitting inside a cardboard box”" in page.text
+    tags = [tag for tag, _ in page.seen]
+    assert tags[:2] == ["html", "head"]
+    assert tags.count("img") == tags.count("figcaption") == 8
+    for tag, attributes in page.seen:
+        assert not any(name.startswith("on") or name == "style" for name in attributes), tag
+        for name in ("src", "href"):
+            if link := attributes.get(name):
+                assert status(viewer.link(link)) == 200
+        if tag == "img":
+            assert attributes["alt"]
 
 
 def test_small_pictures_are_enlarged_without_smoothing(run: RunFolder) -> None:

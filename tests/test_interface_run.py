@@ -1,12 +1,12 @@
 """A run's stages in the terminal, from working to finished, and the engine's keys."""
 
 import shutil
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from textual.events import Resize
+from textual.geometry import Size
 
 from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder, engine_lock
@@ -20,7 +20,11 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.screens.too_small import TooSmallScreen
+from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
+from hero_tui.text import plain
+from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.picture import Picture
 from tests.interface_runs import (
     FakeEngine,
     add_pictures,
@@ -96,9 +100,9 @@ async def test_a_finished_run_shows_what_it_brought(run: RunFolder) -> None:
     assert "hero-tui export black-cat-1" in parting_words(app.view)
 
 
-def finish(record: Record) -> None:
-    submit_round(record, 0, good=[1, 2], best=2)
-    train_round(record, 0)
+def finish(record: Record, number: int = 0) -> None:
+    submit_round(record, number, good=[1, 2], best=2)
+    train_round(record, number)
     record.set_final("pi", Final(images=200, good=164, diversity=0.15))
     record.set_final("fresh", Final(images=200, good=132, diversity=0.18))
     record.set_state("finished")
@@ -173,6 +177,31 @@ async def test_ctrl_f_finishes_only_after_a_confirmation(run: RunFolder) -> None
             assert not record.is_pending("finish")
             await pilot.press("ctrl+f", "enter")
             await until(pilot, lambda: record.is_pending("finish"))
+
+
+async def test_a_finishing_run_shows_its_evaluation_and_takes_no_more_labels(
+    run: RunFolder,
+) -> None:
+    with closing(run.open_record()) as record:
+        async with interface(run) as (app, pilot):
+            await pilot.press("1", "ctrl+f", "enter")
+            await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
+            await until(pilot, lambda: "The model is evaluated as it is" in said(app))
+            record.set_state("sampling")
+            record.set_progress("success from fresh noise", 0, 40)
+            record.set_progress("success from fresh noise", 10, 40)
+            await until(pilot, lambda: "success from fresh noise 10/40" in said(app))
+            await pilot.press("ctrl+f")  # once is enough
+            assert isinstance(app.screen, WorkingScreen)
+            record.set_state("finished")
+            await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
+
+
+async def test_a_finishing_run_whose_engine_is_gone_says_so(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.send("finish")
+    async with interface(run, engine=False, start_engine=lambda f: FakeEngine(-9)) as (app, pilot):
+        await until(pilot, lambda: "The engine is gone" in said(app))
 
 
 async def test_a_failed_engine_shows_its_error_and_the_end_of_its_log(run: RunFolder) -> None:
@@ -279,13 +308,18 @@ async def test_a_full_disk_is_said_and_the_labels_go_on_when_there_is_room_again
         await until(pilot, lambda: app.view.labels == Labels.of([1]))
 
 
-async def test_who_comes_second_is_told_that_another_interface_is_open(run: RunFolder) -> None:
-    async with interface(run) as (first, _):
-        async with interface(run, engine=False) as (second, pilot):
-            await until(pilot, lambda: "Another interface is open" in notices(second))
-        assert "Another interface" not in notices(first)
-        async with interface(run, engine=False) as (third, pilot):
-            await until(pilot, lambda: "Another interface is open" in notices(third))
+async def test_two_interfaces_are_told_of_each_other_and_when_one_is_closed(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (first, pilot):
+        assert notices(first) == ""
+        async with interface(run, engine=False) as (second, pilot2):
+            await until(pilot2, lambda: "Another interface is open" in notices(second))
+            await until(pilot, lambda: "Another interface is open" in notices(first))
+            async with interface(run, engine=False) as (third, pilot3):
+                await until(pilot3, lambda: "Another interface is open" in notices(third))
+            first.clear_notifications()
+        await until(pilot, lambda: notices(first) == "The other interface was closed.")
     async with interface(run) as (alone, pilot):
         await until(pilot, lambda: alone.view.engine == "running")
         assert notices(alone) == ""
@@ -313,7 +347,63 @@ async def test_markup_and_escapes_in_a_task_are_shown_not_obeyed(tmp_path: Path)
             assert "\x1b" not in said(app)
 
 
-def test_the_interface_starts_without_torch() -> None:
-    forbidden = "{'torch', 'diffusers', 'transformers', 'peft', 'term_image'}"
-    code = f"import sys, hero_tui.app; sys.exit(bool({forbidden} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+async def test_markup_and_escapes_in_names_and_logs_are_shown_not_obeyed(tmp_path: Path) -> None:
+    name = HOSTILE.replace("/", "")
+    run = RunFolder(make_run(tmp_path, images=8, rounds=2).path.rename(tmp_path / name))
+    shown = r"[bold red]cat[] [@click=app.quit]x[] \x1b[31mred\x1b]0;title\x07\u202e"
+
+    def is_harmless(app: HeroApp) -> bool:
+        return not {"\x1b", "\x07", "\u202e"} & set(said(app))
+
+    with closing(run.open_record()) as record:
+        sample_round(run, record, 0)
+        submit_round(record, 0, good=[1], best=1)
+        train_round(record, 0)
+        sample_round(run, record, 1)
+        async with interface(run, size=(200, 60)) as (app, pilot):
+            await until(pilot, lambda: shown in said(app))
+            # Zoom, help, palette, earlier rounds, a try, the summary, the end of the run.
+            for keys in (["enter"], ["question_mark"], ["colon"], ["h"], ["ctrl+s"], ["ctrl+f"]):
+                depth = len(app.screen_stack)
+                await pilot.press(*keys)
+                await until(pilot, lambda depth=depth: len(app.screen_stack) > depth)
+                await pilot.pause()
+                assert is_harmless(app)
+                await pilot.press("escape")
+                await until(pilot, lambda depth=depth: len(app.screen_stack) == depth)
+            await pilot.press("p")
+            await until(pilot, lambda: isinstance(app.screen, TryScreen))
+            number = record.ask_try(HOSTILE)
+            record.finish_try(number, 1, 0, error=HOSTILE)
+            await until(pilot, lambda: "[bold red]cat[/]" in said(app))
+            assert is_harmless(app)
+            assert app.is_running
+        run.log_file.write_text(f"{HOSTILE}\n")
+        record.set_state("failed", HOSTILE)
+        async with interface(run, engine=False, start_engine=lambda f: FakeEngine(4)) as (app, p):
+            await until(p, lambda: said(app).count("[bold red]cat[/]") == 2)
+            assert is_harmless(app)
+        finish(record, 1)
+        async with interface(run, size=(200, 60), engine=False) as (app, pilot):
+            await until(pilot, lambda: f"hero-tui export {shown}" in said(app))
+            assert is_harmless(app)
+        assert shown in plain(parting_words(app.view))
+
+
+async def test_a_storm_of_resizing_loses_nothing(run: RunFolder) -> None:
+    sizes = [(80, 24), (200, 60), (20, 5), (120, 40), (79, 24), (80, 23)]
+    async with interface(run) as (app, pilot):
+        for width, height in sizes:
+            await pilot.press("1")
+            app.post_message(Resize(size := Size(width, height), size))
+            await pilot.press("g")
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        grid = app.screen.query_one(PictureGrid)
+        pictures = list(grid.query(Picture))
+        await until(pilot, lambda: sum(picture.complete for picture in pictures) == 8)
+        marked = app.view.labels
+        await pilot.press("m")
+        await until(pilot, lambda: app.view.labels.good ^ marked.good == {grid.image})
+        with closing(run.open_record()) as record:
+            await until(pilot, lambda: record.labels(0) == app.view.labels)

@@ -12,9 +12,11 @@ from textual.widgets import Static
 
 from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.task import Task
+from hero_tui.config import Config
 from hero_tui.runlist import read_runs
 from hero_tui.screens.help import key_table
 from hero_tui.screens.runs import HEADER, RunList, RunsApp, age, cells, lines
+from hero_tui.theme import THEMES
 from tests.interface_runs import sample_round, submit_round, until
 
 DOCS = Path(__file__).parents[1] / "docs" / "interface.md"
@@ -92,6 +94,19 @@ async def test_leaving_chooses_none(app: RunsApp, key: str) -> None:
         await pilot.press(key)
     assert app.return_value is None
     assert app.return_code == 0
+
+
+async def test_the_preferences_hold_before_a_run_is_chosen(runs_dir: Path) -> None:
+    keys = {"runs.open": "space", "runs.down": "j"}
+    app = RunsApp(runs_dir, Config(theme="colour-blind", keys=keys), clock=lambda: NOW)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.current_theme == THEMES["colour-blind"]
+        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await pilot.press("j", "down", "enter")  # the last two mean nothing any more
+        assert app.is_running
+        assert app.screen.query_one(RunList).highlighted == 1
+        await pilot.press("space")
+    assert app.return_value == RunFolder(runs_dir / "finished")
 
 
 async def test_a_run_that_cannot_be_read_says_why_and_is_not_chosen(app: RunsApp) -> None:

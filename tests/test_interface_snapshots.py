@@ -122,7 +122,10 @@ def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) 
 
 
 @OTHER_THEMES
-def test_labeling_in_other_themes(snap_compare: Compare, record: Record, theme: ThemeName) -> None:
+@SIZES
+def test_labeling_in_other_themes(
+    snap_compare: Compare, record: Record, theme: ThemeName, size: tuple[int, int]
+) -> None:
     third_round(record)
 
     async def mark(pilot: Pilot[int]) -> None:
@@ -131,7 +134,20 @@ def test_labeling_in_other_themes(snap_compare: Compare, record: Record, theme: 
         await until(pilot, lambda: len(record.labels(2).good) == 3)
         await pictures_are_shown(pilot)
 
-    assert looks_the_same(snap_compare, (80, 24), mark, clock=NOW + 30, theme=theme)
+    assert looks_the_same(snap_compare, size, mark, clock=NOW + 30, theme=theme)
+
+
+def test_all_pictures_at_once(snap_compare: Compare, record: Record) -> None:
+    third_round(record)
+
+    async def spread(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
+        await pilot.press("1", "W", "r", "g", "down", "down")
+        grid = pilot.app.screen.query_one(PictureGrid)
+        await until(pilot, lambda: len(grid.complete_images()) == 64)
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, (200, 60), spread, clock=NOW + 30)
 
 
 @SIZES
@@ -178,9 +194,12 @@ def test_training(snap_compare: Compare, record: Record, size: tuple[int, int]) 
 
 
 @OTHER_THEMES
-def test_training_in_other_themes(snap_compare: Compare, record: Record, theme: ThemeName) -> None:
+@SIZES
+def test_training_in_other_themes(
+    snap_compare: Compare, record: Record, theme: ThemeName, size: tuple[int, int]
+) -> None:
     training(record)
-    assert looks_the_same(snap_compare, (200, 60), pictures_are_shown, clock=NOW + 30, theme=theme)
+    assert looks_the_same(snap_compare, size, pictures_are_shown, clock=NOW + 30, theme=theme)
 
 
 @SIZES

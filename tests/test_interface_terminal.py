@@ -79,7 +79,8 @@ class Terminal:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return make_sampled_run(tmp_path, images=8)
+    """A run whose first round, two pages of 8 pictures, waits for labels."""
+    return make_sampled_run(tmp_path, images=16)
 
 
 def labels(run: RunFolder) -> Labels:
@@ -93,11 +94,15 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
         terminal.until(lambda: b"waiting for labels" in terminal.said)
         terminal.type(b"1eeiWiW")  # all at once, as over a slow connection
         terminal.until(lambda: labels(run) == Labels.of([0, 5], 5))
+        terminal.type(b" ")
+        terminal.until(lambda: (run.path / "interface-0.lock").read_bytes() == b"0 8")
         terminal.close()
         assert labels(run) == Labels.of([0, 5], 5)
 
         terminal = Terminal(run)
         terminal.until(lambda: b"2 good" in terminal.said)
+        terminal.until(lambda: b"page 2/2" in terminal.said)
+        assert b"page 1/2" not in terminal.said
         terminal.type(b"u")
         terminal.until(lambda: labels(run) == Labels.of([0]))
         terminal.type(b"\x11")
@@ -105,6 +110,17 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
         assert terminal.process.returncode == 0
         assert b"Come back with: hero-tui attach black-cat-1" in terminal.said
         terminal.close()
+
+
+def test_the_first_picture_is_shown_without_torch(run: RunFolder) -> None:
+    heavy = "{'torch', 'diffusers', 'transformers', 'peft'}"
+    script = SCRIPT.replace("sys.exit(", "code = ").rstrip().removesuffix(")")
+    script += f"\nsys.exit(code or 90 * bool({heavy} & set(sys.modules)))"
+    with engine_lock(run), closing(Terminal(run, script)) as terminal:
+        terminal.until(lambda: "▀".encode() in terminal.said or "▄".encode() in terminal.said)
+        terminal.type(b"\x11")
+        terminal.until(lambda: terminal.process.poll() is not None)
+        assert terminal.process.returncode == 0
 
 
 def test_an_interface_whose_terminal_has_gone_keeps_its_labels_and_ends(run: RunFolder) -> None:

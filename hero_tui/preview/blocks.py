@@ -48,7 +48,7 @@ def _encoder() -> tuple[Any, Console]:
 
 
 def number_only(path: Path, columns: int, rows: int) -> Text:
-    """The number of the picture at `path` (its file's name), and the key that opens pictures."""
+    """The number of the picture at `path` (its file's name), large where there is room."""
     number = path.stem.lstrip("0") or "0"
     console = Console(color_system=None, width=3 * len(number))
     lines = [
@@ -57,7 +57,6 @@ def number_only(path: Path, columns: int, rows: int) -> Text:
     ]
     if rows < len(lines) + 2 or columns < max(map(len, lines)):
         lines = [number]
-    lines += ["", "press o"] if rows >= len(lines) + 2 else []
     top = (rows - len(lines)) // 2
     blank = [""] * rows
     blank[top : top + len(lines)] = lines

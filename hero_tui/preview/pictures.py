@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from textual.geometry import Size
+
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
 from hero_tui.preview.terminal import Terminal
 
@@ -30,6 +32,9 @@ class Pictures:
         self._numbers = itertools.count(1)
         self._free_numbers: deque[int] = deque()
         self._encode = self._encoder(terminal)
+        # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
+        self.least = Size(12, 6) if terminal.protocol == "blocks" else Size(8, 4)
+        self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self, terminal: Terminal) -> Encode:

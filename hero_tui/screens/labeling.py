@@ -6,18 +6,21 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widgets import Footer
 
 from hero_engine.labels import KEEP, Best, Labels
-from hero_tui.edits import Gesture, invert, mark, toggle, toggle_best
+from hero_tui.edits import Gesture, Stretch, invert, mark, toggle, toggle_best
 from hero_tui.keys import key_shown
-from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped
+from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
+from hero_tui.preview.pictures import Pictures
+from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunScreen
-from hero_tui.widgets.grid import COLUMNS, TILE_KEYS, PictureGrid
+from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
-from hero_tui.widgets.status import StatusLine
+from hero_tui.widgets.status import Clock, StatusLine
 from hero_tui.widgets.tile import Tile
 
 if TYPE_CHECKING:
@@ -42,30 +45,46 @@ class LabelingScreen(RunScreen):
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
         Binding("i", "invert", "invert the page", show=False, id="page.invert"),
-        Binding("left", "move(-1)", "move the cursor", show=False, id="cursor.left"),
-        Binding("right", "move(1)", "move the cursor", show=False, id="cursor.right"),
-        Binding("up", f"move({-COLUMNS})", "move the cursor", show=False, id="cursor.up"),
-        Binding("down", f"move({COLUMNS})", "move the cursor", show=False, id="cursor.down"),
+        Binding("left", "move(-1, 0)", "move the cursor", show=False, id="cursor.left"),
+        Binding("right", "move(1, 0)", "move the cursor", show=False, id="cursor.right"),
+        Binding("up", "move(0, -1)", "move the cursor", show=False, id="cursor.up"),
+        Binding("down", "move(0, 1)", "move the cursor", show=False, id="cursor.down"),
         Binding("m", "mark", "good, or not, under the cursor", show=False, id="cursor.mark"),
         Binding(
             "M", "mark_range", "good from the last marked to here", show=False, id="cursor.range"
+        ),
+        *(
+            Binding(
+                f"shift+{way}", f"stretch{by}", "good as far as here", show=False, id=f"range.{way}"
+            )
+            for way, by in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items()
         ),
         Binding("enter", "zoom", "zoom", id="zoom"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
         Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
         Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        Binding("g", "overview", "all pictures, or a page", show=False, id="overview"),
         Binding("l", "order", "likely good ones first, or not", show=False, id="page.order"),
         Binding("p", "try", "try a prompt", show=False, id="try"),
         Binding("t", "task", "prompt and criteria", show=False, id="task"),
         Binding("o", "open_outside", "open outside", show=False, id="open"),
         Binding("ctrl+s", "submit", "submit", id="submit"),
-        Binding("escape", "forget", "forget b", show=False, id="best.forget"),
+        Binding("escape", "forget", "forget b; back to a page", show=False, id="best.forget"),
     ]
 
     choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
+    overview: reactive[bool] = reactive(False, repaint=False, toggle_class="-overview")
     last_marked: int | None = None
     likely_first = False
+    # Shift and the arrows, from a picture on; over as soon as something else is done.
+    _stretch: Stretch | None = None
+    _stretch_from = _stretch_to = 0
+
+    def __init__(self, view: RunView, pictures: Pictures, clock: Clock, at: int = 0) -> None:
+        """`at`: the picture whose page is shown first."""
+        super().__init__(view, pictures, clock)
+        self._at = at
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -73,6 +92,8 @@ class LabelingScreen(RunScreen):
         yield TaskLine(view).data_bind(LabelingScreen.view)
         with Horizontal():
             self.grid = PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
+            if self._at in self.grid.order:
+                self.grid.show_image(self._at)
             yield self.grid
             yield SidePanel(view, self.pictures).data_bind(LabelingScreen.view)
         self.status = StatusLine(view, self.clock).data_bind(LabelingScreen.view)
@@ -82,6 +103,11 @@ class LabelingScreen(RunScreen):
     def on_mount(self) -> None:
         self.watch(self.grid, "first", self.show_view)
         self.watch(self.grid, "page_size", self.show_view)
+        # Once the cursor is on the page, too.
+        self.watch(self.grid, "first", lambda: self.call_next(self._tell_place), init=False)
+
+    def _tell_place(self) -> None:
+        self.post_message(Turned(self.round, self.grid.image))
 
     def show_view(self) -> None:
         self.status.pages = tuple(self.grid.pages_seen())
@@ -104,23 +130,66 @@ class LabelingScreen(RunScreen):
             self._show_hint()
 
     def _show_hint(self) -> None:
-        new_here = self.round == 0 and self._is_untouched()
-        self.status.tip = (
-            f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
-            f"{key_shown(self, 'help')}: help"
-            if new_here
-            else ""
-        )
+        if self.overview:
+            self.status.tip = (
+                f"{key_shown(self, 'cursor.mark')} or click: good, {key_shown(self, 'page.next')}: "
+                f"all looked at, {key_shown(self, 'overview')}: back"
+            )
+        elif self.round == 0 and self._is_untouched():
+            self.status.tip = (
+                f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
+                f"{key_shown(self, 'help')}: help"
+            )
+        else:
+            self.status.tip = ""
+        ways = "a click" if self.overview else "its key, a click"
         self.status.hint = (
-            f"Best: press the picture's key, {key_shown(self, 'best.ask')} for the one under the "
-            f"cursor, or {key_shown(self, 'best.forget')}."
+            f"Best: {ways}, {key_shown(self, 'best.ask')} for the one under the cursor, or "
+            f"{key_shown(self, 'best.forget')}."
             if self.choosing_best
             else ""
         )
 
+    # -- all pictures at once ----------------------------------------------------------------
+
+    def watch_overview(self) -> None:
+        if self.is_mounted:
+            self.show_view()
+
+    def action_overview(self) -> None:
+        if self.overview:
+            self._fold()
+        else:
+            self._leave_page()
+            self._spread()
+
+    def on_resize(self) -> None:
+        if self.overview:
+            self.call_after_refresh(self._spread)
+
+    def _spread(self) -> None:
+        room, least = Size(self.size.width, self.grid.size.height), self.pictures.least
+        shape = small_tiles(self.grid.total, room, least)
+        if shape is not None:
+            self.overview = True
+            self.grid.spread(*shape)
+            return
+        self.notify(
+            f"{self.grid.total} pictures of at least {least.width}x{least.height} cells do not fit "
+            "this terminal: make it larger, or its font smaller.",
+            markup=False,
+        )
+        if self.overview:
+            self._fold()
+
+    def _fold(self) -> None:
+        self.overview = False
+        self.grid.fold()
+
     # -- labels ------------------------------------------------------------------------------
 
     def _edit(self, gesture: Gesture) -> None:
+        self._stretch = None
         self.post_message(Edited(self.round, gesture))
 
     def _toggle(self, image: int) -> None:
@@ -134,7 +203,7 @@ class LabelingScreen(RunScreen):
         self._edit(toggle_best(best))
 
     def action_tile(self, place: int) -> None:
-        image = self.grid.image_on_page(place)
+        image = self._image_of_key(place)
         if image is None:
             return
         self.grid.cursor = place
@@ -143,8 +212,11 @@ class LabelingScreen(RunScreen):
         else:
             self._toggle(image)
 
+    def _image_of_key(self, place: int) -> int | None:
+        return None if self.overview else self.grid.image_on_page(place)
+
     def action_best(self, place: int) -> None:
-        image = self.grid.image_on_page(place)
+        image = self._image_of_key(place)
         if image is not None:
             self.grid.cursor = place
             self._choose(image)
@@ -156,7 +228,10 @@ class LabelingScreen(RunScreen):
             self.choosing_best = True
 
     def action_forget(self) -> None:
-        self.choosing_best = False
+        if self.choosing_best:
+            self.choosing_best = False
+        elif self.overview:
+            self._fold()
 
     def action_mark(self) -> None:
         self._toggle(self.grid.image)
@@ -166,6 +241,15 @@ class LabelingScreen(RunScreen):
         start = here if self.last_marked is None else self.last_marked
         self.last_marked = here
         self._edit(mark(self.grid.between(start, here) & self.view.images, good=True))
+
+    def action_stretch(self, right: int, down: int) -> None:
+        if self._stretch is None or self.grid.image != self._stretch_to:
+            self._stretch = Stretch()
+            self._stretch_from = self.grid.image
+        self.action_move(right, down)
+        self._stretch_to = self.last_marked = self.grid.image
+        images = self.grid.between(self._stretch_from, self._stretch_to) & self.view.images
+        self.post_message(Edited(self.round, self._stretch.to(images)))
 
     def action_invert(self) -> None:
         page = frozenset(self.grid.images_of(self.grid.page))
@@ -178,11 +262,15 @@ class LabelingScreen(RunScreen):
             self._choose(KEEP)
 
     def action_step(self, way: str) -> None:
+        self._stretch = None
         self.post_message(Stepped(self.round, "undo" if way == "undo" else "redo"))
 
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.show_image(clicked.image)
+        if self.choosing_best:
+            self._choose(clicked.image)
+            return
         # The first click of two has toggled: the second toggles back, then zooms.
         self._toggle(clicked.image)
         if clicked.double:
@@ -191,6 +279,11 @@ class LabelingScreen(RunScreen):
     # -- pages and the cursor ----------------------------------------------------------------
 
     def _leave_page(self) -> None:
+        # To glance over a whole round is not yet to have looked at each of its pictures.
+        if not self.overview:
+            self._look()
+
+    def _look(self) -> None:
         looked = self.grid.complete_images() - self.view.seen
         if looked:
             self.post_message(Looked(self.round, looked))
@@ -202,16 +295,18 @@ class LabelingScreen(RunScreen):
 
     def action_turn(self, by: int) -> None:
         if self.grid.page + by == self.grid.pages:
-            self._leave_page()
-            self.notify(
-                f"That was the last page: {key_shown(self, 'submit')} submits the round.",
-                markup=False,
-            )
+            self._look()
+            which = "These were all pictures" if self.overview else "That was the last page"
+            self.notify(f"{which}: {key_shown(self, 'submit')} submits the round.", markup=False)
         self._turn_to(self.grid.page + by)
 
     def action_next_unseen(self) -> None:
         self._leave_page()
-        seen = self.view.seen | self.grid.complete_images()
+        seen = self.view.seen
+        if self.overview:
+            self._fold()
+        else:
+            seen |= self.grid.complete_images()
         here, pages = self.grid.page, self.grid.pages
         for page in [*range(here + 1, pages), *range(here + 1)]:
             if not seen.issuperset(self.grid.images_of(page)):
@@ -219,8 +314,8 @@ class LabelingScreen(RunScreen):
                 return
         self.notify("Every page has been seen.", markup=False)
 
-    def action_move(self, by: int) -> None:
-        place = self.grid.first + self.grid.cursor + by
+    def action_move(self, right: int, down: int) -> None:
+        place = self.grid.first + self.grid.cursor + right + down * self.grid.columns
         if 0 <= place < self.grid.total:
             if place // self.grid.page_size != self.grid.page:
                 self._leave_page()

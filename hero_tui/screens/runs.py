@@ -13,9 +13,10 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from hero_engine.folder import RunFolder
+from hero_tui.config import DEFAULTS, Config
 from hero_tui.runlist import ListedRun, read_runs
 from hero_tui.text import plain
-from hero_tui.theme import FAINT, NIGHT, QUIET
+from hero_tui.theme import FAINT, QUIET, THEMES
 from hero_tui.widgets.status import Clock
 
 REFRESH_SECONDS = 1.0
@@ -83,7 +84,11 @@ def lines(rows: Sequence[Row], width: int) -> list[Content]:
 class RunList(OptionList):
     """The runs, a line each."""
 
-    BINDINGS = [Binding("enter", "select", "open", id="runs.open")]
+    BINDINGS = [
+        Binding("enter", "select", "open", id="runs.open"),
+        Binding("up", "cursor_up", "run above", show=False, id="runs.up"),
+        Binding("down", "cursor_down", "run below", show=False, id="runs.down"),
+    ]
 
 
 class RunsApp(App[RunFolder]):
@@ -97,8 +102,9 @@ class RunsApp(App[RunFolder]):
         Binding("ctrl+q,ctrl+d", "leave", "leave", show=False, priority=True, id="runs.quit"),
     ]
 
-    def __init__(self, runs_dir: Path, clock: Clock = time.time) -> None:
+    def __init__(self, runs_dir: Path, config: Config = DEFAULTS, clock: Clock = time.time) -> None:
         super().__init__()
+        self._config = config
         self._runs_dir = runs_dir
         self._clock = clock
         self._runs: dict[str, ListedRun] = {}
@@ -121,8 +127,10 @@ class RunsApp(App[RunFolder]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.register_theme(NIGHT)
-        self.theme = NIGHT.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = self._config.theme
+        self.set_keymap(dict(self._config.keys))
         self._follow()
 
     @work
@@ -167,6 +175,6 @@ class RunsApp(App[RunFolder]):
         self.exit()
 
 
-def choose_run(runs_dir: Path) -> RunFolder | None:
+def choose_run(runs_dir: Path, config: Config) -> RunFolder | None:
     """The run that the person chooses of those in `runs_dir`; None if they leave."""
-    return RunsApp(runs_dir).run()
+    return RunsApp(runs_dir, config).run()

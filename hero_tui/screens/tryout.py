@@ -42,7 +42,9 @@ class TryScreen(RunDialog):
     def compose(self) -> ComposeResult:
         tries = self.view.tries
         prompt = tries[-1].prompt if tries else self.view.task.prompts[0]
-        yield Input(prompt, max_length=2000, id="prompt")
+        asked = Input(prompt, max_length=2000, id="prompt")
+        asked.border_title = "Prompt: enter has the engine draw it"
+        yield asked
         self._about = Static(id="about")
         yield self._about
         for title, row in zip(
@@ -69,7 +71,6 @@ class TryScreen(RunDialog):
     def show_view(self) -> None:
         tries = self.view.tries
         if not tries:
-            self._about.update(Content.styled("Enter has the engine draw it.", QUIET))
             return
         shown = tries[max(self.shown, -len(tries))]
         self._about.update(self._said_of(shown))

@@ -25,11 +25,14 @@ def headline(view: RunView) -> str:
     """What the engine is at, in a sentence."""
     if view.engine in {"starting", "stopping"} or not view.rounds:
         return "The engine is getting ready"
-    if view.open_round is not None:
-        return f"The pictures of round {view.open_round.number} are being made"
     round_ = view.rounds[-1]
-    if round_.trained is None:
-        return f"The model learns from the labels of round {round_.number}"
+    if round_.submitted is not None and round_.trained is None:
+        then = "; then it is evaluated, and the run ends" if view.finishing else ""
+        return f"The model learns from the labels of round {round_.number}{then}"
+    if view.finishing:
+        return "The model is evaluated as it is; then the run ends"
+    if round_.submitted is None:
+        return f"The pictures of round {round_.number} are being made"
     if view.labels_used >= view.task.labels_budget:
         return "The final model is evaluated"
     return "The next round is being prepared"

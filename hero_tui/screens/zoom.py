@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_tui.edits import mark, toggle_best
+from hero_tui.keys import keys_in_force
 from hero_tui.messages import Edited, Looked, OutsideAsked
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
@@ -58,6 +59,10 @@ class ZoomScreen(RunDialog):
                 yield self._label
                 yield Static(task_text(self.view))
         yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        key = keys_in_force(self).get("zoom.open")
+        self._picture.hint = f"press {key}" if key else ""
 
     def watch_image(self) -> None:
         if self.is_mounted:

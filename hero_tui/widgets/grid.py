@@ -1,19 +1,41 @@
-"""The paged grid: four columns of tiles, as many rows as the terminal has room for."""
+"""The paged grid: four columns of tiles, as many rows as the terminal has room for.
+
+It can show all pictures of the round at once, too, each as large as that allows.
+"""
 
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.reactive import reactive
 
 from hero_tui.keys import keys_in_force
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.widgets.run_widget import RunWidget
-from hero_tui.widgets.tile import Tile, TileView
+from hero_tui.widgets.tile import Tile, TileView, picture_box
 
 # The keys of a tile are where the tile is, on a keyboard's left half.
 TILE_KEYS = "1234qwerasdfzxcv"
 COLUMNS = 4
+
+
+def small_tiles(total: int, room: Size, least: Size) -> tuple[int, int] | None:
+    """The (columns, rows) of tiles that make `total` square pictures as large as `room` allows.
+
+    None if they would be smaller than `least`. A cell is about twice as high as it is wide.
+    """
+
+    def shape(columns: int) -> tuple[int, int]:
+        return columns, -(-total // columns)
+
+    def box(columns: int) -> Size:
+        across, down = shape(columns)
+        return picture_box(Size(room.width // across, room.height // down))
+
+    best = max(range(1, total + 1), key=lambda n: min(box(n).width, 2 * box(n).height))
+    fits = box(best).width >= least.width and box(best).height >= least.height
+    return shape(best) if fits else None
 
 
 class PictureGrid(RunWidget):
@@ -32,24 +54,69 @@ class PictureGrid(RunWidget):
         self._tiles = [Tile(pictures, key) for key in TILE_KEYS]
         for place, tile in enumerate(self._tiles):
             tile.add_class(f"row-{place // COLUMNS}")
+        self.columns = COLUMNS
+        self._size_of_pages = self.page_size
+        self._settled = True  # the tiles are as large as they should be
 
     def compose(self) -> ComposeResult:
         yield from self._tiles
 
     def on_mount(self) -> None:
-        keys = keys_in_force(self.screen)
-        for tile in self._tiles:
-            tile.shown_key = keys[f"tile.{tile.key}"]
+        self._show_keys(True)
         self._paginate()
+
+    def _show_keys(self, shown: bool) -> None:
+        keys = keys_in_force(self.screen)
+        for tile in self._tiles[: len(TILE_KEYS)]:
+            tile.shown_key = keys[f"tile.{tile.key}"] if shown else ""
+            tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
     def on_resize(self) -> None:
         # The breakpoint's class is set with this resize, its style applied after it.
         self.call_after_refresh(self._paginate)
 
     def _paginate(self) -> None:
-        image = self.image_at(self.cursor)
-        self.page_size = sum(tile.styles.display != "none" for tile in self._tiles)
+        image = self.image
+        if not self.spread_out:
+            self._size_of_pages = sum(tile.styles.display != "none" for tile in self._tiles)
+        self.page_size = self.total if self.spread_out else self._size_of_pages
+        self._settled = True
         self.show_image(image)
+
+    # -- all pictures at once ----------------------------------------------------------------
+
+    @property
+    def spread_out(self) -> bool:
+        """Whether all pictures are shown."""
+        return self.has_class("-all")
+
+    def spread(self, columns: int, rows: int) -> None:
+        """Shows all pictures, in tiles that have no key."""
+        more = [Tile(self._pictures) for _ in range(self.total - len(self._tiles))]
+        self._tiles += more
+        self.mount_all(more)
+        for place, tile in enumerate(self._tiles):
+            tile.set_class(place >= len(TILE_KEYS), "row-beyond")
+            tile.set_class(place >= self.total, "-spare")
+        self.styles.grid_size_columns, self.styles.grid_size_rows = columns, rows
+        self.columns = columns
+        self._reshape(True)
+
+    def fold(self) -> None:
+        """Shows the page of the picture under the cursor again."""
+        self.styles.clear_rule("grid_size_columns")
+        self.styles.clear_rule("grid_size_rows")
+        self.columns = COLUMNS
+        self._reshape(False)
+
+    def _reshape(self, spread_out: bool) -> None:
+        image = self.image
+        self._settled = False
+        self.set_class(spread_out, "-all")
+        self._show_keys(not spread_out)
+        self.page_size = self.total if spread_out else self._size_of_pages
+        self.show_image(image)
+        self.call_after_refresh(self._paginate)
 
     # -- where things are --------------------------------------------------------------------
 
@@ -110,6 +177,8 @@ class PictureGrid(RunWidget):
 
     def complete_images(self) -> frozenset[int]:
         """The pictures of this page that are really on the screen."""
+        if not self._settled:
+            return frozenset()
         return frozenset(
             tile.view.image
             for tile in self._tiles[: self.page_size]

@@ -31,11 +31,14 @@ class Picture(Widget):
     path: reactive[Path | None] = reactive(None, repaint=False)
     drawing: reactive[Drawing | None] = reactive(None, repaint=False)
     note: reactive[str] = reactive("")
+    # Below the number that stands for the picture where pictures are off.
+    hint: reactive[str] = reactive("", repaint=False)
 
     def __init__(self, pictures: Pictures, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pictures = pictures
         self._drawn = False
+        self._box = Size()
         self.revealed = 0
         self.parts_drawn = 0
         self.blank = False  # since the drawing came: else a frame would be written over it
@@ -44,7 +47,8 @@ class Picture(Widget):
     @property
     def complete(self) -> bool:
         """Whether the whole picture has been on the screen (or is known to be unreadable)."""
-        return self.path is not None and (self._drawn or bool(self.note))
+        shown = self._drawn or bool(self.note)
+        return self.path is not None and shown and self._box == self.content_size
 
     def watch_path(self) -> None:
         self._load()
@@ -55,6 +59,7 @@ class Picture(Widget):
     def _load(self) -> None:
         self.note = ""
         path, box = self.path, self.content_size
+        self._box = box
         if path is None or not box.area:
             self.drawing = None
             return
@@ -110,6 +115,8 @@ class Picture(Widget):
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
         if isinstance(self.drawing, Text) and y < self.revealed:
+            if self._pictures.off and y == height // 2 + 3:
+                return Strip([Segment(self.hint.center(width)[:width], self.rich_style)], width)
             return self.drawing.strips[y].apply_style(self.rich_style)
         if y == height // 2:
             self.blank = self.drawing is not None

@@ -32,6 +32,11 @@ def label_of(labels: Labels, image: int) -> Content:
     return Content.styled("bad (not marked)", QUIET)
 
 
+def picture_box(tile: Size) -> Size:
+    """What a tile of this size leaves for its picture, in cells."""
+    return Size(max(0, tile.width - 2), max(0, tile.height - 1))
+
+
 @dataclass(frozen=True)
 class TileView:
     """What a tile shows; `image` is None for a place beyond the round's last picture."""
@@ -83,6 +88,7 @@ class Tile(Horizontal):
 
     view: reactive[TileView] = reactive(TileView(), repaint=False)
     shown_key: reactive[str] = reactive("", repaint=False)
+    hint: reactive[str] = reactive("", repaint=False)
 
     @dataclass
     class Clicked(Message):
@@ -91,8 +97,8 @@ class Tile(Horizontal):
         image: int
         double: bool
 
-    def __init__(self, pictures: Pictures, key: str) -> None:
-        super().__init__(id=f"tile-{key}")
+    def __init__(self, pictures: Pictures, key: str = "") -> None:
+        super().__init__(id=f"tile-{key}" if key else None)
         self.key = key
         self.set_reactive(Tile.shown_key, key)
         self._caption = Static(id="caption")
@@ -117,6 +123,9 @@ class Tile(Horizontal):
         if self.is_mounted:
             self._show()
 
+    def watch_hint(self) -> None:
+        self._picture.hint = self.hint
+
     def on_mount(self) -> None:
         self._show()
 
@@ -137,11 +146,13 @@ class Tile(Horizontal):
         view = self.view
         self._picture.path = view.path
         glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
-        word = "best" if view.best else "good" if view.good else ""
-        left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph} {word}"
+        word = " best" if view.best else " good" if view.good else ""
+        left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph}"
         right = "" if view.image is None else f"{view.image} "
-        width = max(self.content_size.width - 2, len(left) + len(right))
-        self._caption.update(Content(left + right.rjust(width - len(left))), layout=False)
+        room = picture_box(self.content_size).width - len(left)
+        if len(word) + len(right) <= room:
+            left, room = left + word, room - len(word)
+        self._caption.update(Content(left + right.rjust(room)), layout=False)
 
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:
