@@ -1,5 +1,6 @@
 """The terminal interface: shows what the run needs next, and passes on what the person does."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from textual.screen import Screen
 from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
 from hero_engine.record import Record
+from hero_tui.cells import Cells, Change, Frame, erases_to_background
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import Config
 from hero_tui.hangup import when_terminal_goes
@@ -133,6 +135,7 @@ class HeroApp(App[int]):
         self._shown: tuple[Stage, int] | None = None
         self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
+        self._cells = Cells(erases_to_background(os.environ.get("TERM", "")))
         self._layer: Layer | None = None
         self._outside: Outside | None = None
         self._opening = False
@@ -149,7 +152,7 @@ class HeroApp(App[int]):
         self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
         pacer = None if self.is_headless else Pacer()
-        self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
+        self._layer = Layer(self, self._pictures, self._cells, self._write_after_frame, pacer)
         await self._show_stage()
         if self._client.others:
             self.notify(
@@ -171,10 +174,15 @@ class HeroApp(App[int]):
             self._driver.write(code)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        # Textual's post_display_hook does not say which cells were written.
-        super()._display(screen, renderable)
+        if not isinstance(renderable, Frame):
+            super()._display(screen, renderable)
+            return
+        change = Change(renderable, self._cells)
+        super()._display(screen, change)
+        if self.is_headless:
+            change.render_segments(self.console)
         if self._layer is not None:
-            self._layer.frame_written(renderable)
+            self._layer.frame_written(change)
 
     def on_picture_ready(self) -> None:
         if self._layer is not None:
