@@ -109,6 +109,7 @@ class HeroApp(App[int]):
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
         Binding("h", "app.history", "earlier rounds", show=False, id="history"),
+        Binding("ctrl+l", "redraw", "draw the screen anew", show=False, priority=True, id="redraw"),
         Binding(
             "colon,ctrl+backslash", "app.command_palette", "commands", show=False, id="palette"
         ),
@@ -140,6 +141,7 @@ class HeroApp(App[int]):
         self._outside: Outside | None = None
         self._opening = False
         self._typed = typed
+        self._laid_out = False
 
     def on_load(self) -> None:
         # Before the driver reads, so that they come before what is typed from now on.
@@ -177,8 +179,10 @@ class HeroApp(App[int]):
         if not isinstance(renderable, Frame):
             super()._display(screen, renderable)
             return
+        if self._layer is not None:
+            self._layer.frame_comes()
         change = Change(renderable, self._cells)
-        super()._display(screen, change)
+        super()._display(screen, cast(RenderableType, change))
         if self.is_headless:
             change.render_segments(self.console)
         if self._layer is not None:
@@ -254,7 +258,14 @@ class HeroApp(App[int]):
 
                 return StoppedScreen(view, self._pictures, self._clock)
 
+    def on_ready(self) -> None:
+        self._laid_out = True
+
     def on_resize(self, event: events.Resize) -> None:
+        if self._laid_out and event.size == self.size:
+            # The program was stopped and goes on, or the terminal was another size for a moment.
+            self._cells.forget()
+            self.refresh()
         self._demand_room(event.size)
 
     def _demand_room(self, size: Size) -> None:
@@ -346,6 +357,13 @@ class HeroApp(App[int]):
         if action == "history":
             return bool(self.view.outcomes)
         return True
+
+    def action_redraw(self) -> None:
+        """For when the terminal lost what it was sent: it was reset, or is another one by now."""
+        self._cells.forget()
+        if self._layer is not None:
+            self._layer.forget()
+        self.refresh()
 
     def action_history(self) -> None:
         from hero_tui.screens.history import HistoryScreen

@@ -3,7 +3,7 @@
 pyte is the terminal: it does what the sequences say, and knows nothing of how they were found.
 """
 
-from itertools import starmap
+from itertools import pairwise, starmap
 from pathlib import Path
 
 import pyte
@@ -14,6 +14,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
@@ -21,7 +22,7 @@ from textual.strip import Strip
 from hero_tui.cells import PLAIN, Cells, Change, Frame, changed, characters, pens
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
-from tests.interface_runs import interface, make_sampled_run, until
+from tests.interface_runs import all_complete, interface, make_sampled_run, until
 
 WIDTH, HEIGHT = 12, 2
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -90,7 +91,7 @@ def frames(draw: st.DrawFn) -> Frame:
     for y in range(HEIGHT):
         inner = draw(st.sets(st.integers(1, WIDTH - 1), max_size=3))
         cuts = [0, *sorted(inner), WIDTH]
-        parts = list(zip(cuts, cuts[1:], strict=False))
+        parts = list(pairwise(cuts))
         # Beyond what a segment fills, the strip is blank.
         chops.append(
             {
@@ -199,7 +200,7 @@ async def test_the_interface_is_shown_as_textual_would_show_it(
 
     monkeypatch.setattr(Change, "render_segments", both)
     async with interface(run, notifications=True) as (app, pilot):
-        await until(pilot, lambda: "✓ good" not in "".join(differing.text))
+        await until(pilot, lambda: "waiting for labels" in "".join(differing.text))
         await pilot.press("1", "W")
         await until(pilot, lambda: "★ best" in "".join(differing.text))
         await pilot.press("space", "2")
@@ -213,3 +214,28 @@ async def test_the_interface_is_shown_as_textual_would_show_it(
         await pilot.pause(0.2)
         assert differing.shown == painted.shown
         assert sizes["written"] < sizes["all"] / 2
+
+
+@pytest.mark.parametrize("way", ["key", "resize"])
+async def test_a_screen_that_was_lost_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    terminals = [Emulated(80, 24)]
+    render = Change.render_segments
+
+    def written(self: Change, console: Console) -> str:
+        code = render(self, console)
+        terminals[-1].write(code)
+        return code
+
+    monkeypatch.setattr(Change, "render_segments", written)
+    async with interface(make_sampled_run(tmp_path, images=12)) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        await pilot.pause()
+        before = terminals[0]
+        terminals.append(Emulated(80, 24))
+        if way == "key":
+            await pilot.press("ctrl+l")
+        else:  # as after SIGCONT, or when a window is back at its size before this is noticed
+            app.post_message(events.Resize(app.size, app.size))
+        await until(pilot, lambda: terminals[-1].shown == before.shown)

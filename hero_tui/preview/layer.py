@@ -56,6 +56,7 @@ class Layer:
         self._revealed = 0  # bytes of text that the next frame brings
         self._sending: Iterator[str] = iter(())
         self._sent: WeakSet[KittyImage] = WeakSet()
+        self._drawn: dict[Picture, tuple[Parts, Region]] = {}
         self._placed: dict[Picture, tuple[int, Region]] = {}
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
         self._request("", 0)  # the round trip, before the first frame is in its way
@@ -63,6 +64,15 @@ class Layer:
         pictures.prefetched = lambda: loop.call_soon_threadsafe(self.draw)
 
     # -- what the app tells it -----------------------------------------------------------------
+
+    def frame_comes(self) -> None:
+        """A frame is about to be written: what was drawn and goes has to be written over by it."""
+        if self._drawn:
+            now = dict(self._pictures_on_screen())
+            for picture, (drawing, region) in list(self._drawn.items()):
+                if picture.drawing is not drawing or now.get(picture) != region:
+                    self._cells.forget(region)
+                    del self._drawn[picture]
 
     def frame_written(self, frame: Change) -> None:
         """A frame is on its way to the terminal."""
@@ -87,7 +97,16 @@ class Layer:
         """Removes what the terminal keeps."""
         self._pictures.prefetched = None
         if self._sent:
-            self._write(kitty.FORGET_ALL)
+            self._write(kitty.forget_all(self._pictures.terminal.multiplexer == "tmux"))
+
+    def forget(self) -> None:
+        """The terminal may show and keep nothing of what it was sent."""
+        self._sent.clear()
+        self._placed.clear()
+        self._drawn.clear()
+        for picture, _ in self._shown:
+            picture.conceal()
+        self.look()
 
     # -- drawing -------------------------------------------------------------------------------
 
@@ -195,7 +214,7 @@ class Layer:
                     code = kitty.place(drawing.image.number, number, *size)
                     return at(region.x + drawing.left, region.y + drawing.top, code)
             case Parts(parts) if picture.blank and picture.parts_drawn < len(parts):
-                self._cells.forget(region)
+                self._drawn[picture] = drawing, region
                 part = parts[picture.parts_drawn]
                 picture.parts_drawn += 1
                 if picture.parts_drawn == len(parts):

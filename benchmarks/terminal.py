@@ -1,12 +1,14 @@
-"""How soon a key is answered while pictures arrive over a slow link: `python benchmarks/link.py`.
+"""Bytes and waits of pictures over a slow link: `python benchmarks/terminal.py`.
 
 The interface runs in a pseudo-terminal behind a link with a bandwidth and a round trip. The link
 takes in all that it is given, as SSH does: what is not held back waits in it. While the pages of a
 round of 64 pictures of 512x512 are turned, keys that mark a picture are typed; a key is answered
-when the mark has crossed the link. The table gives what remains of that time after the round trip.
+when the mark has crossed the link. The table gives what remains of that time after the round trip,
+and the bytes of a picture in a tile of that terminal.
 """
 
 import argparse
+import asyncio
 import fcntl
 import heapq
 import itertools
@@ -28,16 +30,26 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.color import ColorSystem
+from textual._compositor import LayoutUpdate
+from textual.geometry import Region
 
 from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.task import Task
+from hero_tui.cells import Cells
+from hero_tui.preview.drawing import Drawing, Parts, Placement, Text
+from hero_tui.preview.kitty import place
+from hero_tui.preview.layer import at
 from hero_tui.preview.pacer import REQUEST
+from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Protocol, Terminal
 
 PROTOCOLS: tuple[Protocol, ...] = ("blocks", "kitty", "iterm2", "sixel")
 KEYS = "1234qwerasdfzxcv"
 # Of one key at a time; between the words may be a blank, or a movement over one.
 MARK = re.compile("✓(?: |\x1b\\[C)good".encode())
+TILE = (28, 13)
+"""Cells of a picture in a terminal of 200x60."""
 GRAIN = 128  # bytes that the link moves at once
 QUIET = 3_000  # bytes in two seconds
 
@@ -45,13 +57,13 @@ QUIET = 3_000  # bytes in two seconds
 def make_round(runs_dir: Path, images: int) -> RunFolder:
     """A run with one round of pictures that compress as photographs do."""
     settings = {
-        "name": "link",
+        "name": "terminal",
         "prompts": ("a picture",),
         "criteria": ("it is one",),
         "model": "embedded",
         "feedback": {"batch_size": images, "rounds": 1},
     }
-    folder = create_run(runs_dir, Task.model_validate(settings), name="link-1")
+    folder = create_run(runs_dir, Task.model_validate(settings), name="terminal-1")
     rng = np.random.default_rng(0)
     folder.image(0, 0).parent.mkdir(parents=True)
     with closing(folder.open_record()) as record:
@@ -176,7 +188,9 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
             sys.exit(link.seen[-2000:].decode("utf-8", "replace"))
         started, waits, turns = link.last, list[float](), list[float]()
         for page in range(arguments.pages):
-            first, *others = answers(link, arguments.keys)
+            # Not the keys of the page before: where a mark stands already, none is sent.
+            start = page % 2 * arguments.keys
+            first, *others = answers(link, KEYS[start : start + arguments.keys])
             (turns if page else waits).append(first - arguments.rtt / 1000)
             waits += [wait - arguments.rtt / 1000 for wait in others]
             if page + 1 < arguments.pages:
@@ -193,9 +207,9 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
         link.close()
 
 
-def answers(link: Link, keys: int) -> Iterator[float]:
-    """Seconds from each of `keys` marks on a page to its being seen."""
-    for key in KEYS[:keys]:
+def answers(link: Link, keys: str) -> Iterator[float]:
+    """Seconds from each of the marks on a page that `keys` make to its being seen."""
+    for key in keys:
         start, typed = len(link.seen), time.monotonic()
         link.type(key)
         if not link.until(lambda s=start: MARK.search(link.seen, s), 30):  # type: ignore[misc]
@@ -203,6 +217,25 @@ def answers(link: Link, keys: int) -> Iterator[float]:
         yield time.monotonic() - typed
         pause = time.monotonic() + 0.3
         link.until(lambda p=pause: time.monotonic() > p, 1)  # type: ignore[misc]
+
+
+def bytes_a_picture(folder: RunFolder, protocol: Protocol) -> float:
+    """The mean of what pictures of a round take in a TILE."""
+    pictures = Pictures(Terminal(protocol, "truecolor"))
+    drawings = [asyncio.run(pictures.encoded(folder.image(0, image), *TILE)) for image in range(8)]
+    pictures.close()
+    return statistics.mean(len(code_of(drawing).encode()) for drawing in drawings)
+
+
+def code_of(drawing: Drawing) -> str:
+    match drawing:
+        case Text(strips):
+            frame = LayoutUpdate([[strip] for strip in strips], Region(0, 0, *TILE))
+            return Cells(erases=True).change(frame, ColorSystem.TRUECOLOR)[0]
+        case Placement(image, columns, rows):
+            return "".join(image.transmission) + at(0, 0, place(image.number, 1, columns, rows))
+        case Parts(parts):
+            return "".join(at(part.column, part.row, part.code) for part in parts)
 
 
 def interface(path: Path, protocol: Protocol) -> None:
@@ -228,21 +261,26 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=150, help="ms (default 150)")
     parser.add_argument("--size", default="200x60", help="of the terminal (default 200x60)")
     parser.add_argument("--pages", type=int, default=4)
-    parser.add_argument("--keys", type=int, default=8, help="typed a page (default 8)")
+    parser.add_argument("--keys", type=int, default=8, choices=range(1, 9), help="a page")
     arguments = parser.parse_args()
     print(f"{arguments.rate:g} kB/s, {arguments.rtt:g} ms, {arguments.size}")
-    print("pictures   key waits, ms: median   p95   most   turn |   kB in     s | flip back, kB")
+    print(
+        "pictures   key waits, ms: median   p95   most   turn |   kB in     s | flip back, kB"
+        " | a picture, kB"
+    )
     for protocol in arguments.protocols:
         with tempfile.TemporaryDirectory() as runs:
             folder = make_round(Path(runs), 64)
             with engine_lock(folder):
                 found = measure(folder, protocol, arguments)
+            size = bytes_a_picture(folder, protocol)
         waits = sorted(1000 * wait for wait in found.waits)
         p95 = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
         print(
             f"{protocol:8}{statistics.median(waits):24.0f}{p95:6.0f}{waits[-1]:7.0f}"
             f"{1000 * max(found.turns, default=0):7.0f} |"
-            f"{found.kilobytes:8.0f}{found.seconds:6.0f} |{found.flip_kilobytes:9.1f}",
+            f"{found.kilobytes:8.0f}{found.seconds:6.0f} |{found.flip_kilobytes:14.1f} |"
+            f"{size / 1000:14.1f}",
             flush=True,
         )
 
