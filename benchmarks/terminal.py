@@ -104,13 +104,16 @@ class Link:
             start_new_session=True,
         )
         os.close(theirs)
-        self._rate, self._way = arguments.rate * 1000, arguments.rtt / 2000
+        self._rate: float = arguments.rate * 1000
+        self._way: float = arguments.rtt / 2000
         self._free = 0.0
         self._arriving: list[tuple[float, int, bytes]] = []
         self._typed: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
         self._looked = 0
         self.requests = 0
+        self._read = 0
+        self._before_key = 0.0
         self.seen = bytearray()
         self.last = time.monotonic()
 
@@ -137,6 +140,7 @@ class Link:
             data = b""
         except OSError:
             sys.exit(self.seen[-2000:].decode("utf-8", "replace"))
+        self._read += len(data)
         for start in range(0, len(data), GRAIN):
             grain = data[start : start + GRAIN]
             self._free = max(now, self._free) + len(grain) / self._rate
@@ -150,7 +154,14 @@ class Link:
             self.requests += 1
             self.type("\x1b[1;1R")
         while self._typed and self._typed[0][0] <= now:
-            os.write(self._fd, heapq.heappop(self._typed)[2])
+            typed = heapq.heappop(self._typed)[2]
+            os.write(self._fd, typed)
+            if not typed.startswith(b"\x1b"):
+                self._before_key = self._read - max(0, self._free - now) * self._rate
+
+    def took(self, end: int) -> float:
+        """Seconds that the link takes for what waits when a key comes in, up to `end` of `seen`."""
+        return (end - self._before_key) / self._rate
 
     def settle(self) -> None:
         """Lets the link work until it carries little: clocks in the interface tick on."""
@@ -175,6 +186,7 @@ class Link:
 class Measured:
     waits: list[float]  # seconds that a key waited, beyond the round trip
     turns: list[float]  # the same for a key that was typed together with the next page's
+    on_link: list[float]  # of all of these, what the link took: the rest is the computer's time
     kilobytes: float
     seconds: float
     flip_kilobytes: float  # of a turn to the page before, without what clocks send
@@ -186,11 +198,14 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
         # The first request asks for the round trip; pictures come after the empty screen's frames.
         if not link.until(lambda: link.requests > 2, 60):
             sys.exit(link.seen[-2000:].decode("utf-8", "replace"))
-        started, waits, turns = link.last, list[float](), list[float]()
+        started = link.last
+        waits, turns, on_link = list[float](), list[float](), list[float]()
         for page in range(arguments.pages):
             # Not the keys of the page before: where a mark stands already, none is sent.
             start = page % 2 * arguments.keys
-            first, *others = answers(link, KEYS[start : start + arguments.keys])
+            found = list(answers(link, KEYS[start : start + arguments.keys]))
+            on_link += [took for _, took in found]
+            first, *others = (wait for wait, _ in found)
             (turns if page else waits).append(first - arguments.rtt / 1000)
             waits += [wait - arguments.rtt / 1000 for wait in others]
             if page + 1 < arguments.pages:
@@ -202,19 +217,21 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
         link.type("\x7f")
         link.settle()
         flip = len(link.seen) - size - ticking * (time.monotonic() - turned)
-        return Measured(waits, turns, kilobytes, seconds, flip / 1000)
+        return Measured(waits, turns, on_link, kilobytes, seconds, flip / 1000)
     finally:
         link.close()
 
 
-def answers(link: Link, keys: str) -> Iterator[float]:
-    """Seconds from each of the marks on a page that `keys` make to its being seen."""
+def answers(link: Link, keys: str) -> Iterator[tuple[float, float]]:
+    """Seconds from each of `keys` to its mark's being seen, and those of the link alone."""
     for key in keys:
         start, typed = len(link.seen), time.monotonic()
         link.type(key)
         if not link.until(lambda s=start: MARK.search(link.seen, s), 30):  # type: ignore[misc]
             sys.exit(f"{key} was not answered: {bytes(link.seen[start:])[-3000:]!r}")
-        yield time.monotonic() - typed
+        mark = MARK.search(link.seen, start)
+        assert mark is not None
+        yield time.monotonic() - typed, link.took(mark.end())
         pause = time.monotonic() + 0.3
         link.until(lambda p=pause: time.monotonic() > p, 1)  # type: ignore[misc]
 
@@ -265,8 +282,9 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{arguments.rate:g} kB/s, {arguments.rtt:g} ms, {arguments.size}")
     print(
-        "pictures   key waits, ms: median   p95   most   turn |   kB in     s | flip back, kB"
-        " | a picture, kB"
+        "         | a key waits, ms            | of that on the link, ms |\n"
+        "pictures | median   p95   most   turn |  median   p95   most    |"
+        "   kB in s      | a picture, kB | flip back, kB"
     )
     for protocol in arguments.protocols:
         with tempfile.TemporaryDirectory() as runs:
@@ -274,15 +292,22 @@ def main() -> None:
             with engine_lock(folder):
                 found = measure(folder, protocol, arguments)
             size = bytes_a_picture(folder, protocol)
-        waits = sorted(1000 * wait for wait in found.waits)
-        p95 = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
+        waits, on_link = shares(found.waits), shares(found.on_link)
         print(
-            f"{protocol:8}{statistics.median(waits):24.0f}{p95:6.0f}{waits[-1]:7.0f}"
+            f"{protocol:9}|{waits[0]:7.0f}{waits[1]:6.0f}{waits[2]:7.0f}"
             f"{1000 * max(found.turns, default=0):7.0f} |"
-            f"{found.kilobytes:8.0f}{found.seconds:6.0f} |{found.flip_kilobytes:14.1f} |"
-            f"{size / 1000:14.1f}",
+            f"{on_link[0]:8.0f}{on_link[1]:6.0f}{on_link[2]:7.0f}    |"
+            f"{found.kilobytes:8.0f}{found.seconds:6.0f}  |{size / 1000:14.1f} |"
+            f"{found.flip_kilobytes:14.1f}",
             flush=True,
         )
+
+
+def shares(seconds: list[float]) -> tuple[float, float, float]:
+    """Milliseconds: the median, the 95th percentile, the most."""
+    milliseconds = [1000 * each for each in seconds]
+    p95 = statistics.quantiles(milliseconds, n=20, method="inclusive")[-1]
+    return statistics.median(milliseconds), p95, max(milliseconds)
 
 
 if __name__ == "__main__":
