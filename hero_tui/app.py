@@ -1,5 +1,6 @@
 """The terminal interface: shows what the run needs next, and passes on what the person does."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder
 from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record
+from hero_tui.cells import Cells, Change, Frame, erases_to_background
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.hangup import when_terminal_goes
@@ -109,6 +111,7 @@ class HeroApp(App[int]):
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
         Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
         Binding("h", "app.history", "earlier rounds", show=False, id="history"),
+        Binding("ctrl+l", "redraw", "draw the screen anew", show=False, priority=True, id="redraw"),
         Binding(
             "colon,ctrl+backslash", "app.command_palette", "commands", show=False, id="palette"
         ),
@@ -135,11 +138,13 @@ class HeroApp(App[int]):
         self._shown: tuple[Stage, int] | None = None
         self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
+        self._cells = Cells(erases_to_background(os.environ.get("TERM", "")))
         self._layer: Layer | None = None
         self._outside: Outside | None = None
         self._opening = False
         self._others = False
         self._typed = typed
+        self._laid_out = False
 
     def on_load(self) -> None:
         # Before the driver reads, so that they come before what is typed from now on.
@@ -152,7 +157,7 @@ class HeroApp(App[int]):
         self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
         pacer = None if self.is_headless else Pacer()
-        self._layer = Layer(self, self._pictures, self._write_after_frame, pacer)
+        self._layer = Layer(self, self._pictures, self._cells, self._write_after_frame, pacer)
         await self._show_stage()
         self._tell_of_others()
         self._client.follow(lambda update: self.post_message(Updated(update)))
@@ -171,10 +176,17 @@ class HeroApp(App[int]):
             self._driver.write(code)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        # Textual's post_display_hook does not say which cells were written.
-        super()._display(screen, renderable)
+        if not isinstance(renderable, Frame):
+            super()._display(screen, renderable)
+            return
         if self._layer is not None:
-            self._layer.frame_written(renderable)
+            self._layer.frame_comes()
+        change = Change(renderable, self._cells)
+        super()._display(screen, cast(RenderableType, change))
+        if self.is_headless:
+            change.render_segments(self.console)
+        if self._layer is not None:
+            self._layer.frame_written(change)
 
     def on_picture_ready(self) -> None:
         if self._layer is not None:
@@ -259,7 +271,14 @@ class HeroApp(App[int]):
 
                 return StoppedScreen(view, self._pictures, self._clock)
 
+    def on_ready(self) -> None:
+        self._laid_out = True
+
     def on_resize(self, event: events.Resize) -> None:
+        if self._laid_out and event.size == self.size:
+            # The program was stopped and goes on, or the terminal was another size for a moment.
+            self._cells.forget()
+            self.refresh()
         self._demand_room(event.size)
 
     def _demand_room(self, size: Size) -> None:
@@ -355,6 +374,13 @@ class HeroApp(App[int]):
         if action == "history":
             return bool(self.view.outcomes)
         return True
+
+    def action_redraw(self) -> None:
+        """For when the terminal lost what it was sent: it was reset, or is another one by now."""
+        self._cells.forget()
+        if self._layer is not None:
+            self._layer.forget()
+        self.refresh()
 
     def action_history(self) -> None:
         from hero_tui.screens.history import HistoryScreen

@@ -27,6 +27,7 @@ from hero_tui.app import HALF_BLOCKS, HeroApp
 from hero_tui.client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.preview.terminal import Terminal
+from hero_tui.widgets.picture import Picture
 
 Paint = Callable[[int], Image.Image]
 
@@ -136,6 +137,12 @@ async def interface(
 def notices(app: HeroApp) -> str:
     """The notices that are shown."""
     return "\n".join(notice.message for notice in app._notifications)
+
+
+def all_complete(app: HeroApp) -> bool:
+    """Whether every picture of the screen has been drawn, and there are some."""
+    pictures = [each for each in app.screen.query(Picture) if each.path is not None]
+    return bool(pictures) and all(picture.complete for picture in pictures)
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:

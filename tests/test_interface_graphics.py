@@ -5,6 +5,7 @@ import re
 from base64 import standard_b64decode
 from collections import deque
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from hero_engine.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.preview import iterm2, kitty, sixel
 from hero_tui.preview.blocks import number_only
-from hero_tui.preview.drawing import PART, Parts
+from hero_tui.preview.drawing import PART, Parts, Placement
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
 from hero_tui.preview.scaling import capped, fit, scaled
 from hero_tui.preview.terminal import Terminal
 from hero_tui.screens.help import HelpScreen
+from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.picture import Picture
-from tests.interface_runs import interface, make_sampled_run, painted, until
+from tests.interface_runs import all_complete, interface, make_sampled_run, painted, until
 
 Pixels = NDArray[np.uint8]
 
@@ -321,11 +323,6 @@ def listening(app: HeroApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return written
 
 
-def all_complete(app: HeroApp) -> bool:
-    pictures = [each for each in app.screen.query(Picture) if each.path is not None]
-    return bool(pictures) and all(picture.complete for picture in pictures)
-
-
 async def test_kitty_is_sent_each_picture_once(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +345,7 @@ async def test_kitty_is_sent_each_picture_once(
 
 
 async def silence(pilot: Pilot[int], written: list[str]) -> None:
-    """Waits until nothing is drawn any more: a late frame of the start has it drawn twice."""
+    """Waits until nothing is drawn any more."""
     while True:
         written.clear()
         await pilot.pause(0.5)
@@ -392,3 +389,59 @@ async def test_nothing_is_drawn_under_a_notice(
         assert 1 <= removed <= 4
         app.clear_notifications()
         await until(pilot, lambda: "".join(written).count("a=p") == removed)
+
+
+async def test_a_frame_that_writes_nothing_over_a_picture_leaves_it(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with interface(run, terminal=Terminal("iterm2", "truecolor")) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen) and all_complete(app))
+        written = listening(app, monkeypatch)
+        await silence(pilot, written)
+        app.screen.refresh()  # as at each second, for the clock behind the dialog
+        await pilot.pause(0.2)
+        assert written == []
+
+
+async def test_a_terminal_that_lost_its_images_is_sent_them_again(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with interface(run, terminal=Terminal("kitty", "truecolor")) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        written = listening(app, monkeypatch)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "".join(written).count("a=p") == 8)
+        assert "".join(written).count("a=t") == 8
+
+
+@pytest.mark.parametrize("multiplexer", [None, "tmux"])
+async def test_images_are_removed_from_the_terminal_in_the_end(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, multiplexer: Literal["tmux"] | None
+) -> None:
+    terminal = Terminal("kitty", "truecolor", multiplexer=multiplexer)
+    async with interface(run, terminal=terminal) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        written = listening(app, monkeypatch)
+    removal = "\x1b_Ga=d,d=A,q=2;\x1b\\"
+    if multiplexer == "tmux":
+        removal = "\x1bPtmux;" + removal.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+    assert written[-1] == removal
+
+
+async def test_pictures_of_a_page_are_made_from_the_first_to_the_last(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    encode = kitty.encode
+
+    def noted(path: Path, *arguments: Any) -> Placement:
+        made.append(path.stem)
+        return encode(path, *arguments)
+
+    monkeypatch.setattr(kitty, "encode", noted)
+    async with interface(run, terminal=Terminal("kitty", "truecolor")) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+    assert made == sorted(made)
+    assert len(made) == 8

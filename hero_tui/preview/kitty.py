@@ -82,8 +82,10 @@ def unplace(number: int, at: int) -> str:
     return command(f"a=d,d=i,i={number},p={at}")
 
 
-FORGET_ALL = command("a=d,d=A")
-"""Removes every image."""
+def forget_all(in_tmux: bool) -> str:
+    """Removes every image."""
+    code = command("a=d,d=A")
+    return through_tmux(code.encode()).decode() if in_tmux else code
 
 
 def encode(path: Path, columns: int, rows: int, cell: tuple[int, int], number: int) -> Placement:

@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ScreenStackError
 from textual.errors import NoWidget
 from textual.geometry import Region
 from textual.timer import Timer
 from textual.widgets._toast import Toast
 
+from hero_tui.cells import Cells, Change
 from hero_tui.preview import kitty
 from hero_tui.preview.drawing import PART, KittyImage, Parts, Placement, Text
 from hero_tui.preview.pacer import REQUEST, Pacer
@@ -31,16 +31,6 @@ def at(x: int, y: int, code: str) -> str:
     return f"\x1b7\x1b[{y + 1};{x + 1}H{code}\x1b8"
 
 
-def written_cells(frame: object) -> list[Region]:
-    """The cells that a frame of the compositor writes text to."""
-    match frame:
-        case ChopsUpdate():
-            return [Region(x, y, end - x, 1) for y, x, end in frame.spans]
-        case LayoutUpdate():
-            return [frame.region]
-    return []
-
-
 class Layer:
     """The pictures of `app`'s screen; `write` takes what goes to the terminal.
 
@@ -51,11 +41,13 @@ class Layer:
         self,
         app: App[Any],
         pictures: Pictures,
+        cells: Cells,
         write: Callable[[str], None],
         pacer: Pacer | None,
     ) -> None:
         self._app = app
         self._pictures = pictures
+        self._cells = cells
         self._write = write
         self._pacer = pacer
         self._shown: list[tuple[Picture, Region]] = []
@@ -64,6 +56,7 @@ class Layer:
         self._revealed = 0  # bytes of text that the next frame brings
         self._sending: Iterator[str] = iter(())
         self._sent: WeakSet[KittyImage] = WeakSet()
+        self._drawn: dict[Picture, tuple[Parts, Region]] = {}
         self._placed: dict[Picture, tuple[int, Region]] = {}
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
         self._request("", 0)  # the round trip, before the first frame is in its way
@@ -72,10 +65,19 @@ class Layer:
 
     # -- what the app tells it -----------------------------------------------------------------
 
-    def frame_written(self, frame: object) -> None:
-        """The compositor's `frame` is on its way to the terminal."""
+    def frame_comes(self) -> None:
+        """A frame is about to be written: what was drawn and goes has to be written over by it."""
+        if self._drawn:
+            now = dict(self._pictures_on_screen())
+            for picture, (drawing, region) in list(self._drawn.items()):
+                if picture.drawing is not drawing or now.get(picture) != region:
+                    self._cells.forget(region)
+                    del self._drawn[picture]
+
+    def frame_written(self, frame: Change) -> None:
+        """A frame is on its way to the terminal."""
         for picture, region in self._shown:
-            if picture.parts_drawn and any(map(region.overlaps, written_cells(frame))):
+            if picture.parts_drawn and any(map(region.overlaps, frame.regions)):
                 picture.parts_drawn = 0
         self.look()
 
@@ -95,7 +97,16 @@ class Layer:
         """Removes what the terminal keeps."""
         self._pictures.prefetched = None
         if self._sent:
-            self._write(kitty.FORGET_ALL)
+            self._write(kitty.forget_all(self._pictures.terminal.multiplexer == "tmux"))
+
+    def forget(self) -> None:
+        """The terminal may show and keep nothing of what it was sent."""
+        self._sent.clear()
+        self._placed.clear()
+        self._drawn.clear()
+        for picture, _ in self._shown:
+            picture.conceal()
+        self.look()
 
     # -- drawing -------------------------------------------------------------------------------
 
@@ -203,6 +214,7 @@ class Layer:
                     code = kitty.place(drawing.image.number, number, *size)
                     return at(region.x + drawing.left, region.y + drawing.top, code)
             case Parts(parts) if picture.blank and picture.parts_drawn < len(parts):
+                self._drawn[picture] = drawing, region
                 part = parts[picture.parts_drawn]
                 picture.parts_drawn += 1
                 if picture.parts_drawn == len(parts):

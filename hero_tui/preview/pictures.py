@@ -1,6 +1,7 @@
 """Encodes picture files for the terminal at hand, and keeps the latest ones."""
 
 import asyncio
+import heapq
 import itertools
 import threading
 import weakref
@@ -9,12 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from textual.geometry import Size
+from textual.geometry import NULL_OFFSET, Offset, Size
 
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
 from hero_tui.preview.terminal import Terminal
 
 Key = tuple[Path, int, int]
+Turn = tuple[bool, Offset, int]
+"""Whether it is ahead of time; where it is on the screen, by lines; when it was asked for."""
 Encode = Callable[[Path, int, int], Drawing]
 
 KEPT = 200
@@ -25,21 +28,24 @@ class Pictures:
     """Encodes pictures one at a time in a thread of its own, and keeps the latest `keep`."""
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
+        self.terminal = terminal
         self._keep = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._lock = threading.Lock()
+        self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
+        self._asked = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._numbers = itertools.count(1)
         self._free_numbers: deque[int] = deque()
-        self._encode = self._encoder(terminal)
+        self._encode = self._encoder()
         # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
         self.least = Size(12, 6) if terminal.protocol == "blocks" else Size(8, 4)
         self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
-    def _encoder(self, terminal: Terminal) -> Encode:
-        cell = terminal.cell
-        match terminal.protocol:
+    def _encoder(self) -> Encode:
+        cell = self.terminal.cell
+        match self.terminal.protocol:
             case "blocks":
                 from hero_tui.preview.blocks import half_blocks
 
@@ -59,7 +65,7 @@ class Pictures:
             case "kitty":
                 from hero_tui.preview import kitty
 
-                in_text = terminal.multiplexer == "tmux"
+                in_text = self.terminal.multiplexer == "tmux"
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
                 return lambda path, columns, rows: self._numbered(
                     encode(path, columns, rows, cell, self._number())
@@ -83,18 +89,26 @@ class Pictures:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    async def encoded(self, path: Path, columns: int, rows: int) -> Drawing:
-        """The picture, when its turn has come.
+    async def encoded(
+        self, path: Path, columns: int, rows: int, place: Offset = NULL_OFFSET
+    ) -> Drawing:
+        """The picture, when its turn has come: after those that are before it on the screen.
 
         Raises:
             OSError: the file is missing or is not a whole PNG.
         """
-        return await asyncio.wrap_future(self._submit(path, columns, rows))
+        future = self._wait(False, Offset(place.y, place.x), (path, columns, rows))
+        try:
+            await asyncio.sleep(0)  # the others of a page ask now, the last one first
+        finally:
+            self._thread.submit(self._encode_next)
+        return await asyncio.wrap_future(future)
 
     def prefetch(self, path: Path, columns: int, rows: int) -> None:
         """Encodes the picture ahead of its being shown."""
         if self.kept(path, columns, rows) is None:
-            self._submit(path, columns, rows).add_done_callback(self._tell)
+            self._wait(True, NULL_OFFSET, (path, columns, rows)).add_done_callback(self._tell)
+            self._thread.submit(self._encode_next)
 
     def _tell(self, _: object) -> None:
         if self.prefetched is not None:
@@ -110,8 +124,22 @@ class Pictures:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, path: Path, columns: int, rows: int) -> Future[Drawing]:
-        return self._thread.submit(self._encode_and_keep, path, columns, rows)
+    def _wait(self, ahead: bool, place: Offset, key: Key) -> Future[Drawing]:
+        future: Future[Drawing] = Future()
+        with self._lock:
+            heapq.heappush(self._waiting, ((ahead, place, next(self._asked)), key, future))
+        return future
+
+    def _encode_next(self) -> None:
+        """Encodes what is first among what waits; called once for each of them."""
+        with self._lock:
+            _, key, future = heapq.heappop(self._waiting)
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(self._encode_and_keep(*key))
+        except Exception as error:
+            future.set_exception(error)
 
     def _encode_and_keep(self, path: Path, columns: int, rows: int) -> Drawing:
         drawing = self.kept(path, columns, rows)

@@ -70,7 +70,7 @@ class Picture(Widget):
     @work(exclusive=True)
     async def _encode(self, path: Path, box: Size) -> None:
         try:
-            drawing = await self._pictures.encoded(path, *box)
+            drawing = await self._pictures.encoded(path, *box, self.region.offset)
         except OSError:
             self.note = "unreadable"
             return

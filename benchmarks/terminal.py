@@ -1,17 +1,20 @@
-"""How soon a key is answered while pictures arrive over a slow link: `python benchmarks/link.py`.
+"""Bytes and waits of pictures over a slow link: `python benchmarks/terminal.py`.
 
 The interface runs in a pseudo-terminal behind a link with a bandwidth and a round trip. The link
 takes in all that it is given, as SSH does: what is not held back waits in it. While the pages of a
 round of 64 pictures of 512x512 are turned, keys that mark a picture are typed; a key is answered
-when the mark has crossed the link. The table gives what remains of that time after the round trip.
+when the mark has crossed the link. The table gives what remains of that time after the round trip,
+and the bytes of a picture in a tile of that terminal.
 """
 
 import argparse
+import asyncio
 import fcntl
 import heapq
 import itertools
 import os
 import pty
+import re
 import select
 import statistics
 import struct
@@ -27,14 +30,26 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.color import ColorSystem
+from textual._compositor import LayoutUpdate
+from textual.geometry import Region
 
 from hero_engine.folder import RunFolder, create_run, engine_lock
 from hero_engine.task import Task
+from hero_tui.cells import Cells
+from hero_tui.preview.drawing import Drawing, Parts, Placement, Text
+from hero_tui.preview.kitty import place
+from hero_tui.preview.layer import at
 from hero_tui.preview.pacer import REQUEST
+from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Protocol, Terminal
 
 PROTOCOLS: tuple[Protocol, ...] = ("blocks", "kitty", "iterm2", "sixel")
 KEYS = "1234qwerasdfzxcv"
+# Of one key at a time; between the words may be a blank, or a movement over one.
+MARK = re.compile("✓(?: |\x1b\\[C)good".encode())
+TILE = (28, 13)
+"""Cells of a picture in a terminal of 200x60."""
 GRAIN = 128  # bytes that the link moves at once
 QUIET = 3_000  # bytes in two seconds
 
@@ -42,13 +57,13 @@ QUIET = 3_000  # bytes in two seconds
 def make_round(runs_dir: Path, images: int) -> RunFolder:
     """A run with one round of pictures that compress as photographs do."""
     settings = {
-        "name": "link",
+        "name": "terminal",
         "prompts": ("a picture",),
         "criteria": ("it is one",),
         "model": "embedded",
         "feedback": {"batch_size": images, "rounds": 1},
     }
-    folder = create_run(runs_dir, Task.model_validate(settings), name="link-1")
+    folder = create_run(runs_dir, Task.model_validate(settings), name="terminal-1")
     rng = np.random.default_rng(0)
     folder.image(0, 0).parent.mkdir(parents=True)
     with closing(folder.open_record()) as record:
@@ -89,13 +104,16 @@ class Link:
             start_new_session=True,
         )
         os.close(theirs)
-        self._rate, self._way = arguments.rate * 1000, arguments.rtt / 2000
+        self._rate: float = arguments.rate * 1000
+        self._way: float = arguments.rtt / 2000
         self._free = 0.0
         self._arriving: list[tuple[float, int, bytes]] = []
         self._typed: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
         self._looked = 0
         self.requests = 0
+        self._read = 0
+        self._before_key = 0.0
         self.seen = bytearray()
         self.last = time.monotonic()
 
@@ -104,7 +122,7 @@ class Link:
         arrival = time.monotonic() + self._way
         heapq.heappush(self._typed, (arrival, next(self._order), keys.encode()))
 
-    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+    def until(self, condition: Callable[[], object], seconds: float) -> bool:
         """Lets the link work until `condition`; False if it does not come true in time."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -122,6 +140,7 @@ class Link:
             data = b""
         except OSError:
             sys.exit(self.seen[-2000:].decode("utf-8", "replace"))
+        self._read += len(data)
         for start in range(0, len(data), GRAIN):
             grain = data[start : start + GRAIN]
             self._free = max(now, self._free) + len(grain) / self._rate
@@ -135,7 +154,14 @@ class Link:
             self.requests += 1
             self.type("\x1b[1;1R")
         while self._typed and self._typed[0][0] <= now:
-            os.write(self._fd, heapq.heappop(self._typed)[2])
+            typed = heapq.heappop(self._typed)[2]
+            os.write(self._fd, typed)
+            if not typed.startswith(b"\x1b"):
+                self._before_key = self._read - max(0, self._free - now) * self._rate
+
+    def took(self, end: int) -> float:
+        """Seconds that the link takes for what waits when a key comes in, up to `end` of `seen`."""
+        return (end - self._before_key) / self._rate
 
     def settle(self) -> None:
         """Lets the link work until it carries little: clocks in the interface tick on."""
@@ -160,6 +186,7 @@ class Link:
 class Measured:
     waits: list[float]  # seconds that a key waited, beyond the round trip
     turns: list[float]  # the same for a key that was typed together with the next page's
+    on_link: list[float]  # of all of these, what the link took: the rest is the computer's time
     kilobytes: float
     seconds: float
     flip_kilobytes: float  # of a turn to the page before, without what clocks send
@@ -171,9 +198,14 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
         # The first request asks for the round trip; pictures come after the empty screen's frames.
         if not link.until(lambda: link.requests > 2, 60):
             sys.exit(link.seen[-2000:].decode("utf-8", "replace"))
-        started, waits, turns = link.last, list[float](), list[float]()
+        started = link.last
+        waits, turns, on_link = list[float](), list[float](), list[float]()
         for page in range(arguments.pages):
-            first, *others = answers(link, arguments.keys)
+            # Not the keys of the page before: where a mark stands already, none is sent.
+            start = page % 2 * arguments.keys
+            found = list(answers(link, KEYS[start : start + arguments.keys]))
+            on_link += [took for _, took in found]
+            first, *others = (wait for wait, _ in found)
             (turns if page else waits).append(first - arguments.rtt / 1000)
             waits += [wait - arguments.rtt / 1000 for wait in others]
             if page + 1 < arguments.pages:
@@ -185,22 +217,42 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
         link.type("\x7f")
         link.settle()
         flip = len(link.seen) - size - ticking * (time.monotonic() - turned)
-        return Measured(waits, turns, kilobytes, seconds, flip / 1000)
+        return Measured(waits, turns, on_link, kilobytes, seconds, flip / 1000)
     finally:
         link.close()
 
 
-def answers(link: Link, keys: int) -> Iterator[float]:
-    """Seconds from each of `keys` marks on a page to its being seen."""
-    for key in KEYS[:keys]:
+def answers(link: Link, keys: str) -> Iterator[tuple[float, float]]:
+    """Seconds from each of `keys` to its mark's being seen, and those of the link alone."""
+    for key in keys:
         start, typed = len(link.seen), time.monotonic()
         link.type(key)
-        mark = f"{key} ✓ good".encode()
-        if not link.until(lambda s=start, m=mark: m in link.seen[s:], 30):  # type: ignore[misc]
+        if not link.until(lambda s=start: MARK.search(link.seen, s), 30):  # type: ignore[misc]
             sys.exit(f"{key} was not answered: {bytes(link.seen[start:])[-3000:]!r}")
-        yield time.monotonic() - typed
+        mark = MARK.search(link.seen, start)
+        assert mark is not None
+        yield time.monotonic() - typed, link.took(mark.end())
         pause = time.monotonic() + 0.3
         link.until(lambda p=pause: time.monotonic() > p, 1)  # type: ignore[misc]
+
+
+def bytes_a_picture(folder: RunFolder, protocol: Protocol) -> float:
+    """The mean of what pictures of a round take in a TILE."""
+    pictures = Pictures(Terminal(protocol, "truecolor"))
+    drawings = [asyncio.run(pictures.encoded(folder.image(0, image), *TILE)) for image in range(8)]
+    pictures.close()
+    return statistics.mean(len(code_of(drawing).encode()) for drawing in drawings)
+
+
+def code_of(drawing: Drawing) -> str:
+    match drawing:
+        case Text(strips):
+            frame = LayoutUpdate([[strip] for strip in strips], Region(0, 0, *TILE))
+            return Cells(erases=True).change(frame, ColorSystem.TRUECOLOR)[0]
+        case Placement(image, columns, rows):
+            return "".join(image.transmission) + at(0, 0, place(image.number, 1, columns, rows))
+        case Parts(parts):
+            return "".join(at(part.column, part.row, part.code) for part in parts)
 
 
 def interface(path: Path, protocol: Protocol) -> None:
@@ -226,23 +278,36 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=150, help="ms (default 150)")
     parser.add_argument("--size", default="200x60", help="of the terminal (default 200x60)")
     parser.add_argument("--pages", type=int, default=4)
-    parser.add_argument("--keys", type=int, default=8, help="typed a page (default 8)")
+    parser.add_argument("--keys", type=int, default=8, choices=range(1, 9), help="a page")
     arguments = parser.parse_args()
     print(f"{arguments.rate:g} kB/s, {arguments.rtt:g} ms, {arguments.size}")
-    print("pictures   key waits, ms: median   p95   most   turn |   kB in     s | flip back, kB")
+    print(
+        "         | a key waits, ms            | of that on the link, ms |\n"
+        "pictures | median   p95   most   turn |  median   p95   most    |"
+        "   kB in s      | a picture, kB | flip back, kB"
+    )
     for protocol in arguments.protocols:
         with tempfile.TemporaryDirectory() as runs:
             folder = make_round(Path(runs), 64)
             with engine_lock(folder):
                 found = measure(folder, protocol, arguments)
-        waits = sorted(1000 * wait for wait in found.waits)
-        p95 = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
+            size = bytes_a_picture(folder, protocol)
+        waits, on_link = shares(found.waits), shares(found.on_link)
         print(
-            f"{protocol:8}{statistics.median(waits):24.0f}{p95:6.0f}{waits[-1]:7.0f}"
+            f"{protocol:9}|{waits[0]:7.0f}{waits[1]:6.0f}{waits[2]:7.0f}"
             f"{1000 * max(found.turns, default=0):7.0f} |"
-            f"{found.kilobytes:8.0f}{found.seconds:6.0f} |{found.flip_kilobytes:9.1f}",
+            f"{on_link[0]:8.0f}{on_link[1]:6.0f}{on_link[2]:7.0f}    |"
+            f"{found.kilobytes:8.0f}{found.seconds:6.0f}  |{size / 1000:14.1f} |"
+            f"{found.flip_kilobytes:14.1f}",
             flush=True,
         )
+
+
+def shares(seconds: list[float]) -> tuple[float, float, float]:
+    """Milliseconds: the median, the 95th percentile, the most."""
+    milliseconds = [1000 * each for each in seconds]
+    p95 = statistics.quantiles(milliseconds, n=20, method="inclusive")[-1]
+    return statistics.median(milliseconds), p95, max(milliseconds)
 
 
 if __name__ == "__main__":
