@@ -214,6 +214,7 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
                 seen = changes
                 idle.news()
                 if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                    idle.come_back()
                     return run.record.labels(round_number)
                 if any(not each.finished for each in run.record.tries()):
                     idle.come_back()
@@ -222,8 +223,9 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
                     )
             idle.tick()
             run.interrupts.wait(0.02)
-    finally:
+    except Finish:
         idle.come_back()
+        raise
 
 
 def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_number: int) -> None:
