@@ -176,8 +176,9 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
 
     bench.labels = _judged(bench, folder)
     record.label(0, bench.labels)
-    with meter.phase(READY):
-        drawn = loop.ready(run, learned, drawn, 0)
+    if model.device.type == "cuda":
+        with meter.phase(READY):
+            drawn = loop.ready(run, learned, drawn, 0)
     record.submit(0)
     started = meter.now()
     with ExitStack() as stack:
@@ -425,8 +426,10 @@ def report(bench: Bench, ours: Meter, other: Meter, counted: dict[str, float], t
     print("|---|---|---|---|---|---|---|")
     for name in PHASES:
         a, b = other.seconds[name], ours.seconds[name]
+        if not b:
+            continue
         ratio = f"{a / b:.1f}" if name in (SAMPLING, SAVING, EMBEDDING, LORA) else ""
-        peak = f"{other.peak[name] / gib:.2f} / {ours.peak[name] / gib:.2f}" if b else ""
+        peak = f"{other.peak[name] / gib:.2f} / {ours.peak[name] / gib:.2f}"
         share = ""
         if name in counted:
             share = " / ".join(f"{counted[name] / (s * top):.0%}" for s in (a, b))

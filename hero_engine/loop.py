@@ -175,6 +175,9 @@ def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Roll
     if run.team.size > 1 or not ddpo.measures_again(learned.model, run.task):
         # Each process measures its share of the transitions when it trains.
         return rollout
+    if learned.model.device.type == "cpu" and run.task.update.guidance:
+        # A picture's arithmetic does not depend on its neighbours there: the old ones mostly hold.
+        return rollout
     return ddpo.measured(learned.model, rollout, run.task, round_number, run.interrupts.check)
 
 
@@ -211,6 +214,7 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
                 seen = changes
                 idle.news()
                 if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                    idle.come_back()
                     return run.record.labels(round_number)
                 if any(not each.finished for each in run.record.tries()):
                     idle.come_back()
@@ -219,8 +223,9 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
                     )
             idle.tick()
             run.interrupts.wait(0.02)
-    finally:
+    except Finish:
         idle.come_back()
+        raise
 
 
 def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_number: int) -> None:
