@@ -97,6 +97,21 @@ def test_a_new_edit_ends_what_could_be_redone(record: Record) -> None:
     assert record.labels(0) == Labels.of([1])
 
 
+def test_an_edit_takes_the_place_of_the_writers_last_one_and_of_no_other(record: Record) -> None:
+    sample_round(record, 0)
+    record.label(0, Labels.of([1]))
+    record.edit(0, lambda _: Labels.of([1, 2]))
+    record.edit(0, lambda before: Labels.of([*before.good, 3]), Labels.of([1, 2]))
+    assert record.labels(0) == Labels.of([1, 3])
+    record.undo(0)
+    assert record.labels(0) == Labels.of([1])
+    record.redo(0)
+    record.edit(0, lambda before: Labels.of([*before.good, 4]), Labels.of([1, 2]))
+    assert record.labels(0) == Labels.of([1, 3, 4])
+    record.undo(0)
+    assert record.labels(0) == Labels.of([1, 3])
+
+
 def test_labels_and_their_history_survive_reopening(path: Path) -> None:
     with closing(Record.open(path)) as record:
         sample_round(record, 0)
