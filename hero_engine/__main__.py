@@ -1,4 +1,4 @@
-"""The engine process: `python -m hero_engine run FOLDER`, or `export FOLDER DESTINATION`.
+"""The engine process: `python -m hero_engine run FOLDER`, and what else needs torch.
 
 `hero-tui` starts it; its standard error is the run's engine.log.
 """
@@ -6,16 +6,20 @@
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
 from hero_engine.record import Record
 
-USAGE = "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION"
+USAGE = "usage: python -m hero_engine run FOLDER | export FOLDER DESTINATION | doctor MODEL"
+
+HUB = "https://huggingface.co"
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,8 @@ def main(arguments: list[str]) -> int:
             return _reported(lambda: run(RunFolder(Path(folder).absolute())))
         case ["export", folder, destination]:
             return _reported(lambda: export(RunFolder(Path(folder)), Path(destination)))
+        case ["doctor", model]:
+            return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
     return 2
 
@@ -63,6 +69,18 @@ def export(folder: RunFolder, destination: Path) -> int:
     from hero_engine.export import export as export_run
 
     print(*export_run(folder, destination), sep="\n")
+    return 0
+
+
+def doctor(model: str) -> int:
+    """Prints what the engine finds here for teaching `model`."""
+    try:
+        socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
+    except OSError:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # else the hub's library tries for half a minute
+    from hero_engine.doctor import examine, show
+
+    show(examine(model))
     return 0
 
 

@@ -37,8 +37,12 @@ class Schedule:
 def make_schedule(scheduler_config: Any, steps: int, eta: float) -> Schedule:
     """The schedule of a pipeline's scheduler config, with `steps` DDIM steps.
 
+    A step with alpha_bar = 0 (zero terminal SNR, Lin et al. 2024) starts from noise alone: its z_0
+    follows from v, and from epsilon it would be 0 / 0.
+
     Raises:
-        ValueError: the config's prediction type is neither epsilon nor v_prediction.
+        ValueError: the config's prediction type is neither epsilon nor v_prediction, or it is
+            epsilon with zero terminal SNR.
     """
     scheduler = DDIMScheduler.from_config(scheduler_config)
     prediction_type = scheduler.config.prediction_type
@@ -47,6 +51,8 @@ def make_schedule(scheduler_config: Any, steps: int, eta: float) -> Schedule:
     scheduler.set_timesteps(steps)
     timesteps = scheduler.timesteps.to("cpu", torch.int64)
     cumulative = scheduler.alphas_cumprod.double()
+    if prediction_type == "epsilon" and not cumulative[timesteps].all():
+        raise ValueError("prediction_type is epsilon with zero terminal SNR, expected v_prediction")
     previous = timesteps - scheduler.config.num_train_timesteps // steps
     alpha_bar = cumulative[timesteps]
     alpha_bar_prev = torch.where(

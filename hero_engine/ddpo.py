@@ -9,7 +9,7 @@ from torch import Tensor
 from hero_engine import ddim, seeds
 from hero_engine.errors import EngineError
 from hero_engine.models import Model
-from hero_engine.rollout import Rollout
+from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.task import Task
 
 RATIO_TOLERANCE = 1e-5
@@ -19,8 +19,19 @@ ALIKE = 1e-6
 """Rewards that spread less than this differ by rounding, which must not be taught."""
 
 
-def advantages(rewards: Tensor, clip: float) -> Tensor:
-    """Rewards [N] normalised over the batch and kept within +-clip; all 0 if they are all alike."""
+def advantages(rewards: Tensor, clip: float, groups: Tensor | None = None) -> Tensor:
+    """Rewards [N] normalised and kept within +-clip; 0 where they are all alike.
+
+    Args:
+        groups: the group of each, [N], int64; each is normalised by itself, so that a prompt whose
+            pictures are all better than another's does not teach by that alone (as ddpo-pytorch's
+            statistics of each prompt). None: the batch is one group.
+    """
+    if groups is not None:
+        found = torch.zeros_like(rewards)
+        for group in groups.unique():
+            found[groups == group] = advantages(rewards[groups == group], clip)
+        return found
     spread = rewards.std(correction=0)
     if spread < ALIKE:
         return torch.zeros_like(rewards)
@@ -87,7 +98,7 @@ def log_probs(
         values[images, transitions] for values in (rollout.z_t, rollout.z_prev, rollout.step)
     )
     z_t, z_prev = z_t.to(model.device), z_prev.to(model.device)
-    prompts = (images % len(task.prompts)).to(model.device)
+    prompts = prompts_of(images, task).to(model.device)
     scale = task.sampling.guidance_scale if task.update.guidance else 1.0
     mean, sigma = ddim.transition(model.schedule, z_t, model.predict(z_t, i, prompts, scale), i)
     return ddim.log_prob(z_prev, mean, sigma)

@@ -31,7 +31,7 @@ from hero_engine.interrupts import Finish, Interrupts
 from hero_engine.labels import Labels
 from hero_engine.pictures import save_picture
 from hero_engine.record import Record
-from hero_engine.rollout import Rollout, sample
+from hero_engine.rollout import Rollout, prompts_of, sample
 from hero_engine.state import State
 from hero_engine.task import Task
 
@@ -212,7 +212,9 @@ def improve(
         outcome = "All good: there are no triplets, the reward uses the embedding as it is."
     rewards = compute_rewards(run.task, learned, rollout, good)
     metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
-    advantage = ddpo.advantages(rewards, run.task.update.advantage_clip)
+    by_prompt = run.task.update.advantages == "prompt"
+    prompts = prompts_of(torch.arange(len(rewards)), run.task) if by_prompt else None
+    advantage = ddpo.advantages(rewards, run.task.update.advantage_clip, prompts)
     if not advantage.any():
         return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
     train_lora(run, learned, rollout, advantage, round_number)

@@ -1,7 +1,6 @@
 """A Stable Diffusion pipeline as the method needs it: UNet with a LoRA, VAE, encoded prompts."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from peft import LoraConfig
 from torch import Tensor, nn
 
 from hero_engine import ddim, seeds
+from hero_engine.conditioning import Conditioning, encode, latent_size
 from hero_engine.errors import EngineError
 from hero_engine.pretrained import load_pipeline
 from hero_engine.task import Task
@@ -26,22 +26,28 @@ class Model:
     """What sampling and training share.
 
     Attributes:
-        prompt_embeds: [P, L, E], one a prompt of the task.
-        negative_embeds: [1, L, E].
+        pipeline: diffusers' own, with the LoRA in its UNet.
+        prompts: what the UNet is told of each prompt of the task.
+        negative: the same of the unconditional half of guidance, one row.
         latent_shape: (C, H, W).
         dtype: of the frozen weights; latents, means and log-probs are float32 whatever it is.
     """
 
-    unet: Any
-    vae: Any
-    tokenizer: Any
-    text_encoder: Any
+    pipeline: Any
     schedule: ddim.Schedule
-    prompt_embeds: Tensor
-    negative_embeds: Tensor
+    prompts: Conditioning
+    negative: Conditioning
     latent_shape: tuple[int, int, int]
     accelerator: Accelerator
     dtype: torch.dtype
+
+    @property
+    def unet(self) -> Any:
+        return self.pipeline.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.pipeline.vae
 
     @property
     def device(self) -> torch.device:
@@ -57,15 +63,21 @@ class Model:
         Args:
             z_t: [B, C, H, W], float32.
             i: the step of each, [B], int64.
-            prompts: which of `prompt_embeds` each picture has, [B], int64.
+            prompts: which of the task's prompts each picture has, [B], int64.
             guidance_scale: 1 leaves the unconditional half out.
         """
         timesteps = self.schedule.timesteps[i.cpu()].to(self.device)
-        latents, embeds = z_t, self.prompt_embeds[prompts]
+        latents, told = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
             latents, timesteps = torch.cat([z_t, z_t]), torch.cat([timesteps, timesteps])
-            embeds = torch.cat([self.negative_embeds.expand_as(embeds), embeds])
-        output = self.unet(latents.to(self.dtype), timesteps, embeds, return_dict=False)[0].float()
+            told = self.negative.rows(torch.zeros_like(prompts)).then(told)
+        output = self.unet(
+            latents.to(self.dtype),
+            timesteps,
+            told.states,
+            added_cond_kwargs=told.added or None,
+            return_dict=False,
+        )[0].float()
         if guidance_scale != 1:
             unconditional, conditional = output.chunk(2)
             output = unconditional + guidance_scale * (conditional - unconditional)
@@ -73,8 +85,16 @@ class Model:
 
     def decode(self, z_0: Tensor) -> Tensor:
         """Pictures of clean latents [B, C, H, W]: uint8 [B, height, width, 3] on the CPU."""
-        scaled = (z_0 / self.vae.config.scaling_factor).to(self.dtype)
-        pictures = self.vae.decode(scaled, return_dict=False)[0].float()
+        config = self.vae.config
+        z_0 = z_0 / config.scaling_factor
+        if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
+            # Of a few SDXL fine-tunes, which normalise each channel.
+            mean, std = (
+                torch.tensor(values, device=z_0.device).view(1, -1, 1, 1)
+                for values in (config.latents_mean, config.latents_std)
+            )
+            z_0 = z_0 * std + mean
+        pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0].float()
         pictures = ((pictures / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
         return pictures.permute(0, 2, 3, 1).cpu()  # type: ignore[no-any-return]
 
@@ -83,8 +103,8 @@ def load(task: Task) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.
 
     Raises:
-        InputError: the model cannot be found or read, or is not a Stable Diffusion 1.x pipeline.
-        EngineError: a prompt is longer than the text encoder reads.
+        InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL.
+        EngineError: a prompt is longer than the text encoder reads, or there is not enough memory.
     """
     accelerator = Accelerator()
     dtype = choose_dtype(task.precision, accelerator.device)
@@ -93,30 +113,37 @@ def load(task: Task) -> Model:
     half_on_cpu = accelerator.device.type == "cpu" and dtype == torch.bfloat16
     layout = torch.contiguous_format if half_on_cpu else torch.channels_last
     pipeline = load_pipeline(task, dtype)
-    unet, vae = pipeline.unet, pipeline.vae
-    for module in (unet, vae, pipeline.text_encoder):
-        module.requires_grad_(False)
-        module.eval()
-        module.to(accelerator.device, memory_format=layout)
+    for name, module in pipeline.components.items():
+        if isinstance(module, nn.Module):
+            module.requires_grad_(False)
+            module.eval()
+            _move(module, accelerator.device, layout, f"{task.model}: {name}")
     if half_on_cpu:
-        unet.set_attn_processor(AttnProcessor())
-    add_lora(unet, task.update.lora_rank, task.seed)
-    size = unet.config.sample_size
-    height, width = size if isinstance(size, list | tuple) else (size, size)
+        pipeline.unet.set_attn_processor(AttnProcessor())
+    add_lora(pipeline.unet, task.update.lora_rank, task.seed)
+    prompts, negative = encode(pipeline, task.prompts, task.negative_prompt)
     return Model(
-        unet=unet,
-        vae=vae,
-        tokenizer=pipeline.tokenizer,
-        text_encoder=pipeline.text_encoder,
+        pipeline=pipeline,
         schedule=ddim.make_schedule(
             pipeline.scheduler.config, task.sampling.steps, task.sampling.eta
         ),
-        prompt_embeds=encode(pipeline.tokenizer, pipeline.text_encoder, task.prompts),
-        negative_embeds=encode(pipeline.tokenizer, pipeline.text_encoder, [task.negative_prompt]),
-        latent_shape=(unet.config.in_channels, height, width),
+        prompts=prompts,
+        negative=negative,
+        latent_shape=(pipeline.unet.config.in_channels, *latent_size(pipeline)),
         accelerator=accelerator,
         dtype=dtype,
     )
+
+
+def _move(module: Any, device: torch.device, layout: torch.memory_format, name: str) -> None:
+    try:
+        module.to(device, memory_format=layout)
+    except torch.OutOfMemoryError as error:
+        free, total = torch.cuda.mem_get_info(device)
+        raise EngineError(
+            f"model {name}: {device} has not enough memory for it ({free / 1e9:.1f} of "
+            f"{total / 1e9:.1f} GB were free); close other programs on it, or take a smaller model"
+        ) from error
 
 
 def choose_dtype(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
@@ -140,22 +167,3 @@ def add_lora(unet: Any, rank: int, seed: int) -> None:
             drawn = torch.empty(parameter.shape)
             nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator)
             parameter.data.copy_(drawn)
-
-
-@torch.no_grad()
-def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> Tensor:
-    """The text encoder's states [P, L, E] of `prompts`, padded to its length.
-
-    Raises:
-        EngineError: a prompt has more tokens than the encoder reads; it would be cut in silence.
-    """
-    length = tokenizer.model_max_length
-    for prompt in prompts:
-        tokens = len(tokenizer(prompt).input_ids)
-        if tokens > length:
-            raise EngineError(
-                f"prompt '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
-                "shorten it"
-            )
-    inputs = tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
-    return text_encoder(inputs.input_ids.to(text_encoder.device))[0]  # type: ignore[no-any-return]

@@ -1,48 +1,206 @@
-"""Reading a pretrained pipeline with diffusers' own loader, safetensors only.
+"""Reading a pretrained Stable Diffusion pipeline (1.x, 2.x or XL) with diffusers' own loaders.
 
-The embedded model is a folder like any other.
+A model is a folder, a name on the Hugging Face hub, or a single .safetensors file; the embedded
+model is a folder like any other. Weights are safetensors only, and no code of a model is run.
 """
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from hero_engine.cartoons.pipeline import WEIGHTS
-from hero_engine.errors import InputError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.task import Task
+
+PIPELINES: dict[str, Any] = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
+}
+"""What can be taught, by the name in a pipeline's model_index.json."""
+
+INDEX = "model_index.json"
+EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
+XL_ONLY = "conditioner.embedders.1.model.ln_final.weight"
+"""A tensor that of all single files only SDXL's have: of its second text encoder."""
+
+
+@dataclass(frozen=True)
+class ModelIndex:
+    """A pipeline's model_index.json: the folder that it is in, and the class that it names."""
+
+    folder: Path
+    name_of_class: str
+
+
+def find_source(model: str) -> Path:
+    """Where `model` is, if it is a folder or a file; else the path of that name is not there."""
+    return WEIGHTS if model == "embedded" else Path(model)
+
+
+def model_index(model: str, revision: str | None) -> ModelIndex:
+    """The index of a pipeline, fetched if it has to be.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or names what cannot be taught; `explained` says so.
+    """
+    folder = find_source(model)
+    if folder.is_dir():
+        index = folder / INDEX
+    else:
+        index = Path(hf_hub_download(model, INDEX, revision=revision))
+    name = json.loads(index.read_text("utf-8")).get("_class_name")
+    if name not in PIPELINES:
+        raise ValueError(f"it is a {name}; {EXPECTED}")
+    return ModelIndex(index.parent, name)
 
 
 def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
     """The task's pipeline on the CPU, with weights of `dtype`.
 
+    SDXL's VAE stays float32 where its configuration says that it overflows in half precision.
+
     Raises:
-        InputError: the model cannot be found or read, or is not a Stable Diffusion 1.x pipeline.
+        InputError: the model cannot be found or read, or is of another architecture.
+        EngineError: there is no memory or disk left for it.
     """
-    source = str(WEIGHTS) if task.model == "embedded" else task.model
-    local = Path(source).is_dir()
+    source = find_source(task.model)
     # Their bars would fill the engine's log; the record shows progress.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
-        return StableDiffusionPipeline.from_pretrained(
-            source,
-            revision=None if local else task.revision,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=local,
-            safety_checker=None,
-            requires_safety_checker=False,
+        if source.is_file():
+            pipeline = _from_single_file(source, task.config, dtype)
+        else:
+            pipeline = _from_pretrained(task, dtype)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise EngineError(
+            f"model {task.model}: there is not enough memory to load it; close other programs, or "
+            "take a smaller model or `precision: bf16`"
+        ) from error
+    except (
+        OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"model {task.model}: {explained(error, task.model, task.revision)}"
+        ) from error
+    _check_architecture(pipeline, task.model)
+    if isinstance(pipeline, StableDiffusionXLPipeline) and not pipeline.vae.config.force_upcast:
+        pipeline.vae.to(dtype)
+    return pipeline
+
+
+def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
+    name = model_index(task.model, task.revision).name_of_class
+    source = find_source(task.model)
+    local = source.is_dir()
+    is_xl = PIPELINES[name] is StableDiffusionXLPipeline
+    no_checker = {"safety_checker": None, "requires_safety_checker": False}
+    return PIPELINES[name].from_pretrained(
+        str(source),
+        revision=None if local else task.revision,
+        variant=task.variant,
+        dtype={"vae": torch.float32, "default": dtype} if is_xl else dtype,
+        use_safetensors=True,
+        local_files_only=local,
+        **({"add_watermarker": False} if is_xl else no_checker),
+    )
+
+
+def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> Any:
+    if source.suffix != ".safetensors":
+        raise ValueError(
+            "expected a .safetensors file; other checkpoints can run code when they are read"
         )
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = (
-            "expected a folder of a Stable Diffusion 1.x pipeline with safetensors weights"
-            if local
-            else "expected 'embedded', a pipeline folder, or a name on the Hugging Face hub that "
-            "can be reached from here and has safetensors weights"
+    with safe_open(source, framework="pt") as file:
+        is_xl = XL_ONLY in file.keys()  # noqa: SIM118, it is no mapping
+    pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
+    extra = {"add_watermarker": False} if is_xl else {"safety_checker": None}
+    pipeline = pipeline_class.from_single_file(str(source), config=config, dtype=dtype, **extra)
+    if is_xl and pipeline.vae.config.force_upcast and dtype != torch.float32:
+        vae = type(pipeline.vae).from_single_file(
+            str(source), config=config, subfolder="vae", dtype=torch.float32
         )
-        raise InputError(f"model {task.model}: cannot be loaded: {reason}; {hint}") from error
+        pipeline.register_modules(vae=vae)
+    return pipeline
+
+
+def explained(error: Exception, model: str, revision: str | None) -> str:
+    """What is the matter with a model that could not be read, and what to do about it."""
+    page = f"https://huggingface.co/{model}"
+    if isinstance(error, LocalEntryNotFoundError | HfHubHTTPError) and Path(model).is_file():
+        return (
+            "a single file takes its settings and tokenizers from the Hugging Face hub, which "
+            f"cannot be read from here ({_first_line(error)}); name a pipeline folder of its "
+            "architecture with --set config=FOLDER"
+        )
+    match error:
+        case GatedRepoError():
+            return (
+                f"it is gated: accept its terms at {page}, then log in with `hf auth login` "
+                "or set HF_TOKEN"
+            )
+        case RevisionNotFoundError():
+            return f"it has no revision {revision or 'main'}; {page} lists its branches and tags"
+        case RepositoryNotFoundError():
+            return (
+                "the hub has no such model, or it is private; check the name (owner/name), or log "
+                "in with `hf auth login`"
+            )
+        case LocalEntryNotFoundError():
+            return (
+                "it is not in the cache of this machine, and the Hugging Face hub cannot be "
+                f"reached from here; fetch it where it can (`hf download {model}`) and give the "
+                "folder as --model, or learn the ropes with --model embedded"
+            )
+        case EntryNotFoundError() if INDEX in str(error):
+            return f"it is not a pipeline of diffusers' format; {EXPECTED}"
+        case HFValidationError():
+            return (
+                "there is no such file or folder, and it is no name on the Hugging Face hub "
+                "(owner/name)"
+            )
+        case FileNotFoundError() if str(error.filename).endswith(INDEX):
+            return f"the folder has no {INDEX}; {EXPECTED}"
+        case HfHubHTTPError():
+            return f"the Hugging Face hub answered: {_first_line(error)}; try again later"
+    return f"cannot be loaded: {_first_line(error)}; {EXPECTED}, with safetensors weights"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _check_architecture(pipeline: Any, model: str) -> None:
+    """Raises InputError for a model that has the class's name but not its inputs."""
+    unet, vae = pipeline.unet.config, pipeline.vae.config
+    wrong = ""
+    if unet.in_channels != vae.latent_channels:
+        wrong = f"its UNet takes {unet.in_channels} channels, as those for inpainting do"
+    elif unet.time_cond_proj_dim is not None:
+        wrong = "its guidance is distilled into its UNet (as in LCM): it has no guidance to set"
+    elif pipeline.text_encoder is None:
+        wrong = "it has only a second text encoder, as SDXL's refiner"
+    elif DDIMScheduler not in pipeline.scheduler.compatibles:
+        wrong = f"its {type(pipeline.scheduler).__name__} cannot be exchanged for DDIM"
+    elif pipeline.scheduler.config.prediction_type not in ("epsilon", "v_prediction"):
+        wrong = f"it predicts {pipeline.scheduler.config.prediction_type}"
+    if wrong:
+        raise InputError(f"model {model}: {wrong}; {EXPECTED}")

@@ -78,6 +78,11 @@ def resolve(
         options[dotted] = value
     if model is not None:
         options["model"] = model
+    for field in ("model", "config"):
+        # The engine, and who continues the run, may be in another folder.
+        local = _local_path(options.get(field, written.get(field)), field)
+        if local is not None:
+            (options if field in options else written)[field] = local
     if seed is not None:
         options["seed"] = seed
 
@@ -115,6 +120,25 @@ def load_frozen(path: Path) -> Task:
 def setting_values(task: Task) -> list[tuple[str, Any]]:
     """Every dotted field of the task and its value, in the order of the file format."""
     return _leaves({name: getattr(task, name) for name in Task.model_fields})
+
+
+def _local_path(value: Any, field: str) -> str | None:
+    """The whole path of a file or folder that is there; None for a name on the hub.
+
+    Raises:
+        InputError: it can only be a path, and there is nothing.
+    """
+    if not isinstance(value, str):
+        return None
+    path = Path(value).expanduser()
+    if path.exists():
+        return str(path.absolute())
+    if value.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".ckpt"):
+        raise InputError(
+            f"{field} {value}: there is no such file or folder; expected 'embedded', a pipeline "
+            "folder, a .safetensors file, or a name on the Hugging Face hub (owner/name)"
+        )
+    return None
 
 
 def _validate(values: Mapping[str, Any], where: str) -> Task:

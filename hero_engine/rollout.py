@@ -83,6 +83,11 @@ def trained_steps(
     raise ValueError(f"update.steps is {which}")
 
 
+def prompts_of(images: Tensor, task: Task) -> Tensor:
+    """Which of the task's P prompts the pictures of these numbers have: n mod P."""
+    return images % len(task.prompts)
+
+
 def chunks_of(count: int, size: int) -> list[Tensor]:
     """The numbers 0 to count - 1 in chunks of `size`, after a first one of a quarter of that.
 
@@ -102,7 +107,7 @@ def sample(
 ) -> Rollout:
     """A round's pictures from the initial noises `z_T` [N, C, H, W], in chunks.
 
-    Picture n has prompt n mod P. The noise of its steps comes from (seed, round, n), so chunks
+    The noise of its steps comes from (seed, round, n), so chunks
     differ only in rounding.
     """
     update = task.update
@@ -169,7 +174,7 @@ def denoise(
         The latents z_T ... z_0, [B, T + 1, C, H, W], and the transitions' log-probs [B, T], both
         float32 on the CPU; a step without density has log-prob 0.
     """
-    prompts = (images % len(task.prompts)).to(model.device)
+    prompts = prompts_of(images, task).to(model.device)
     z_t = z_T.to(model.device)
     trajectory, log_probs = [z_T], []
     for position in range(model.schedule.steps):

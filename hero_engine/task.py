@@ -103,6 +103,9 @@ class Update(Section):
     clip_range: float = setting(
         1e-4, "official code", "of PPO's ratio, for a log-prob that is a mean", gt=0, lt=1
     )
+    advantages: Literal["batch", "prompt"] = setting(
+        "batch", "official code", "normalised over the batch, or over each prompt's pictures"
+    )
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
         8, "paper, Table 7 (2 x 4)", "pictures an optimizer step, k transitions each", ge=1
@@ -159,9 +162,13 @@ class Task(Section):
     model: str = Field(
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
         min_length=1,
-        description="'embedded', a folder, or a name on the Hugging Face hub",
+        description="'embedded', a folder, a .safetensors file, or a name on the Hugging Face hub",
     )
     revision: str | None = Field(None, description="of the model on the hub: a branch, tag or hash")
+    variant: str | None = Field(None, description="of the model's weight files, such as fp16")
+    config: str | None = Field(
+        None, description="the folder or hub name whose settings a single .safetensors file takes"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the frozen weights; auto: bf16 where the hardware multiplies in it"
     )

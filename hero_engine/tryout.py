@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hero_engine import models, noise, seeds
+from hero_engine import conditioning, noise, seeds
 from hero_engine.errors import EngineError
 from hero_engine.folder import RunFolder
 from hero_engine.models import Model
@@ -51,9 +51,8 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
     Raises:
         EngineError: the prompt is longer than the text encoder reads.
     """
-    model = replace(
-        model, prompt_embeds=models.encode(model.tokenizer, model.text_encoder, [prompt])
-    )
+    encoded, _ = conditioning.encode(model.pipeline, [prompt], task.negative_prompt)
+    model = replace(model, prompts=encoded)
     task = task.model_copy(update={"prompts": (prompt,)})
     images = torch.arange(FROM_EACH)
     fresh = seeds.normal(task.seed, "try", 0, images.tolist(), model.latent_shape)

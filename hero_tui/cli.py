@@ -316,11 +316,23 @@ def export(
 
 
 @app.command()
-def doctor(images: ShowImages = None) -> None:
-    """Say what this terminal can show, how that was found out, and what to change."""
+def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")
+    ] = None,
+    images: ShowImages = None,
+) -> None:
+    """Say what works here and what to change: the terminal, the processor, memory, the model."""
+    import subprocess
+
+    from hero_engine.task import Task
     from hero_tui.doctor import examine
 
     examine(images)
+    print("\nThe engine", flush=True)
+    chosen = model or Task.model_fields["model"].default
+    command = [sys.executable, "-P", "-m", "hero_engine", "doctor", chosen]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 # -- tasks -----------------------------------------------------------------------------------

@@ -41,9 +41,25 @@ def test_a_trajectory_is_the_one_that_diffusers_takes(prediction_type: str, eta:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_log_prob_matches_float64_from_the_definition(prediction_type: str) -> None:
-    schedule, _ = make(prediction_type=prediction_type)
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "steps_offset": 0}
+
+
+def alpha_bars(zero_snr: bool) -> torch.Tensor:
+    """The cumulative products in float64, rescaled as Lin et al. 2024, Algorithm 1."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    bar = (1 - betas).cumprod(0)
+    if zero_snr:
+        root = bar.sqrt()
+        bar = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    return bar
+
+
+@pytest.mark.parametrize(
+    ("prediction_type", "zero_snr"),
+    [("epsilon", False), ("v_prediction", False), ("v_prediction", True)],
+)
+def test_log_prob_matches_float64_from_the_definition(prediction_type: str, zero_snr: bool) -> None:
+    schedule, _ = make(prediction_type=prediction_type, **(ZERO_SNR if zero_snr else {}))
     generator = torch.Generator().manual_seed(1)
     z_t = torch.randn(20, 4, 8, 8, generator=generator)
     output = torch.randn(20, 4, 8, 8, generator=generator)
@@ -51,16 +67,17 @@ def test_log_prob_matches_float64_from_the_definition(prediction_type: str) -> N
     mean, sigma = ddim.transition(schedule, z_t, output, step)
     z_prev = mean + sigma * torch.randn(20, 4, 8, 8, generator=generator)
 
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    bar = (1 - betas).cumprod(0)
+    bar = alpha_bars(zero_snr)
     for i in range(20):
-        t = 951 - 50 * i
+        t = (999 if zero_snr else 951) - 50 * i
         a, a_prev = bar[t], bar[t - 50] if t >= 50 else bar[0]
         z, out = z_t[i].double(), output[i].double()
-        epsilon = out if prediction_type == "epsilon" else a.sqrt() * out + (1 - a).sqrt() * z
-        z_0 = (z - (1 - a).sqrt() * epsilon) / a.sqrt()
+        if prediction_type == "epsilon":
+            epsilon, z_0 = out, (z - (1 - a).sqrt() * out) / a.sqrt()
+        else:
+            epsilon, z_0 = a.sqrt() * out + (1 - a).sqrt() * z, a.sqrt() * z - (1 - a).sqrt() * out
         std = ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
-        centre = a_prev.sqrt() * z_0 + (1 - a_prev - std**2).sqrt() * epsilon
+        centre = a_prev.sqrt() * z_0 + (1 - a_prev - std**2).clamp(min=0).sqrt() * epsilon
         expected = torch.distributions.Normal(centre, std).log_prob(z_prev[i].double()).mean()
         found = ddim.log_prob(z_prev[i : i + 1], mean[i : i + 1], sigma[i : i + 1])
         assert float(found) == pytest.approx(float(expected), abs=2e-5)
@@ -77,6 +94,21 @@ def test_a_last_step_without_noise_is_not_trainable() -> None:
     assert float(schedule.sigma[-1]) == 0
     assert schedule.trainable() == list(range(19))
     assert make()[0].trainable() == list(range(20))
+
+
+def test_zero_terminal_snr_starts_from_noise_alone() -> None:
+    schedule, scheduler = make(prediction_type="v_prediction", **ZERO_SNR)
+    assert float(schedule.alpha_bar[0]) == 0
+    z_T, v, noise = torch.randn(3, 1, 4, 8, 8)
+    mean, sigma = ddim.transition(schedule, z_T, v, torch.tensor([0]))
+    theirs = scheduler.step(v, 999, z_T, eta=1.0, variance_noise=noise)[0]
+    # In float32 theirs has a remainder where sqrt(1 - alpha_bar_prev - sigma^2) is 0.
+    torch.testing.assert_close(mean + sigma * noise, theirs, rtol=0, atol=3e-3)
+
+
+def test_epsilon_cannot_be_predicted_at_zero_snr() -> None:
+    with pytest.raises(ValueError, match="zero terminal SNR"):
+        make(**ZERO_SNR)
 
 
 def test_an_unknown_prediction_type_is_refused() -> None:

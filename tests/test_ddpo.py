@@ -41,6 +41,19 @@ def test_advantages_are_normalised_and_clipped() -> None:
     assert not ddpo.advantages(torch.full((8,), 0.7), 5).any()
 
 
+def test_advantages_by_prompt_do_not_tell_a_hard_prompt_from_an_easy_one() -> None:
+    prompts = torch.tensor([0, 1, 0, 1, 0, 1])
+    rewards = torch.tensor([0.9, 0.1, 0.7, 0.3, 0.8, 0.2])
+    found = ddpo.advantages(rewards, 5, prompts)
+    for prompt in (0, 1):
+        own = found[prompts == prompt]
+        assert float(own.mean()) == pytest.approx(0, abs=1e-6)
+        assert torch.equal(own, ddpo.advantages(rewards[prompts == prompt], 5))
+    assert float(found[3]) == pytest.approx(float(found[0]))  # the best of either earns the same
+    alike = torch.tensor([0.9, 0.1, 0.9, 0.3, 0.9, 0.2])
+    assert not ddpo.advantages(alike, 5, prompts)[prompts == 0].any()
+
+
 @pytest.mark.parametrize(
     ("ratio", "advantage", "loss"),
     [(1.0, 2.0, -2.0), (1.5, 1.0, -1.1), (0.5, 1.0, -0.5), (0.5, -1.0, 0.9), (1.5, -1.0, 1.5)],

@@ -111,7 +111,7 @@ main()
 """
     folders = {f"XDG_{kind}_HOME": str(tmp_path) for kind in ("CACHE", "CONFIG")}
     return subprocess.Popen(
-        [sys.executable, "-c", code, "doctor", *arguments],
+        [sys.executable, "-c", code, "doctor", "--model", "embedded", *arguments],
         stdin=terminal,
         stdout=terminal,
         cwd=ROOT,
@@ -127,6 +127,7 @@ def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
     assert "there is no terminal" in said
     assert "No picture" in said
     assert "config.yaml (not written yet)" in said
+    assert said.index("The engine") < said.index("embedded: StableDiffusionPipeline")
     assert "\x1b" not in said
 
 

@@ -165,6 +165,13 @@ def test_every_reward_trains(run: Callable, name: str) -> None:
     assert record.metrics(0)["reward_std"][0][1] > 0
 
 
+def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Callable) -> None:
+    several = {"prompts": ["a cat", "b"]}
+    batch, _ = run(USUAL[:1], **several)
+    prompt, _ = run(USUAL[:1], **several, update={"advantages": "prompt"})
+    assert not torch.equal(lora(batch, 0), lora(prompt, 0))
+
+
 def test_the_embedding_can_learn_from_all_rounds(run: Callable) -> None:
     """Round 1 is all good, so only round 0's bad pictures give triplets."""
     script = [USUAL[0], Labels.of(range(8), 5)]

@@ -56,6 +56,28 @@ def test_the_task_file_wins_over_the_profile_and_the_command_line_over_both(
     assert resolve(name, overrides=["update.steps=all"]).task.update.steps == "all"
 
 
+def test_a_model_on_this_machine_is_found_from_every_folder(
+    task_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "one.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    where = str(tmp_path / "models")
+    assert resolve(str(task_file), model="models").task.model == where
+    assert resolve(write(task_file, "model: ./models\n")).task.model == where
+    assert resolve(write(task_file, "model: ~/models\n")).task.model == where
+    task = resolve(str(task_file), model="one.safetensors", overrides=["config=models"]).task
+    assert (task.model, task.config) == (str(tmp_path / "one.safetensors"), where)
+    assert resolve(str(task_file), model="owner/name").task.model == "owner/name"
+
+
+@pytest.mark.parametrize("model", ["./nothing", "/nothing", "~/nothing", "one.safetensors"])
+def test_a_path_to_nothing_is_refused_before_any_engine(task_file: Path, model: str) -> None:
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        resolve(str(task_file), model=model)
+
+
 def test_the_profile_is_that_of_the_model_that_is_used(task_file: Path) -> None:
     assert resolve(str(task_file)).task.update.steps == "last"
     assert resolve(str(task_file), model="embedded").task.update.steps == "first"

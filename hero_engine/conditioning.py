@@ -1,0 +1,107 @@
+"""Prompts as the UNet is told of them, by the pipeline's own text encoders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
+
+from hero_engine.errors import EngineError
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the UNet is told, a row a prompt.
+
+    Attributes:
+        states: of the text encoders, [P, L, E].
+        added: of SDXL, what its UNet embeds beside the timestep: `text_embeds` [P, D], the second
+            encoder's pooled output, and `time_ids` [P, 6], the picture's size and crop.
+    """
+
+    states: Tensor
+    added: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def rows(self, chosen: Tensor) -> "Conditioning":
+        """Those of `chosen` [B], int64, in this order."""
+        return Conditioning(
+            self.states[chosen], {name: values[chosen] for name, values in self.added.items()}
+        )
+
+    def then(self, other: "Conditioning") -> "Conditioning":
+        """These rows, and `other`'s after them."""
+        return Conditioning(
+            torch.cat([self.states, other.states]),
+            {name: torch.cat([values, other.added[name]]) for name, values in self.added.items()},
+        )
+
+
+@torch.no_grad()
+def encode(
+    pipeline: Any, prompts: Sequence[str], negative_prompt: str
+) -> tuple[Conditioning, Conditioning]:
+    """The conditioning of `prompts`, P rows, and of the unconditional half, one row.
+
+    Without a negative prompt the latter is what the pipeline takes for it: the empty prompt, or
+    zeros where an SDXL pipeline says so.
+
+    Raises:
+        EngineError: a prompt has more tokens than an encoder reads; it would be cut in silence.
+    """
+    for prompt in (*prompts, negative_prompt):
+        _check_length(pipeline, prompt)
+    is_xl = isinstance(pipeline, StableDiffusionXLPipeline)
+    encoded = pipeline.encode_prompt(
+        list(prompts),
+        device=pipeline.unet.device,
+        num_images_per_prompt=1,
+        do_classifier_free_guidance=True,
+        negative_prompt=[negative_prompt] * len(prompts) if negative_prompt else None,
+    )
+    if not is_xl:
+        states, negative_states = encoded
+        return Conditioning(states), Conditioning(negative_states[:1])
+    states, negative_states, pooled, negative_pooled = encoded
+    height, width = picture_size(pipeline)
+    # As the pipeline's own call: neither resized nor cropped.
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=states.dtype)
+    time_ids = time_ids.to(states.device)
+    return (
+        Conditioning(
+            states, {"text_embeds": pooled, "time_ids": time_ids.expand(len(prompts), -1)}
+        ),
+        Conditioning(
+            negative_states[:1], {"text_embeds": negative_pooled[:1], "time_ids": time_ids}
+        ),
+    )
+
+
+def latent_size(pipeline: Any) -> tuple[int, int]:
+    """Height and width of the latents that the pipeline's UNet was made for."""
+    size = pipeline.unet.config.sample_size
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return height, width
+
+
+def picture_size(pipeline: Any) -> tuple[int, int]:
+    """Height and width of its pictures."""
+    height, width = latent_size(pipeline)
+    return height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor
+
+
+def _check_length(pipeline: Any, prompt: str) -> None:
+    for name in ("tokenizer", "tokenizer_2"):
+        tokenizer = getattr(pipeline, name, None)
+        if tokenizer is None:
+            continue
+        tokens, length = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
+        if tokens > length:
+            raise EngineError(
+                f"prompt '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
+                "shorten it"
+            )

@@ -1,0 +1,65 @@
+"""What `hero-tui doctor` says of processor, memory, disk and model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import constants
+
+from hero_engine import doctor
+from hero_engine.task import Task
+
+
+def facts(model: str) -> dict[str, str]:
+    return dict(doctor.examine(model).facts)
+
+
+def advice(model: str) -> str:
+    return "\n".join(doctor.examine(model).advice)
+
+
+def test_where_nothing_is_missing_nothing_is_to_be_changed() -> None:
+    found = facts("embedded")
+    assert found["model"] == "embedded: StableDiffusionPipeline, in its folder"
+    assert found.keys() >= {"torch", "device", "memory", "precision", "model cache"}
+    assert advice("embedded") == ""
+
+
+def test_a_model_that_does_not_fit_is_told_of_before_a_run(
+    tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_memory", lambda device: (10_000, 8_000_000_000))
+    said = advice(tiny_task().model)
+    assert "of memory are free" in said
+    assert "take a smaller model" in said
+
+
+def test_a_model_that_the_disk_has_no_room_for_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = SimpleNamespace(folder=tmp_path, name_of_class="StableDiffusionXLPipeline")
+    files = [
+        SimpleNamespace(rfilename="unet/diffusion_pytorch_model.safetensors", size=5 * 10**18),
+        SimpleNamespace(rfilename="unet/diffusion_pytorch_model.fp16.safetensors", size=10**18),
+        SimpleNamespace(rfilename="text_encoder/model.safetensors", size=10**18),
+        SimpleNamespace(rfilename="unet/model.bin", size=10**18),
+    ]
+    monkeypatch.setattr(doctor, "model_index", lambda *_: index)
+    monkeypatch.setattr(
+        doctor,
+        "HfApi",
+        lambda: SimpleNamespace(model_info=lambda *_, **__: SimpleNamespace(siblings=files)),
+    )
+    assert "6000000000.0 GB to fetch" in facts("some/xl")["model"]
+    assert "HF_HOME" in advice("some/xl")
+
+
+def test_a_model_that_cannot_be_read_is_told_of_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert "hf download some/model" in advice("some/model")
+    assert facts("some/model")["model"] == "some/model: cannot be read"
+    assert "model_index.json" in advice(str(tmp_path))
