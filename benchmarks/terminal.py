@@ -51,7 +51,7 @@ MARK = re.compile("✓(?: |\x1b\\[C)good".encode())
 TILE = (28, 13)
 """Cells of a picture in a terminal of 200x60."""
 GRAIN = 128  # bytes that the link moves at once
-QUIET = 3_000  # bytes in two seconds
+QUIET = 200  # bytes in three seconds
 
 
 def make_round(runs_dir: Path, images: int) -> RunFolder:
@@ -164,17 +164,11 @@ class Link:
         return (end - self._before_key) / self._rate
 
     def settle(self) -> None:
-        """Lets the link work until it carries little: clocks in the interface tick on."""
+        """Lets the link work until it carries nothing but what clocks in the interface change."""
         size = -QUIET
         while len(self.seen) - size >= QUIET:
             size = len(self.seen)
-            self.until(lambda: False, 2)
-
-    def ticking(self, seconds: float = 4) -> float:
-        """Bytes a second that clocks in the interface send."""
-        size = len(self.seen)
-        self.until(lambda: False, seconds)
-        return (len(self.seen) - size) / seconds
+            self.until(lambda: False, 3)
 
     def close(self) -> None:
         self._process.kill()
@@ -189,7 +183,7 @@ class Measured:
     on_link: list[float]  # of all of these, what the link took: the rest is the computer's time
     kilobytes: float
     seconds: float
-    flip_kilobytes: float  # of a turn to the page before, without what clocks send
+    flip_kilobytes: float  # of a turn to the page before
 
 
 def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace) -> Measured:
@@ -212,11 +206,13 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
                 link.type(" ")
         link.settle()
         seconds, kilobytes = link.last - started, len(link.seen) / 1000
-        ticking = link.ticking()
-        size, turned = len(link.seen), time.monotonic()
+        for key in "\x7f ":  # so that both pages have been shown whole
+            link.type(key)
+            link.settle()
+        size = len(link.seen)
         link.type("\x7f")
         link.settle()
-        flip = len(link.seen) - size - ticking * (time.monotonic() - turned)
+        flip = len(link.seen) - size
         return Measured(waits, turns, on_link, kilobytes, seconds, flip / 1000)
     finally:
         link.close()

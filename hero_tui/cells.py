@@ -119,19 +119,16 @@ class Change(CompositorUpdate):
 
     Attributes:
         regions: the cells that were written.
-        size: bytes that were.
     """
 
     def __init__(self, frame: Frame, cells: Cells) -> None:
         self._frame = frame
         self._cells = cells
         self.regions: list[Region] = []
-        self.size = 0
 
     def render_segments(self, console: Console) -> str:
         colours = console._color_system or ColorSystem.TRUECOLOR  # as Textual has it
         code, self.regions = self._cells.change(self._frame, colours)
-        self.size = len(code.encode())
         return code
 
 

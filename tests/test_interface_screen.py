@@ -45,6 +45,10 @@ def cells(written: bytes, columns: int = 80, rows: int = 24) -> list[str]:
         place = found.end()
         if found["final"] == b"H":
             y, x = (int(number) - 1 for number in found["arguments"].split(b";"))
+        elif found["final"] == b"C":
+            x += int(found["arguments"] or 1)
+        elif found["final"] == b"X":
+            screen[y][x : x + int(found["arguments"])] = " " * int(found["arguments"])
         elif found["keep"] == b"7":
             kept = x, y
         elif found["keep"] == b"8":
@@ -74,18 +78,20 @@ def test_pictures_leave_the_text_as_it_is(run: RunFolder, protocol: str, drawn: 
             """Where pictures, or parts of them, have been drawn."""
             return re.findall(rb"\x1b7\x1b\[([0-9;]+)H\x1b" + re.escape(drawn), terminal.said)
 
+        def shown() -> list[str]:
+            """The screen, as far as an answer was asked for: whole sequences."""
+            return cells(terminal.said[: max(0, terminal.said.rfind(REQUEST))])
+
         def all_drawn() -> bool:
             nonlocal answered
             requests = terminal.said.count(REQUEST)
             terminal.type(b"\x1b[1;1R" * (requests - answered))
             answered = requests
-            whole = terminal.said[: terminal.said.rfind(REQUEST) + 1]
-            waiting = "·" in "".join(cells(whole[:-1])[3:12]) if whole else True
-            return len(places()) >= 8 and not waiting
+            return len(places()) >= 8 and "·" not in "".join(shown()[3:12])
 
         terminal.until(all_drawn)
         terminal.type(b"2W")
-        terminal.until(lambda: all_drawn() and "w ★ best".encode() in terminal.said)
+        terminal.until(lambda: all_drawn() and "★".encode() in terminal.said)
         terminal.type(b"\x11")
         terminal.until(lambda: terminal.process.poll() is not None)
         said = terminal.said[: terminal.said.index(b"\x1b[?1049l")]
