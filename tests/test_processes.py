@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from hero_engine import labelfile, models, process, yamlfile
+from hero_engine.errors import InputError
 from hero_engine.folder import RunFolder, engine_holder
 from hero_engine.labels import KEEP, Labels
 from hero_engine.launcher import why
@@ -22,6 +23,7 @@ from hero_engine.options import EngineOptions
 from hero_engine.rollout import Rollout, chunks_of
 from hero_engine.sharding import dealt
 from hero_engine.task import Task
+from hero_engine.team import Team
 from tests.engine_runs import label_open_round, new_run, run_here, wait_until
 
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
@@ -175,3 +177,21 @@ def test_the_first_to_fail_is_named_and_not_one_that_was_ended_for_it() -> None:
     assert said.startswith("helper 2 of the engine's 4 processes (pid 12) was killed by signal 9")
     assert why({0: (10, -9), 1: (11, -15)}, 2).startswith("the main process")
     assert "ended with exit code 4" in why({1: (11, 4)}, 2)
+
+
+@pytest.mark.parametrize(
+    ("here", "gpus", "reason"),
+    [("2", 1, "--num-processes 2: expected at most 1"), ("1", 0, "must be on one machine")],
+)
+def test_processes_that_do_not_fit_the_machine_are_refused(
+    monkeypatch: pytest.MonkeyPatch, here: str, gpus: int, reason: str
+) -> None:
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "x",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": here,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(InputError, match=reason):
+        Team.of_this_engine()
