@@ -17,7 +17,7 @@ from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
 from hero_engine.launcher import is_helper, is_launched, launch
-from hero_engine.options import EngineOptions, parse
+from hero_engine.options import AS_TASK_SAYS, EngineOptions, parse
 from hero_engine.picture_request import PictureRequest
 from hero_engine.record import Record
 
@@ -57,7 +57,7 @@ def _engine_folder(path: str) -> RunFolder:
     return RunFolder(Path(path).absolute())
 
 
-def run(folder: RunFolder, options: EngineOptions) -> int:
+def run(folder: RunFolder, options: EngineOptions = AS_TASK_SAYS) -> int:
     """The engine's process, or one of several: the main one, or a helper that it asks for work."""
     if is_helper():
         from hero_engine.team import help_main
