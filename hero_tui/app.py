@@ -79,7 +79,7 @@ class Pending:
     effect: Callable[[RunView], RunView]
 
 
-HALF_BLOCKS = Terminal("blocks", "truecolor")
+HALF_BLOCKS = Terminal("block", "truecolor")
 
 
 def _commands() -> "type[Provider]":

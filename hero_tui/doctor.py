@@ -117,17 +117,17 @@ def _about_silence(signs: Signs) -> str:
 
 def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> str:
     found = decide(signs, environ).protocol
-    if terminal.protocol not in ("blocks", found, "off"):
+    if terminal.protocol not in ("block", found, "off"):
         return f"Nothing says that {terminal.protocol} works here: else use `--images auto`."
     if terminal.protocol != found:
         return f"You chose {terminal.protocol}: `--images auto` shows pictures by {found}."
-    if terminal.protocol != "blocks":
+    if terminal.protocol != "block":
         return ""
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.passthrough is False:
         return "tmux keeps graphics to itself: `set -g allow-passthrough on` in ~/.tmux.conf."
     if terminal.multiplexer == "tmux" and signs.behind:
         outside = decide(Signs(signs.behind, size=signs.size), {}).protocol
-        if outside != "blocks":
+        if outside != "block":
             return f"Inside tmux only kitty and Ghostty show pictures: outside it, {outside} works."
     if terminal.multiplexer in ("screen", "mosh"):
         return f"{terminal.multiplexer} lets no graphics through: use tmux over SSH instead."
@@ -166,11 +166,11 @@ def _print(
     if not console.is_terminal:
         _print_lines(console, "No picture", ["this output is not a terminal"])
     elif terminal.protocol != "off":
-        if terminal.protocol != "blocks":
+        if terminal.protocol != "block":
             _print_lines(console, f"By {terminal.protocol}", [])
             _print_picture(console, terminal)
         _print_lines(console, "In half-blocks", [])
-        _print_picture(console, replace(terminal, protocol="blocks"))
+        _print_picture(console, replace(terminal, protocol="block"))
 
 
 def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def test_a_line_says_what_to_change(signs: Signs, environ: dict[str, str], said:
 
 
 def test_who_chose_is_told_what_would_be_found() -> None:
-    assert "`--images auto` shows pictures by sixel" in advised(FOOT, XTERM, "blocks")
+    assert "`--images auto` shows pictures by sixel" in advised(FOOT, XTERM, "block")
     assert "Nothing says that kitty works here" in advised(FOOT, XTERM, "kitty")
     assert advised(FOOT, XTERM, "sixel") == ""
 
@@ -133,11 +133,11 @@ def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
 
 def test_in_a_terminal_it_asks_and_shows_a_picture(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
-        assert command(terminal.theirs, tmp_path, "--images", "blocks").wait(60) == 0
+        assert command(terminal.theirs, tmp_path, "--images", "block").wait(60) == 0
         assert terminal.waiting() == b""
         said = terminal.said.decode()
     assert "kitty(0.35.2)" in said
-    assert "pictures: blocks; asked for by --images" in said
+    assert "pictures: block; asked for by --images" in said
     assert said.count("▀") > 100
     assert "\x1b[38;2;" in said
 

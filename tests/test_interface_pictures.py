@@ -85,7 +85,7 @@ def test_only_png_files_are_opened(tmp_path: Path) -> None:
 
 
 async def test_pictures_are_kept_by_file_and_size(tmp_path: Path) -> None:
-    pictures = Pictures(Terminal("blocks", "truecolor"), keep=2)
+    pictures = Pictures(Terminal("block", "truecolor"), keep=2)
     path = tmp_path / "p.png"
     painted(1).save(path)
     drawing = await pictures.encoded(path, 4, 2)

@@ -52,7 +52,7 @@ TABLE = {
     "VS Code, images off": (
         signs("", "1;2"),
         XTERM | {"TERM_PROGRAM": "vscode"},
-        "blocks",
+        "block",
         "truecolor",
     ),
     "VS Code, through ssh": (signs("xterm.js(5.6)", "62;4;9"), XTERM, "iterm2", "truecolor"),
@@ -60,70 +60,70 @@ TABLE = {
     "Windows Terminal 1.21": (
         signs("", "61;6;7;14"),
         XTERM | {"WT_SESSION": "1-2"},
-        "blocks",
+        "block",
         "truecolor",
     ),
     "foot": (signs("foot(1.16.2)", "62;4;22"), {"TERM": "foot"}, "sixel", "truecolor"),
-    "Konsole": (signs("Konsole 23.08.1", "62;1;4", kitty=True), XTERM, "blocks", "truecolor"),
-    "VTE": (signs("VTE(7600)", "65;1;9"), XTERM, "blocks", "truecolor"),
-    "Alacritty": (signs("", "6"), {"TERM": "alacritty"}, "blocks", "truecolor"),
-    "an unknown terminal": (signs("", "64;14;44"), XTERM, "blocks", "256"),
+    "Konsole": (signs("Konsole 23.08.1", "62;1;4", kitty=True), XTERM, "block", "truecolor"),
+    "VTE": (signs("VTE(7600)", "65;1;9"), XTERM, "block", "truecolor"),
+    "Alacritty": (signs("", "6"), {"TERM": "alacritty"}, "block", "truecolor"),
+    "an unknown terminal": (signs("", "64;14;44"), XTERM, "block", "256"),
     "an unknown terminal with COLORTERM": (
         signs(),
         {"TERM": "xterm", "COLORTERM": "truecolor"},
-        "blocks",
+        "block",
         "truecolor",
     ),
-    "an unknown terminal of 16 colours": (signs(), {"TERM": "xterm"}, "blocks", "16"),
-    "Apple Terminal": (MUTE, XTERM | {"TERM_PROGRAM": "Apple_Terminal"}, "blocks", "256"),
-    "a mute terminal": (MUTE, XTERM, "blocks", "256"),
-    "no terminal": (Signs(silence="there is no terminal"), {}, "blocks", "16"),
+    "an unknown terminal of 16 colours": (signs(), {"TERM": "xterm"}, "block", "16"),
+    "Apple Terminal": (MUTE, XTERM | {"TERM_PROGRAM": "Apple_Terminal"}, "block", "256"),
+    "a mute terminal": (MUTE, XTERM, "block", "256"),
+    "no terminal": (Signs(silence="there is no terminal"), {}, "block", "16"),
     "screen": (
         signs("", "1;2"),
         {"TERM": "screen", "STY": "1.pts", "COLORTERM": "truecolor", "LC_TERMINAL": "iTerm2"},
-        "blocks",
+        "block",
         "256",
     ),
-    "screen on another machine": (signs("", "1;2"), {"TERM": "screen-256color"}, "blocks", "256"),
-    "mosh": (signs(), MOSH, "blocks", "256"),
+    "screen on another machine": (signs("", "1;2"), {"TERM": "screen-256color"}, "block", "256"),
+    "mosh": (signs(), MOSH, "block", "256"),
     "tmux with passthrough": (replace(IN_TMUX, behind=KITTY), TMUX, "kitty", "truecolor"),
     "tmux without passthrough": (
         replace(IN_TMUX, tmux=Tmux(False)),
         TMUX | {"LC_TERMINAL": "iTerm2"},
-        "blocks",
+        "block",
         "truecolor",
     ),
     "tmux whose terminal does not answer": (
         replace(IN_TMUX, behind=Replies()),
         TMUX,
-        "blocks",
+        "block",
         "truecolor",
     ),
     "tmux with sixel in a terminal without": (
         replace(signs("tmux 3.5", "1;2;4"), tmux=Tmux(True), behind=replies("VTE(7600)")),
         TMUX,
-        "blocks",
+        "block",
         "truecolor",
     ),
     "tmux in iTerm2": (
         replace(IN_TMUX, behind=replies("iTerm2 3.5.0", "1;2;4")),
         TMUX,
-        "blocks",
+        "block",
         "truecolor",
     ),
     "tmux in WezTerm": (
         replace(IN_TMUX, behind=replies("WezTerm 2024", "65;4", kitty=True)),
         TMUX,
-        "blocks",
+        "block",
         "truecolor",
     ),
     "tmux in foot": (
         replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")),
         TMUX,
-        "blocks",
+        "block",
         "truecolor",
     ),
-    "tmux in tmux": (replace(IN_TMUX, behind=replies("tmux 3.4")), TMUX, "blocks", "truecolor"),
+    "tmux in tmux": (replace(IN_TMUX, behind=replies("tmux 3.4")), TMUX, "block", "truecolor"),
     "tmux on another machine": (
         replace(IN_TMUX, tmux=None, behind=KITTY),
         {"TERM": "screen-256color"},
@@ -154,7 +154,7 @@ def test_who_names_a_protocol_gets_it(terminal: str) -> None:
 
 
 def test_the_fourteenth_attribute_is_not_the_fourth() -> None:
-    assert decide(signs("", "14;44"), XTERM).protocol == "blocks"
+    assert decide(signs("", "14;44"), XTERM).protocol == "block"
 
 
 def test_what_runs_between_is_named() -> None:
@@ -188,7 +188,7 @@ def test_the_evidence_is_a_sentence_for_each_decision() -> None:
         "cell: 9x18 pixels; CSI 16 t",
     )
     assert (
-        "pictures: blocks; sixel does not pass through tmux, only kitty does"
+        "pictures: block; sixel does not pass through tmux, only kitty does"
         in decide(replace(IN_TMUX, behind=replies("foot(1.16.2)", "62;4")), TMUX).evidence
     )
     assert decide(MUTE, XTERM).evidence[0] == "silent: it did not answer within 2 s"
@@ -207,5 +207,5 @@ def test_the_user_s_own_colours_come_first() -> None:
 def test_textual_is_told_the_colours_in_its_own_words() -> None:
     for colours, system in (("truecolor", "truecolor"), ("256", "256"), ("16", "standard")):
         environ: dict[str, str] = {}
-        tell_textual(Terminal("blocks", colours).colours, environ)
+        tell_textual(Terminal("block", colours).colours, environ)
         assert environ == {"TEXTUAL_COLOR_SYSTEM": system}

@@ -10,7 +10,7 @@ from hero_tui.preview.replies import NONE, Replies
 from hero_tui.preview.terminal import Colours, Images, Multiplexer, Protocol, Terminal
 
 # By the start of XTVERSION, in small letters. Konsole knows several protocols, each in part.
-_BY_VERSION: Mapping[str, Protocol] = {"iterm2": "iterm2", "wezterm": "iterm2", "konsole": "blocks"}
+_BY_VERSION: Mapping[str, Protocol] = {"iterm2": "iterm2", "wezterm": "iterm2", "konsole": "block"}
 _BY_ENVIRONMENT: Mapping[str, Protocol] = {"iTerm2": "iterm2", "WezTerm": "iterm2"}
 
 # Who sets which variable to what starts so: the first that fits names a terminal that gives no
@@ -117,13 +117,13 @@ def decide(signs: Signs, environ: Mapping[str, str], images: Images = "auto") ->
     if images != "auto":
         protocol, why = images, "asked for by --images or the preferences"
     elif multiplexer in ("screen", "mosh"):
-        protocol, why = "blocks", f"{multiplexer} lets no graphics through"
+        protocol, why = "block", f"{multiplexer} lets no graphics through"
     elif multiplexer == "tmux" and (closed := _why_tmux_is_closed(signs)):
-        protocol, why = "blocks", closed
+        protocol, why = "block", closed
     else:
         protocol, why = _protocol(replies, name)
         if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
-            protocol, why = "blocks", f"{protocol} does not pass through tmux, only kitty does"
+            protocol, why = "block", f"{protocol} does not pass through tmux, only kitty does"
     evidence.append(f"pictures: {protocol}; {why}")
     colours, why = _colours(replies, environ, multiplexer, name)
     evidence.append(f"colours: {_WORDS[colours]}; {why}")
@@ -178,7 +178,7 @@ def _protocol(replies: Replies, name: str) -> tuple[Protocol, str]:
         return "sixel", "field 4 of DA1"
     if not version and name in _BY_ENVIRONMENT:
         return _BY_ENVIRONMENT[name], "from the environment"
-    return "blocks", "no sign of a graphics protocol"
+    return "block", "no sign of a graphics protocol"
 
 
 def _colours(

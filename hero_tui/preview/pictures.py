@@ -39,14 +39,14 @@ class Pictures:
         self._free_numbers: deque[int] = deque()
         self._encode = self._encoder()
         # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
-        self.least = Size(12, 6) if terminal.protocol == "blocks" else Size(8, 4)
+        self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
         self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self) -> Encode:
         cell = self.terminal.cell
         match self.terminal.protocol:
-            case "blocks":
+            case "block":
                 from hero_tui.preview.blocks import half_blocks
 
                 return half_blocks

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Protocol = Literal["kitty", "iterm2", "sixel", "blocks", "off"]
+Protocol = Literal["kitty", "iterm2", "sixel", "block", "off"]
 """How pictures are shown: by a graphics protocol, in half-blocks, or not at all."""
 
-Images = Literal["auto", "kitty", "iterm2", "sixel", "blocks", "off"]
+Images = Literal["auto", "kitty", "iterm2", "sixel", "block", "off"]
 """A protocol as `--images` and the preferences name it, or auto: found out."""
 
 Colours = Literal["truecolor", "256", "16"]
