@@ -351,20 +351,23 @@ class Record:
         self,
         number: int,
         change: Callable[[Labels], Labels],
-        in_place_of: Labels | None = None,
+        in_place_of: tuple[Labels, Labels] | None = None,
     ) -> None:
         """Changes the labels as they stand, in one transaction: no other writer's edit is lost.
 
-        `in_place_of`: what the writer's last edit made; if the labels are still those, this edit
-        takes its place, and undo goes back to before both.
+        `in_place_of`: the labels before the writer's last edit and after it; if that is still the
+        last one, this edit takes its place, and undo goes back to before both.
 
         Raises:
             InputError: the round is submitted already (by another interface, say).
         """
         with self._writing():
             labels = self.labels(number)
-            if labels == in_place_of and self.undo(number):
-                labels = self.labels(number)
+            if in_place_of is not None and labels == in_place_of[1] and self.undo(number):
+                if self.labels(number) == in_place_of[0]:
+                    labels = in_place_of[0]
+                else:  # other edits have led to the same labels
+                    self.redo(number)
             changed = change(labels)
             if changed != labels:
                 self.label(number, changed)

@@ -138,7 +138,11 @@ class HeroApp(App[int]):
         self._shown: tuple[Stage, int] | None = None
         self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
-        self._cells = Cells(erases_to_background(os.environ.get("TERM", "")))
+        # GNU screen does not, whatever terminal it is said to be.
+        erases = terminal.multiplexer != "screen" and erases_to_background(
+            os.environ.get("TERM", "")
+        )
+        self._cells = Cells(erases)
         self._layer: Layer | None = None
         self._outside: Outside | None = None
         self._opening = False
@@ -275,10 +279,9 @@ class HeroApp(App[int]):
         self._laid_out = True
 
     def on_resize(self, event: events.Resize) -> None:
-        if self._laid_out and event.size == self.size:
+        if self._laid_out and event.size == self._cells.size:
             # The program was stopped and goes on, or the terminal was another size for a moment.
-            self._cells.forget()
-            self.refresh()
+            self.action_redraw()
         self._demand_room(event.size)
 
     def _demand_room(self, size: Size) -> None:

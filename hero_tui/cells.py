@@ -65,11 +65,15 @@ PLAIN = Pen("", "39", "49", "")
 
 
 class Cells:
-    """The cells of the terminal; `erases`: whether it erases to the background's colour."""
+    """The cells of the terminal; `erases`: whether it erases to the background's colour.
+
+    Attributes:
+        size: of the latest frame that painted all.
+    """
 
     def __init__(self, erases: bool) -> None:
         self._erases = erases
-        self._size: Size | None = None
+        self.size: Size | None = None
         self._rows: dict[int, list[Cell | None]] = {}
 
     def forget(self, region: Region | None = None) -> None:
@@ -84,9 +88,9 @@ class Cells:
     def change(self, frame: Frame, colours: ColorSystem) -> tuple[str, list[Region]]:
         """What makes the terminal show `frame`, and the cells that it writes."""
         if isinstance(frame, LayoutUpdate):
-            if self._size not in (None, frame.region.size):
+            if self.size not in (None, frame.region.size):
                 self.forget()
-            self._size = frame.region.size
+            self.size = frame.region.size
         codes: list[str] = []
         regions: list[Region] = []
         pen, at = PLAIN, (-1, -1)
@@ -105,9 +109,10 @@ class Cells:
                         codes.append(f"\x1b[{len(text)}X")
                         at = column, y
                     else:
-                        codes += text
-                        # The terminal may take a wide character for a narrow one.
-                        at = (-1, -1) if "" in text else (column + len(text), y)
+                        for offset, character in enumerate(text, start=1):
+                            # The terminal may take a wide character for a narrow one.
+                            codes.append(character or moved((-1, -1), (column + offset, y)))
+                        at = column + len(text), y
                     column += len(text)
             row[x : x + len(cells)] = cells
         codes.append(changed(pen, PLAIN)[0])
@@ -240,8 +245,10 @@ def changed(pen: Pen, to: Pen) -> tuple[str, Pen]:
 
 def erases_to_background(term: str) -> bool:
     """Whether terminals of this name in terminfo erase cells to the colour in force."""
-    import curses
-
+    try:
+        import curses
+    except ImportError:  # a Python that was built without it
+        return False
     try:
         curses.setupterm(term, 1)
         return curses.tigetflag("bce") == 1 and curses.tigetstr("ech") is not None

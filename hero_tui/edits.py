@@ -15,12 +15,12 @@ from hero_engine.labels import Best, Labels
 class Mark:
     """Makes pictures good, and others bad (and then not the best).
 
-    `in_place_of`: what the edit before made, if this one takes its place (`Record.edit`).
+    `in_place_of`: the labels before and after the edit whose place this takes (`Record.edit`).
     """
 
     good: frozenset[int] = frozenset()
     bad: frozenset[int] = frozenset()
-    in_place_of: Labels | None = None
+    in_place_of: tuple[Labels, Labels] | None = None
 
     def __call__(self, labels: Labels) -> Labels:
         best = None if labels.best in self.bad else labels.best
@@ -74,7 +74,7 @@ class Stretch:
             extended = Mark(
                 good=images,
                 bad=labels.good - self._before.good - images,
-                in_place_of=None if labels == self._before else labels,
+                in_place_of=None if labels == self._before else (self._before, labels),
             )
             self._made = extended(labels)
             return extended

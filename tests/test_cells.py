@@ -3,6 +3,7 @@
 pyte is the terminal: it does what the sequences say, and knows nothing of how they were found.
 """
 
+import asyncio
 from itertools import pairwise, starmap
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from hero_tui.cells import PLAIN, Cells, Change, Frame, changed, characters, pens
@@ -216,7 +217,7 @@ async def test_the_interface_is_shown_as_textual_would_show_it(
         assert sizes["written"] < sizes["all"] / 2
 
 
-@pytest.mark.parametrize("way", ["key", "resize"])
+@pytest.mark.parametrize("way", ["key", "resize", "there and back"])
 async def test_a_screen_that_was_lost_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -236,6 +237,10 @@ async def test_a_screen_that_was_lost_is_written_again(
         terminals.append(Emulated(80, 24))
         if way == "key":
             await pilot.press("ctrl+l")
+        elif way == "there and back":
+            for size in (Size(90, 24), Size(80, 24)):
+                app.post_message(events.Resize(size, size))
+                await asyncio.sleep(0.002)  # seen by the app, not yet by its screen
         else:  # as after SIGCONT, or when a window is back at its size before this is noticed
             app.post_message(events.Resize(app.size, app.size))
         await until(pilot, lambda: terminals[-1].shown == before.shown)

@@ -101,15 +101,23 @@ def test_an_edit_takes_the_place_of_the_writers_last_one_and_of_no_other(record:
     sample_round(record, 0)
     record.label(0, Labels.of([1]))
     record.edit(0, lambda _: Labels.of([1, 2]))
-    record.edit(0, lambda before: Labels.of([*before.good, 3]), Labels.of([1, 2]))
+    one, two = Labels.of([1]), Labels.of([1, 2])
+    record.edit(0, lambda before: Labels.of([*before.good, 3]), (one, two))
     assert record.labels(0) == Labels.of([1, 3])
     record.undo(0)
     assert record.labels(0) == Labels.of([1])
     record.redo(0)
-    record.edit(0, lambda before: Labels.of([*before.good, 4]), Labels.of([1, 2]))
+    record.edit(0, lambda before: Labels.of([*before.good, 4]), (one, two))
     assert record.labels(0) == Labels.of([1, 3, 4])
     record.undo(0)
     assert record.labels(0) == Labels.of([1, 3])
+    # Somebody else's edits have led to the same labels: theirs is not taken back.
+    record.edit(0, lambda _: Labels.of([1, 2, 5]))
+    record.edit(0, lambda _: two)
+    record.edit(0, lambda before: Labels.of([*before.good, 6]), (one, two))
+    assert record.labels(0) == Labels.of([1, 2, 6])
+    record.undo(0)
+    assert record.labels(0) == two
 
 
 def test_labels_and_their_history_survive_reopening(path: Path) -> None:

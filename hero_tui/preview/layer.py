@@ -96,11 +96,15 @@ class Layer:
     def close(self) -> None:
         """Removes what the terminal keeps."""
         self._pictures.prefetched = None
+        self._remove_all()
+
+    def _remove_all(self) -> None:
         if self._sent:
             self._write(kitty.forget_all(self._pictures.terminal.multiplexer == "tmux"))
 
     def forget(self) -> None:
         """The terminal may show and keep nothing of what it was sent."""
+        self._remove_all()
         self._sent.clear()
         self._placed.clear()
         self._drawn.clear()

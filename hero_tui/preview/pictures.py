@@ -21,7 +21,9 @@ Turn = tuple[bool, Offset, int]
 Encode = Callable[[Path, int, int], Drawing]
 
 KEPT = 200
-"""Drawings: three rounds. kitty's images can have 255 numbers in text, and some are on screen."""
+"""Drawings: three rounds."""
+KEPT_AS_TEXT = 100
+"""Of kitty's images in tmux, which can have 255 numbers: a round of 128 may be on screen beside."""
 
 
 class Pictures:
@@ -29,7 +31,8 @@ class Pictures:
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
         self.terminal = terminal
-        self._keep = keep
+        as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
+        self._keep = min(keep, KEPT_AS_TEXT) if as_text else keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []

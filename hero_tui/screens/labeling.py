@@ -252,6 +252,8 @@ class LabelingScreen(RunScreen):
         self.post_message(Edited(self.round, self._stretch.to(images)))
 
     def action_invert(self) -> None:
+        if self.overview:  # a round is not inverted by a slip
+            return
         page = frozenset(self.grid.images_of(self.grid.page))
         self._edit(invert(page & self.view.images))
 
