@@ -532,9 +532,8 @@ def compare(arguments: argparse.Namespace, where: Path) -> None:
                 for name, p in model.lora().items():
                     p.copy_(start[name])
             with _alone(model, other if who == "ours" else ours):
-                scheduled = replace(
-                    model, schedule=ddim.make_schedule(config, chosen.task.sampling.steps, 1.0)
-                )
+                schedule = ddim.make_schedule(config, chosen.task.sampling.steps, 1.0)
+                scheduled = replace(model, schedule=schedule.to(model.device))
                 meter = go(chosen, scheduled, f"{who}{repeat}")
             if repeat >= 0:
                 rounds[who].append(meter)

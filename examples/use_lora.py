@@ -11,7 +11,7 @@ BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 EXPORT = "exports"
 
 pipeline = StableDiffusionPipeline.from_pretrained(BASE)
-pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
 pipeline.load_lora_weights(EXPORT, weight_name="pytorch_lora_weights.safetensors")
 pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.folder import RunFolder, engine_lock
@@ -114,7 +115,8 @@ def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
 def doctor(model: str) -> int:
     """Prints what the engine finds here for teaching `model`."""
     try:
-        socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
+        if not getproxies():
+            socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
     except OSError:
         os.environ["HF_HUB_OFFLINE"] = "1"  # else the hub's library tries for half a minute
     from hero_engine.doctor import examine, show

@@ -82,12 +82,20 @@ def update(
     history: list[dict[str, float]] = []
     for number, group in enumerate(groups, start=1):
         metrics = _gradient(model, rollout, advantage, group, task)
-        if number == 1 and metrics["ratio_error"] > _ratio_tolerance(model, task):
+        if number == 1 and not metrics["ratio_error"] <= _ratio_tolerance(model, task):
             if not measures_again(model, task):
                 _refuse_foreign(metrics["ratio_error"])
             rollout = measured(model, rollout, task, round_number)
             model.unet.zero_grad()
             metrics = _gradient(model, rollout, advantage, group, task)
+            if not metrics["ratio_error"] <= _ratio_tolerance(model, task):
+                raise EngineError(
+                    "self-check: before the first update a ratio is off from 1 by "
+                    f"{metrics['ratio_error']:.1e} in two passes over the same transitions, "
+                    f"expected at most {_ratio_tolerance(model, task):.0e}: this machine's "
+                    "arithmetic is not stable enough; try without --compile, or write "
+                    "`precision: fp32` in the run's task.yaml"
+                )
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         metrics["grad_norm"] = float(norm)
         if not norm.isfinite():
@@ -139,7 +147,7 @@ def measured(
     for group in _groups(len(log_prob), task, round_number):
         found = None
         while found is None:
-            tried = min(model.sizes.micro_batch, len(group) * rollout.step.shape[1])
+            tried = _largest(model, rollout, group)
             found = memory.attempt(
                 lambda group=group: measure(group),  # type: ignore[misc]
                 model.sizes,
@@ -197,7 +205,7 @@ def _own_gradient(
     parameters = list(model.lora().values())
     scale = FLOAT16_LOSS_SCALE if model.dtype == torch.float16 else 1.0
     while True:
-        tried = min(model.sizes.micro_batch, len(group) * rollout.step.shape[1])
+        tried = _largest(model, rollout, group)
         metrics = memory.attempt(
             lambda: _accumulate(model, rollout, advantage, group, task, scale),  # noqa: B023
             model.sizes,
@@ -231,10 +239,11 @@ def _accumulate(
         new = log_probs(model, rollout, images, transitions, task)
         ratio = (new - old).exp()
         loss = clipped_loss(ratio, advantage[images].to(model.device), settings.clip_range)
-        model.accelerator.backward(loss.sum() * scale / count)
+        # Not the accelerator's: the user's configuration of it must not scale the loss.
+        (loss.sum() * scale / count).backward()
         with torch.no_grad():
             off = (ratio - 1).abs()
-            ratio_error = max(ratio_error, float(off.max()))
+            ratio_error = float(torch.maximum(off.max(), off.new_tensor(ratio_error)))  # keeps NaN
             totals["loss"] += float(loss.sum()) / count
             totals["clip_fraction"] += float((off > settings.clip_range).sum()) / count
             totals["approx_kl"] += float(((new - old) ** 2 / 2).sum()) / count
@@ -249,6 +258,11 @@ def _micro_batches(model: Model, rollout: Rollout, group: Tensor) -> list[tuple[
     if not len(images):
         return []
     return list(zip(images.split(size), positions.split(size), strict=True))
+
+
+def _largest(model: Model, rollout: Rollout, group: Tensor) -> int:
+    """Transitions of this process's largest pass over a group."""
+    return max((len(images) for images, _ in _micro_batches(model, rollout, group)), default=1)
 
 
 def _ratio_tolerance(model: Model, task: Task) -> float:

@@ -1,5 +1,6 @@
 """What the engine would find here: processor or GPU, precision, memory, disk and the model."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import psutil
 import torch
 from accelerate import Accelerator
 from huggingface_hub import HfApi, constants
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from hero_engine.models import choose_dtype
 from hero_engine.pretrained import explained, find_source, model_index
@@ -94,19 +95,26 @@ def _existing(path: Path) -> Path:
 def _model(model: str) -> tuple[str, str, int, int]:
     """Where the model is, what is wrong with it, its parameters, and the bytes still to fetch."""
     source = find_source(model)
-    if source.is_file():
-        return "a single file", "", _parameters([source]), 0
     try:
+        if source.is_file():
+            return "a single file", "", _parameters([source]), 0
         index = model_index(model, None)
-    except (OSError, ValueError) as error:
+        parts = PARTS if "XL" in index.name_of_class else PARTS[:3]
+        there = [_weights(index.folder / part) for part in parts]
+        if all(there):
+            where = "in its folder" if source.is_dir() else "in the cache"
+            files = list(itertools.chain.from_iterable(there))
+            return f"{index.name_of_class}, {where}", "", _parameters(files), 0
+        size = _size_on_hub(model)
+    except (OSError, ValueError, SafetensorError) as error:
         return "cannot be read", f"Model {model}: {explained(error, model, None)}.", 0, 0
-    name = index.name_of_class
-    files = [file for part in PARTS for file in sorted((index.folder / part).glob("*.safetensors"))]
-    if files:
-        where = "in its folder" if source.is_dir() else "in the cache"
-        return f"{name}, {where}", "", _parameters(files), 0
-    size = _size_on_hub(model)
-    return f"{name}, {size / GB:.1f} GB to fetch from the hub", "", 0, size
+    return f"{index.name_of_class}, {size / GB:.1f} GB to fetch from the hub", "", 0, size
+
+
+def _weights(part: Path) -> list[Path]:
+    """The part's weights, of one variant: the plain ones, if they are there."""
+    files = sorted(part.glob("*.safetensors"))
+    return [file for file in files if file.name.count(".") == 1] or files
 
 
 def _parameters(files: Sequence[Path]) -> int:
@@ -123,7 +131,7 @@ def _size_on_hub(model: str) -> int:
     return sum(
         file.size or 0
         for file in files
-        if file.rfilename.startswith(PARTS)
+        if file.rfilename.startswith(tuple(f"{part}/" for part in PARTS))
         and file.rfilename.endswith("model.safetensors")
         and file.rfilename.count("/") == 1
     )

@@ -69,6 +69,7 @@ def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, obje
         "mu": "best_z_T for best_ratio of a batch, then good_z_T in turn; epsilon is N(0, I)",
         "noise": task.noise.model_dump(),
         "scheduler": "DDIMScheduler",
+        "clip_sample": False,
         "steps": task.sampling.steps,
         "eta": task.sampling.eta,
         "guidance_scale": task.sampling.guidance_scale,

@@ -118,7 +118,8 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         f"EXPORT = {_literal(folder)}",
         "",
         f"pipeline = {pipeline}.{how}(BASE{given})",
-        "pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)",
+        "pipeline.scheduler = DDIMScheduler.from_config("
+        "pipeline.scheduler.config, clip_sample=False)",
         f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
         'pipeline.to("cuda" if torch.cuda.is_available() else "cpu")',
         "",

@@ -4,6 +4,7 @@ A model is a folder, a name on the Hugging Face hub, or a single .safetensors fi
 model is a folder like any other. Weights are safetensors only, and no code of a model is run.
 """
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from hero_engine.cartoons.pipeline import WEIGHTS
 from hero_engine.errors import EngineError, InputError
+from hero_engine.memory import is_shortage
 from hero_engine.task import Task
 
 PIPELINES: dict[str, Any] = {
@@ -39,6 +41,10 @@ INDEX = "model_index.json"
 EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
 XL_ONLY = "conditioner.embedders.1.model.ln_final.weight"
 """A tensor that of all single files only SDXL's have: of its second text encoder."""
+
+V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
+"""Empty tensors by which a single file of SDXL says that it is no epsilon model, and trained to
+zero terminal SNR (as ComfyUI reads them)."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,20 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
             pipeline = _from_single_file(source, task.config, dtype)
         else:
             pipeline = _from_pretrained(task, dtype)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EngineError(
-            f"model {task.model}: there is not enough memory to load it; close other programs, or "
-            "take a smaller model or `precision: bf16`"
-        ) from error
     except (
-        OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError,
+        OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, MemoryError,
+        SafetensorError,
     ) as error:  # fmt: skip
+        if is_shortage(error):
+            raise EngineError(
+                f"model {task.model}: there is not enough memory to load it; close other programs, "
+                "or take a smaller model or `precision: bf16`"
+            ) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EngineError(
+                f"model {task.model}: the disk is full; make room, or set HF_HOME to a folder on a "
+                "larger disk, then continue the run"
+            ) from error
         raise InputError(
             f"model {task.model}: {explained(error, task.model, task.revision)}"
         ) from error
@@ -129,7 +141,8 @@ def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> A
             "expected a .safetensors file; other checkpoints can run code when they are read"
         )
     with safe_open(source, framework="pt") as file:
-        is_xl = XL_ONLY in file.keys()  # noqa: SIM118, it is no mapping
+        names = set(file.keys())
+    is_xl = XL_ONLY in names
     pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
     extra = {"add_watermarker": False} if is_xl else {"safety_checker": None}
     pipeline = pipeline_class.from_single_file(str(source), config=config, dtype=dtype, **extra)
@@ -138,6 +151,16 @@ def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> A
             str(source), config=config, subfolder="vae", dtype=torch.float32
         )
         pipeline.register_modules(vae=vae)
+    if V_PREDICTION in names:
+        # diffusers takes SDXL's own, which predicts epsilon.
+        changes: dict[str, Any] = {"prediction_type": "v_prediction"}
+        if ZERO_SNR in names:
+            changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+        pipeline.register_modules(
+            scheduler=DDIMScheduler.from_config(
+                pipeline.scheduler.config, clip_sample=False, **changes
+            )
+        )
     return pipeline
 
 

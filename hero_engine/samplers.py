@@ -21,7 +21,6 @@ SAMPLERS = {
     "deis": Sampler("DEISMultistepScheduler", "DEIS"),
     "dpm++": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M"),
     "dpm++s": Sampler("DPMSolverSinglestepScheduler", "DPM++ 2S"),
-    "dpm++sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE"),
     "dpm2": Sampler("KDPM2DiscreteScheduler", "DPM2"),
     "dpm2a": Sampler("KDPM2AncestralDiscreteScheduler", "DPM2 a"),
     "euler": Sampler("EulerDiscreteScheduler", "Euler"),
@@ -34,8 +33,9 @@ SAMPLERS = {
 """By short name. A model's own list, `scheduler.compatibles`, says which of them it takes."""
 
 
-UNFIT = {"EDMEulerScheduler"}
-"""In diffusers' list, but for models of EDM's preconditioning; from these it draws noise."""
+UNFIT = {"EDMEulerScheduler", "DPMSolverSDEScheduler"}
+"""In diffusers' list, but the first is for models of EDM's preconditioning (from these it draws
+noise), and the second takes its noise from torch's global generator, so no seed repeats it."""
 
 
 def a1111_name(scheduler: Any) -> str:

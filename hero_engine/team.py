@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from hero_engine import ddpo, fitting, models, rollout, sharding
-from hero_engine.errors import InputError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.folder import RunFolder
 from hero_engine.interrupts import Stop
 from hero_engine.launcher import is_launched
@@ -306,11 +306,20 @@ def _stopping_if_one_is_gone() -> Iterator[None]:
     """Raises Stop in place of what a collective raises when a process is gone.
 
     Why it is gone is said by the launcher, who knows.
+
+    Raises:
+        EngineError: NCCL failed, which may have other reasons.
     """
     try:
         yield
     except RuntimeError as error:
+        said = str(error).strip().partition("\n")[0]
+        if isinstance(error, dist.DistBackendError):  # of NCCL, whose reason may be the machine
+            raise EngineError(
+                f"the engine's processes cannot work together: {said}; if none of them was ended "
+                "from outside, see NCCL's hints (NCCL_DEBUG=INFO), or use --num-processes 1"
+            ) from error
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        log.warning("another process of the engine is gone: this one stops")
+        log.warning("another process of the engine is gone, this one stops: %s", said)
         raise Stop from error

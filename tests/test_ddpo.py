@@ -83,6 +83,31 @@ def test_a_rollout_of_another_model_is_refused(tiny_task: Callable[..., Task]) -
     assert torch.equal(weights(model), before)
 
 
+def test_log_probs_that_are_no_numbers_are_refused(tiny_task: Callable[..., Task]) -> None:
+    task = tiny_task()
+    model = models.load(task)
+    drawn = drawn_by(model, task)
+    broken = replace(drawn, log_prob=drawn.log_prob * float("nan"))
+    optimizer = state.initial_state(model, task).lora_optimizer
+    with pytest.raises(EngineError, match="self-check"):
+        ddpo.update(model, optimizer, broken, ALTERNATING, task, 0)
+
+
+def test_ratios_that_stay_off_when_measured_again_stop_the_run(
+    tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tiny_task(precision="bf16")
+    model = models.load(task)
+    drawn = drawn_by(model, task)
+    before = weights(model)
+    monkeypatch.setattr(ddpo, "measured", lambda *_: replace(drawn, log_prob=drawn.log_prob + 1e-3))
+    optimizer = state.initial_state(model, task).lora_optimizer
+    off = replace(drawn, log_prob=drawn.log_prob + 1e-3)
+    with pytest.raises(EngineError, match="two passes over the same transitions"):
+        ddpo.update(model, optimizer, off, ALTERNATING, task, 0)
+    assert torch.equal(weights(model), before)
+
+
 def test_rewarded_pictures_become_more_likely(tiny_task: Callable[..., Task]) -> None:
     task = tiny_task(update={"clip_range": 0.5, "steps": "all"})
     model, drawn, _ = updated(task, ALTERNATING)

@@ -1,5 +1,6 @@
 """What `hero-tui doctor` says of processor, memory, disk and model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,3 +64,17 @@ def test_a_model_that_cannot_be_read_is_told_of_with_the_way_out(
     assert "hf download some/model" in advice("some/model")
     assert facts("some/model")["model"] == "some/model: cannot be read"
     assert "model_index.json" in advice(str(tmp_path))
+
+
+def test_a_checkpoint_that_is_no_safetensors_file_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(b"\x80\x02}q\x00.")
+    assert "expected a Stable Diffusion" in advice(str(tmp_path / "model.ckpt"))
+
+
+def test_a_model_that_was_fetched_in_part_is_not_there(
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(Path(tiny_task().model), tmp_path / "part")
+    shutil.rmtree(folder / "text_encoder")
+    monkeypatch.setattr(doctor, "_size_on_hub", lambda model: 2 * 10**9)
+    assert "2.0 GB to fetch" in facts(str(folder))["model"]

@@ -1,5 +1,6 @@
 """Reading pipelines of every architecture, and what is said of those that cannot be read."""
 
+import errno
 import json
 import shutil
 import threading
@@ -12,9 +13,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from hero_engine import models
-from hero_engine.errors import InputError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.labels import Labels
 from hero_engine.pretrained import load_pipeline
 from hero_engine.rollout import denoise
@@ -104,6 +106,16 @@ def test_a_single_file_is_the_same_model(name: str, tiny_task: Make, tmp_path: P
         ours, theirs = (getattr(p, part).state_dict() for p in (one, many))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(tensor, theirs[key]) for key, tensor in ours.items()), part
+
+
+def test_a_single_file_says_itself_that_it_predicts_v(tiny_task: Make, tmp_path: Path) -> None:
+    folder = save_tiny_xl_pipeline(tmp_path)
+    path = save_single_file(folder, tmp_path / "v.safetensors")
+    marks = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+    save_file(load_file(path) | marks, path)
+    schedule = models.load(tiny_task(model=str(path), config=str(folder))).schedule
+    assert schedule.prediction_type == "v_prediction"
+    assert float(schedule.alpha_bar[0]) == 0
 
 
 def test_the_vae_of_xl_is_decoded_in_float32(tiny_task: Make, tmp_path: Path) -> None:
@@ -280,3 +292,21 @@ def test_a_model_in_the_cache_is_used_offline(
     shutil.copytree(Path(tiny_task().model), cached / "snapshots" / ("0123456789" * 4))
     pipeline = load_pipeline(tiny_task(model="some/model"), torch.float32)
     assert pipeline.unet.config.sample_size == 8
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "set HF_HOME"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+    ],
+)
+def test_what_a_machine_is_short_of_is_not_blamed_on_the_model(
+    tiny_task: Make, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hero_engine.pretrained._from_pretrained", fail)
+    with pytest.raises(EngineError, match=said):
+        load_pipeline(tiny_task(), torch.float32)
