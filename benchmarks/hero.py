@@ -66,7 +66,7 @@ def main() -> None:
                 final["fresh"]["success_rate"],
                 mean(r["sample_s"] for r in history),
                 mean(r["train_s"] for r in history),
-                mean(r["wait_s"] for r in history[1:]),
+                mean(r["wait_s"] for r in history[1:]) if len(history) > 1 else 0.0,
                 status["seconds"],
             ]
             rates = " ".join(f"{r['success_rate']:.2f}" for r in history)
