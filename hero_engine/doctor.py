@@ -33,6 +33,7 @@ def examine(model: str) -> Findings:
     """What there is for teaching `model`, and what stands in the way."""
     device = Accelerator().device
     dtype = choose_dtype("auto", device)
+    precision = str(dtype).removeprefix("torch.")
     free, total = _memory(device)
     cache = Path(constants.HF_HUB_CACHE)
     disk = shutil.disk_usage(_existing(cache)).free
@@ -41,7 +42,7 @@ def examine(model: str) -> Findings:
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads"),
         ("device", _device_name(device)),
         ("memory", f"{free / GB:.1f} of {total / GB:.1f} GB free"),
-        ("precision", str(dtype).removeprefix("torch.")),
+        ("precision", precision),
         ("model cache", f"{cache}, {disk / GB:.0f} GB free on its disk"),
         ("model", f"{model}: {found}"),
     ]
@@ -59,7 +60,7 @@ def examine(model: str) -> Findings:
     needed = weights * dtype.itemsize
     if needed > free:
         advice.append(
-            f"Its weights take {needed / GB:.1f} GB as {str(dtype).removeprefix('torch.')}, and "
+            f"Its weights take {needed / GB:.1f} GB as {precision}, and "
             f"{free / GB:.1f} GB of memory are free: close other programs, or take a smaller model."
         )
     return Findings(facts, advice)

@@ -1,9 +1,9 @@
 """What the terminal's cells show, and how a frame becomes what differs from them.
 
-Textual writes whole widgets again: starting in 200x60 took 195 kB, and turning a page 18 kB of
-blanks over blanks, which on a slow link is seconds that a key waits. Here, as curses does it, a
-frame is compared with the cells as they were last written. A cell that is not known is written in
-any case: all of them at the start and after a resize, and those that something else drew over.
+Textual writes whole widgets again, much of it blanks over blanks, which on a slow link is seconds
+that a key waits. Here, as curses does it, a frame is compared with the cells as they were last
+written. A cell that is not known is written in any case: all of them at the start and after a
+resize, and those that something else drew over.
 """
 
 import re

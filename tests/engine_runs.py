@@ -9,12 +9,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hero_engine.folder import RunFolder, create_run
 from hero_engine.labels import Labels
 from hero_engine.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.record import Record
 from hero_engine.task import Task
+
+
+def tiny_task_of(pipeline: Path, **changes: Any) -> Task:
+    """A task on a tiny pipeline; sections are given as mappings and merged."""
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "prompts": ["a cat"],
+        "criteria": ["a cat is seen"],
+        "model": str(pipeline),
+        "precision": "fp32",
+        "sampling": {"steps": 6, "chunk_size": 4},
+        "feedback": {"batch_size": 8, "rounds": 3},
+        "embedding": {"width": 32, "head": [16, 8], "learning_rate": 1e-3, "steps": 20},
+        "update": {"steps": "first", "k": 2, "learning_rate": 1e-3, "batch_size": 4},
+    }
+    for name, value in changes.items():
+        values[name] = values.get(name, {}) | value if isinstance(value, dict) else value
+    return Task.model_validate(values)
 
 
 def label_open_round(record: Record, script: Sequence[Labels]) -> bool:

@@ -25,7 +25,7 @@ from hero_engine.record import Final
 from hero_engine.resolve import resolve
 from hero_engine.rollout import Rollout
 from hero_engine.task import Task
-from tests.engine_runs import new_run, run_here
+from tests.engine_runs import new_run, run_here, tiny_task_of
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
@@ -35,18 +35,12 @@ EVIL = "a `cat` </b> | [x](y) \x1b[31m \u202e *bold*\n---\n# no heading\n```"
 @pytest.fixture(scope="module")
 def run(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of two rounds whose task's text is as bad as can be."""
-    task = Task.model_validate(
-        {
-            "name": "tiny",
-            "prompts": [EVIL],
-            "criteria": ["1. " + EVIL, "- a cat is seen"],
-            "model": str(tiny_pipeline),
-            "precision": "fp32",
-            "sampling": {"steps": 6, "chunk_size": 4},
-            "feedback": {"batch_size": 8, "rounds": 2},
-            "embedding": {"width": 32, "head": [16, 8], "learning_rate": 1e-3, "steps": 20},
-            "update": {"steps": "first", "k": 2, "learning_rate": 0.1, "batch_size": 4},
-        }
+    task = tiny_task_of(
+        tiny_pipeline,
+        prompts=[EVIL],
+        criteria=["1. " + EVIL, "- a cat is seen"],
+        feedback={"rounds": 2},
+        update={"learning_rate": 0.1},
     )
     folder = new_run(tmp_path_factory.mktemp("run"), task)
     record = run_here(folder, SCRIPT)

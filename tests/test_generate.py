@@ -20,7 +20,7 @@ from hero_engine.generate import draw, generate
 from hero_engine.labels import Labels
 from hero_engine.picture_request import PictureRequest, picture_request
 from hero_engine.task import Task
-from tests.engine_runs import new_run, run_here
+from tests.engine_runs import new_run, run_here, tiny_task_of
 from tests.test_lora import SAVE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers, NumPy 2
@@ -29,18 +29,12 @@ SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
 
 @pytest.fixture(scope="module")
 def finished(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    task = Task.model_validate(
-        {
-            "name": "tiny",
-            "prompts": ["a cat", "a dog, sitting"],
-            "criteria": ["it is seen"],
-            "model": str(tiny_pipeline),
-            "precision": "fp32",
-            "sampling": {"steps": 6, "chunk_size": 4},
-            "feedback": {"batch_size": 8, "rounds": 2},
-            "embedding": {"width": 32, "head": [16, 8], "learning_rate": 1e-3, "steps": 20},
-            "update": {"steps": "first", "k": 2, "learning_rate": 0.1, "batch_size": 4},
-        }
+    task = tiny_task_of(
+        tiny_pipeline,
+        prompts=["a cat", "a dog, sitting"],
+        criteria=["it is seen"],
+        feedback={"rounds": 2},
+        update={"learning_rate": 0.1},
     )
     folder = new_run(tmp_path_factory.mktemp("run"), task)
     run_here(folder, SCRIPT)

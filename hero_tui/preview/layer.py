@@ -104,6 +104,7 @@ class Layer:
 
     def forget(self) -> None:
         """The terminal may show and keep nothing of what it was sent."""
+        self._write("".join(self._sending))  # an image is sent to its end before others are named
         self._remove_all()
         self._sent.clear()
         self._placed.clear()
