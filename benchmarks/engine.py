@@ -43,12 +43,12 @@ from hero_engine import ddim, ddpo, embedding, loop, models, reward, rollout, se
 from hero_engine.cartoons import oracle
 from hero_engine.cartoons.pipeline import WEIGHTS
 from hero_engine.embedding import Embedder
-from hero_engine.folder import RunFolder, create_run
 from hero_engine.interrupts import Interrupts
-from hero_engine.labels import Labels
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout
-from hero_engine.task import Embedding, Task
+from hero_engine.run.folder import RunFolder, create_run
+from hero_engine.run.labels import Labels
+from hero_engine.run.task import Embedding, Task
 
 SAMPLING = "sampling"
 SAVING = "decode, encode, save"

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hero_engine.embedding import Embedder
 from hero_engine.models import Model
-from hero_engine.task import Embedding, Task
+from hero_engine.run.task import Embedding, Task
 
 SAMPLE_BATCH = 8
 TRAIN_BATCH = 2

@@ -34,8 +34,8 @@ from rich.color import ColorSystem
 from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 
-from hero_engine.folder import RunFolder, create_run, engine_lock
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, create_run, engine_lock
+from hero_engine.run.task import Task
 from hero_tui.cells import Cells
 from hero_tui.preview.drawing import Drawing, Parts, Placement, Text
 from hero_tui.preview.kitty import place

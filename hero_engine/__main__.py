@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from hero_engine.errors import EngineError, HeroError
-from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Interrupts, Stop
 from hero_engine.launcher import is_helper, is_launched, launch
-from hero_engine.options import AS_TASK_SAYS, EngineOptions, parse
-from hero_engine.picture_request import PictureRequest
-from hero_engine.record import Record
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions, parse
+from hero_engine.run.picture_request import PictureRequest
+from hero_engine.run.record import Record
 
 USAGE = (
     "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "

@@ -10,7 +10,7 @@ from hero_engine import ddim, memory, seeds, sharding
 from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout, prompts_of
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]
 """Called after an optimizer step with its number from 1, how many there are, and its metrics."""

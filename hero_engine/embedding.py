@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hero_engine.task import Embedding
+from hero_engine.run.task import Embedding
 
 FEATURE_SIZE = 8
 """Height and width of the convolutions' output (App. D.2)."""

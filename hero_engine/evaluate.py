@@ -10,13 +10,13 @@ import torch
 
 from hero_engine import measures, noise, seeds
 from hero_engine.cartoons import oracle
-from hero_engine.folder import RunFolder
 from hero_engine.interrupts import Interrupts
-from hero_engine.pictures import save_picture
-from hero_engine.record import Final, Noise, Record
 from hero_engine.rollout import draw
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.pictures import save_picture
+from hero_engine.run.record import Final, Noise, Record
+from hero_engine.run.task import Task
 from hero_engine.state import State
-from hero_engine.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from safetensors.torch import save
 
 from hero_engine import lora
 from hero_engine.errors import EngineError
-from hero_engine.folder import RunFolder, trained_round, write_complete
 from hero_engine.lora import LoraBase
 from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
-from hero_engine.record import Record
+from hero_engine.run.folder import RunFolder, trained_round, write_complete
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 from hero_engine.state import load_noise
-from hero_engine.task import Task
 
 
 def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> list[Path]:

@@ -18,8 +18,8 @@ from torch import Tensor
 from hero_engine.errors import EngineError
 from hero_engine.memory import is_shortage
 from hero_engine.models import Model
-from hero_engine.options import EngineOptions, Memory
-from hero_engine.task import Task
+from hero_engine.run.options import EngineOptions, Memory
+from hero_engine.run.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from hero_engine import __version__, models, noise, seeds, state
 from hero_engine.bar import PictureBar
 from hero_engine.conditioning import picture_size
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder, trained_round, write_complete
 from hero_engine.models import Model
-from hero_engine.picture_request import PictureRequest
-from hero_engine.pictures import png_text, save_picture
+from hero_engine.run.folder import RunFolder, trained_round, write_complete
+from hero_engine.run.picture_request import PictureRequest
+from hero_engine.run.pictures import png_text, save_picture
+from hero_engine.run.sheet import contact_sheet
+from hero_engine.run.task import Task
 from hero_engine.samplers import a1111_name, scheduler_of
-from hero_engine.sheet import contact_sheet
-from hero_engine.task import Task
 
 SHEET = "sheet.png"
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from types import FrameType
 
-from hero_engine.record import Record
+from hero_engine.run.record import Record
 
 
 class Stop(Exception):  # noqa: N818, a request and not an error

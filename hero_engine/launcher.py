@@ -14,10 +14,10 @@ from contextlib import closing
 from dataclasses import replace
 
 from hero_engine.errors import EngineError, HeroError, InputError
-from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.interrupts import Stop
-from hero_engine.options import EngineOptions
-from hero_engine.process import ending
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.options import EngineOptions
+from hero_engine.run.process import ending
 
 Ends = Mapping[int, tuple[int, int]]
 """How processes ended, by rank: (pid, exit code); a negative code is a signal's number."""

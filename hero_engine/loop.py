@@ -29,17 +29,17 @@ from hero_engine import (
     tryout,
 )
 from hero_engine.background import in_background
-from hero_engine.folder import RunFolder, write_complete
 from hero_engine.idle import IdleOffload
 from hero_engine.interrupts import Finish, Interrupts
-from hero_engine.labels import Labels
 from hero_engine.memory import Size
-from hero_engine.options import AS_TASK_SAYS, EngineOptions
-from hero_engine.pictures import save_picture
-from hero_engine.record import Record
 from hero_engine.rollout import Rollout, prompts_of
+from hero_engine.run.folder import RunFolder, write_complete
+from hero_engine.run.labels import Labels
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.pictures import save_picture
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 from hero_engine.state import State
-from hero_engine.task import Task
 from hero_engine.team import Team
 
 log = logging.getLogger(__name__)

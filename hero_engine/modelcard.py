@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from hero_engine import __version__, yamlfile
+from hero_engine import __version__
 from hero_engine.lora import LoraBase
-from hero_engine.record import Record, Round
-from hero_engine.task import Task
+from hero_engine.run import yamlfile
+from hero_engine.run.record import Record, Round
+from hero_engine.run.task import Task
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 POOL_FILE = "noise_pool.safetensors"

@@ -19,7 +19,7 @@ from hero_engine.conditioning import Conditioning, encode, latent_size
 from hero_engine.errors import EngineError
 from hero_engine.memory import Sizes
 from hero_engine.pretrained import load_pipeline
-from hero_engine.task import Precision, Task
+from hero_engine.run.task import Precision, Task
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hero_engine.task import Noise
+from hero_engine.run.task import Noise
 
 
 @dataclass(frozen=True)

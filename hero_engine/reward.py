@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from hero_engine.task import RewardName
+from hero_engine.run.task import RewardName
 
 DELTA = 1e-8
 """Avoids division by zero (Eq. 4)."""

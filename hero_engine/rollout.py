@@ -13,7 +13,7 @@ from hero_engine import ddim, seeds
 from hero_engine.errors import EngineError
 from hero_engine.memory import in_chunks
 from hero_engine.models import Model
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 OnChunk = Callable[[Sequence[int], Tensor, Tensor], None]
 """Called with the numbers of the pictures just decoded, their z_0 [B, C, h, w], and the pictures,

@@ -17,10 +17,10 @@ from torch import Tensor
 from hero_engine import lora, seeds
 from hero_engine.embedding import Embedder, initialise
 from hero_engine.errors import EngineError
-from hero_engine.folder import RunFolder, write_complete
 from hero_engine.models import Model
 from hero_engine.noise import NoisePool
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, write_complete
+from hero_engine.run.task import Task
 
 
 @dataclass

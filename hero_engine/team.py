@@ -31,13 +31,13 @@ from torch.nn.utils import parameters_to_vector
 
 from hero_engine import ddpo, fitting, models, rollout, sharding
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder
 from hero_engine.interrupts import Stop
 from hero_engine.launcher import is_launched
 from hero_engine.models import Model
-from hero_engine.options import EngineOptions
 from hero_engine.rollout import OnChunk, Rollout
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.options import EngineOptions
+from hero_engine.run.task import Task
 
 NO_LIMIT = timedelta(days=3650)
 WATCH_SECONDS = 0.5

@@ -11,13 +11,13 @@ import torch
 
 from hero_engine import conditioning, noise, seeds
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder
 from hero_engine.models import Model
 from hero_engine.noise import NoisePool
-from hero_engine.pictures import save_picture
-from hero_engine.record import Record
 from hero_engine.rollout import draw
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.pictures import save_picture
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 
 FROM_EACH = 4
 """Pictures from fresh noise; as many again come from the run's noise pool, once there is one."""

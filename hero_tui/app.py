@@ -18,9 +18,9 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder
-from hero_engine.options import AS_TASK_SAYS, EngineOptions
-from hero_engine.record import Record
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, Frame, erases_to_background
 from hero_tui.client import Operation, RunClient, Update
 from hero_tui.config import DEFAULTS, Config
@@ -455,7 +455,7 @@ def run_interface(
     Raises:
         InputError: the run cannot be read, or its engine cannot be started.
     """
-    from hero_engine.process import start_engine
+    from hero_engine.run.process import start_engine
 
     client = RunClient(folder, partial(start_engine, options=options))
     app = HeroApp(client, config, terminal, typed=typed)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 
 MOST = 16
 """Interfaces that can see each other on one run."""

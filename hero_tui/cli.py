@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
-from hero_engine.options import AS_TASK_SAYS, EngineOptions, memory_of
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
@@ -20,9 +20,9 @@ from hero_tui.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hero_engine.folder import RunFolder
-    from hero_engine.labels import Labels
-    from hero_engine.task import Task
+    from hero_engine.run.folder import RunFolder
+    from hero_engine.run.labels import Labels
+    from hero_engine.run.task import Task
     from hero_tui.config import Config
     from hero_tui.labelers import Labeler
     from hero_tui.preview.terminal import Terminal
@@ -132,7 +132,7 @@ def _options(
 
 def _choose_run(context: typer.Context) -> None:
     """With no command: the runs screen where there are runs and a terminal, else the help."""
-    from hero_engine.folder import list_runs
+    from hero_engine.run.folder import list_runs
 
     runs_dir = Path(os.environ.get("HERO_TUI_RUNS_DIR") or RUNS_DIR)
     if not (_has_terminal() and list_runs(runs_dir)):
@@ -170,8 +170,8 @@ def run(
     compiled: Compile = False,
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
-    from hero_engine.folder import create_run
-    from hero_engine.resolve import resolve
+    from hero_engine.run.folder import create_run
+    from hero_engine.run.resolve import resolve
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
@@ -198,7 +198,7 @@ def attach(
     compiled: Compile = False,
 ) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
-    from hero_engine.folder import find_run
+    from hero_engine.run.folder import find_run
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
@@ -222,8 +222,8 @@ def resume(
     """Continue a run without a terminal."""
     from contextlib import closing
 
-    from hero_engine.folder import find_run
-    from hero_engine.labelfile import submitted_labels
+    from hero_engine.run.folder import find_run
+    from hero_engine.run.labelfile import submitted_labels
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
@@ -268,8 +268,8 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 @app.command()
 def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Stop a run's engine once it has finished the write it is in; nothing is lost."""
-    from hero_engine.folder import find_run
-    from hero_engine.process import stop_engine
+    from hero_engine.run.folder import find_run
+    from hero_engine.run.process import stop_engine
 
     folder = find_run(run, runs_dir)
     if stop_engine(folder):
@@ -288,8 +288,8 @@ def status(
     import json
     from contextlib import closing
 
-    from hero_engine.folder import find_run
-    from hero_engine.status import status as status_of
+    from hero_engine.run.folder import find_run
+    from hero_engine.run.status import status as status_of
     from hero_tui.statusview import show
 
     folder = find_run(run, runs_dir)
@@ -310,8 +310,8 @@ def labels(
     """Write a run's submitted labels as a label file."""
     from contextlib import closing
 
-    from hero_engine.folder import find_run
-    from hero_engine.labelfile import dump, submitted_labels
+    from hero_engine.run.folder import find_run
+    from hero_engine.run.labelfile import dump, submitted_labels
 
     folder = find_run(run, runs_dir)
     with closing(folder.open_record()) as record:
@@ -359,7 +359,7 @@ def export(
     number: Round = None,
 ) -> None:
     """Write a run's LoRA, for diffusers and for ComfyUI and the like, noise pool and model card."""
-    from hero_engine.folder import find_run, trained_round
+    from hero_engine.run.folder import find_run, trained_round
 
     folder = find_run(run, runs_dir)
     target = output or folder.exports
@@ -393,8 +393,8 @@ def generate(
     ] = None,
 ) -> None:
     """Draw pictures with a run's model; the run may go on meanwhile."""
-    from hero_engine.folder import find_run, trained_round
-    from hero_engine.picture_request import picture_request
+    from hero_engine.run.folder import find_run, trained_round
+    from hero_engine.run.picture_request import picture_request
 
     request = picture_request(
         {
@@ -423,7 +423,7 @@ def doctor(
     images: ShowImages = None,
 ) -> None:
     """Say what works here and what to change: the terminal, the processor, memory, the model."""
-    from hero_engine.task import Task
+    from hero_engine.run.task import Task
     from hero_tui.doctor import examine
 
     examine(images)
@@ -437,7 +437,7 @@ def doctor(
 @tasks_app.command("list")
 def tasks_list() -> None:
     """List the shipped tasks."""
-    from hero_engine.resolve import load_frozen, shipped_tasks
+    from hero_engine.run.resolve import load_frozen, shipped_tasks
 
     table(
         ["task", "prompt"],
@@ -453,7 +453,7 @@ def tasks_show(
     overrides: Overrides = None,
 ) -> None:
     """Show every setting of a task, and where each came from."""
-    from hero_engine.resolve import resolve, setting_values
+    from hero_engine.run.resolve import resolve, setting_values
 
     resolved = resolve(task, model=model, seed=seed, overrides=overrides or ())
     table(
@@ -468,7 +468,7 @@ def tasks_show(
 @tasks_app.command("check")
 def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE")]) -> None:
     """Check task files."""
-    from hero_engine.resolve import resolve
+    from hero_engine.run.resolve import resolve
 
     problems = []
     for file in files:
@@ -487,7 +487,7 @@ def tasks_schema() -> None:
     """Print the JSON Schema of task files, for editors."""
     import json
 
-    from hero_engine.task import Task
+    from hero_engine.run.task import Task
 
     print(json.dumps(Task.model_json_schema(), indent=2))
 
@@ -601,7 +601,7 @@ def _start_in_background(
     function: str | None,
     options: EngineOptions,
 ) -> None:
-    from hero_engine.process import start_engine, wait_until_running
+    from hero_engine.run.process import start_engine, wait_until_running
     from hero_tui.headless import start_in_background
 
     if labels is None and not oracle and function is None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hero_engine.errors import HeroError, InputError
-from hero_engine.folder import RunFolder, engine_holder
-from hero_engine.record import Record
+from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.record import Record
 from hero_tui.attached import Attached, Place
 from hero_tui.runview import Engine, RunReader, RunView
 

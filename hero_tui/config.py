@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import platformdirs
 from pydantic import Field, StringConstraints, ValidationError
 
-from hero_engine import yamlfile
 from hero_engine.errors import InputError
-from hero_engine.resolve import describe
-from hero_engine.task import Section
+from hero_engine.run import yamlfile
+from hero_engine.run.resolve import describe
+from hero_engine.run.task import Section
 from hero_tui.preview.terminal import Images
 
 ThemeName = Literal["night", "high-contrast", "colour-blind"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hero_engine.labels import Best, Labels
+from hero_engine.run.labels import Best, Labels
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hero_engine import process
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder
-from hero_engine.options import AS_TASK_SAYS, EngineOptions
-from hero_engine.record import Record, Round
-from hero_engine.task import Task
+from hero_engine.run import process
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.record import Record, Round
+from hero_engine.run.task import Task
 from hero_tui.labelers import Labeler, RoundView
 from hero_tui.output import reference
 from hero_tui.progress import RunProgress

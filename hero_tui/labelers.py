@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hero_engine import labelfile
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Labels, problem_with
-from hero_engine.task import Task
+from hero_engine.run import labelfile
+from hero_engine.run.labels import KEEP, Labels, problem_with
+from hero_engine.run.task import Task
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hero_engine.folder import write_complete
+from hero_engine.run.folder import write_complete
 from hero_tui.roundpage import picture_name
 from hero_tui.runview import RunView
 from hero_tui.sheet import round_sheet

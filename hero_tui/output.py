@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hero_tui.text import plain, plain_lines
 
 if TYPE_CHECKING:
-    from hero_engine.folder import RunFolder
+    from hero_engine.run.folder import RunFolder
 
 
 def message(text: str) -> None:

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from hero_engine.folder import RunFolder, engine_holder
-from hero_engine.labels import KEEP
-from hero_engine.record import Record, Round
+from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.labels import KEEP
+from hero_engine.run.record import Record, Round
 from hero_tui.output import reference
 from hero_tui.text import plain_lines
 

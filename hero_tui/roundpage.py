@@ -7,8 +7,8 @@ from html import escape
 
 from PIL import Image
 
-from hero_engine.labels import Labels
-from hero_engine.sheet import LEAST_SIDE
+from hero_engine.run.labels import Labels
+from hero_engine.run.sheet import LEAST_SIDE
 from hero_tui.runview import RunView
 from hero_tui.text import plain
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder, list_runs
-from hero_engine.status import Status, status
+from hero_engine.run.folder import RunFolder, list_runs
+from hero_engine.run.status import Status, status
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from hero_engine.folder import RunFolder
-from hero_engine.labels import Labels
-from hero_engine.process import log_end
-from hero_engine.record import Final, Noise, Progress, Record, Round, State, Try
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
+from hero_engine.run.process import log_end
+from hero_engine.run.record import Final, Noise, Progress, Record, Round, State, Try
+from hero_engine.run.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
 Stage = Literal["labeling", "working", "finished", "stopped"]

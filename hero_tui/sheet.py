@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from hero_engine.sheet import contact_sheet
+from hero_engine.run.sheet import contact_sheet
 from hero_tui.runview import RunView
 
 

@@ -1,6 +1,6 @@
 """A run's status for people."""
 
-from hero_engine.status import Status
+from hero_engine.run.status import Status
 from hero_tui.output import table
 from hero_tui.text import plain, plain_lines
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 from tests.engine_runs import tiny_task_of
 
 

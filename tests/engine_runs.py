@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hero_engine.folder import RunFolder, create_run
-from hero_engine.labels import Labels
-from hero_engine.options import AS_TASK_SAYS, EngineOptions
-from hero_engine.record import Record
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, create_run
+from hero_engine.run.labels import Labels
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 
 
 def tiny_task_of(pipeline: Path, **changes: Any) -> Task:

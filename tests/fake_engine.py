@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from hero_engine.folder import RunFolder, engine_lock
-from hero_engine.record import Final, Record
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.record import Final, Record
 
 
 class StopRequested(Exception):  # noqa: N818, as hero_engine.interrupts.Stop

@@ -19,10 +19,10 @@ from PIL import Image
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
-from hero_engine.folder import RunFolder, create_run, engine_lock
-from hero_engine.labels import Best, Labels
-from hero_engine.record import Final, Record
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, create_run, engine_lock
+from hero_engine.run.labels import Best, Labels
+from hero_engine.run.record import Final, Record
+from hero_engine.run.task import Task
 from hero_tui.app import HALF_BLOCKS, HeroApp
 from hero_tui.client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config

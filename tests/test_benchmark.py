@@ -10,7 +10,7 @@ import pytest
 from diffusers import DDIMScheduler
 
 from hero_engine import models
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine import process
-from hero_engine.folder import RunFolder, engine_holder, list_runs
-from hero_engine.labels import Labels
-from hero_engine.options import EngineOptions, parse
+from hero_engine.run import process
+from hero_engine.run.folder import RunFolder, engine_holder, list_runs
+from hero_engine.run.labels import Labels
+from hero_engine.run.options import EngineOptions, parse
 from hero_tui import cli
 from hero_tui.config import Config
 from tests import fake_engine

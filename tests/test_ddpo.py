@@ -10,7 +10,7 @@ from hero_engine import ddpo, models, rollout, seeds, state
 from hero_engine.errors import EngineError
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 
 def drawn_by(model: Model, task: Task) -> Rollout:

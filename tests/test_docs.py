@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from hero_engine.profiles import EMBEDDED
-from hero_engine.task import Section, Task
+from hero_engine.run.profiles import EMBEDDED
+from hero_engine.run.task import Section, Task
 
 ROOT = Path(__file__).parents[1]
 METHOD = ROOT / "docs" / "method.md"

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from hero_engine import doctor
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 
 def facts(model: str) -> dict[str, str]:

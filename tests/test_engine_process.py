@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.folder import RunFolder, engine_holder
-from hero_engine.labels import KEEP, Labels
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.task import Task
 from tests.engine_runs import (
     final_hashes,
     label_open_round,

@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 from hero_engine import models, state
 from hero_engine.errors import EngineError, InputError
 from hero_engine.export import export
-from hero_engine.folder import RunFolder
-from hero_engine.labels import Labels
 from hero_engine.lora import LoraBase
 from hero_engine.modelcard import plain, use
-from hero_engine.record import Final
-from hero_engine.resolve import resolve
 from hero_engine.rollout import Rollout
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
+from hero_engine.run.record import Final
+from hero_engine.run.resolve import resolve
+from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
 
 ROOT = Path(__file__).parents[1]

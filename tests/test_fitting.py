@@ -11,10 +11,10 @@ import torch
 from hero_engine import ddpo, fitting, models, rollout, seeds, state
 from hero_engine.errors import EngineError
 from hero_engine.fitting import Costs, Plan, plan
-from hero_engine.labels import Labels
 from hero_engine.models import Model
-from hero_engine.options import EngineOptions
-from hero_engine.task import Task
+from hero_engine.run.labels import Labels
+from hero_engine.run.options import EngineOptions
+from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here
 from tests.test_memory import limit
 

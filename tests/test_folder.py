@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine import process
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import (
+from hero_engine.run import process
+from hero_engine.run.folder import (
     RunFolder,
     create_run,
     engine_holder,
@@ -21,9 +21,9 @@ from hero_engine.folder import (
     list_runs,
     write_complete,
 )
-from hero_engine.record import Record
-from hero_engine.resolve import resolve
-from hero_engine.status import live_state
+from hero_engine.run.record import Record
+from hero_engine.run.resolve import resolve
+from hero_engine.run.status import live_state
 from tests import fake_engine
 
 TASK = resolve("black-cat", model="embedded").task

@@ -15,11 +15,11 @@ from hero_engine import generate as generation
 from hero_engine import models, noise, rollout, samplers, seeds, state
 from hero_engine.__main__ import main
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder, engine_lock
 from hero_engine.generate import draw, generate
-from hero_engine.labels import Labels
-from hero_engine.picture_request import PictureRequest, picture_request
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.labels import Labels
+from hero_engine.run.picture_request import PictureRequest, picture_request
+from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
 from tests.test_lora import SAVE
 

@@ -12,8 +12,8 @@ import torch
 from hero_engine import ddpo, embedding, idle, models, rollout, seeds, state
 from hero_engine.errors import EngineError
 from hero_engine.idle import IdleOffload
+from hero_engine.run.task import Task
 from hero_engine.state import State
-from hero_engine.task import Task
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 from textual.binding import Binding
 from textual.screen import Screen
 
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
 from hero_tui.keys import key_table

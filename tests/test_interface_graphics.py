@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from textual.pilot import Pilot
 
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.preview import iterm2, kitty, sixel
 from hero_tui.preview.blocks import number_only

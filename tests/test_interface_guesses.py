@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
-from hero_engine.folder import RunFolder
-from hero_engine.labels import Labels
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
 from hero_tui.app import HeroApp
 from hero_tui.config import Config
 from hero_tui.screens.labeling import LabelingScreen

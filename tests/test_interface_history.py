@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.folder import RunFolder
-from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Final, Record
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.record import Final, Record
 from hero_tui.app import HeroApp
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.history import HistoryScreen

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder
-from hero_engine.labels import Labels
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
 from hero_tui.config import Config, load_config
 from hero_tui.keymap import check_keys, commands
 from hero_tui.preview.terminal import Terminal

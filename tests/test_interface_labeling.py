@@ -10,9 +10,9 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder
-from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Record
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.record import Record
 from hero_tui.app import HeroApp
 from hero_tui.edits import mark
 from hero_tui.screens.compare import CompareScreen

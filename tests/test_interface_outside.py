@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from hero_engine.folder import RunFolder
-from hero_engine.labels import Labels
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
 from hero_tui.app import HeroApp
 from hero_tui.config import Config
 from hero_tui.opener import Outside, Remote, Served, program, remote

@@ -7,8 +7,8 @@ from PIL import Image
 from rich.color import ColorTriplet
 from textual.strip import Strip
 
-from hero_engine.labels import Labels
-from hero_engine.sheet import contact_sheet
+from hero_engine.run.labels import Labels
+from hero_engine.run.sheet import contact_sheet
 from hero_tui.preview.blocks import half_blocks
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit

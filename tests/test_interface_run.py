@@ -9,9 +9,9 @@ from textual.events import Resize
 from textual.geometry import Size
 
 from hero_engine.errors import EngineError, InputError
-from hero_engine.folder import RunFolder, engine_lock
-from hero_engine.labels import Labels
-from hero_engine.record import Final, Record
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.labels import Labels
+from hero_engine.run.record import Final, Record
 from hero_tui.app import HeroApp, leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen, result

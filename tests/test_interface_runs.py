@@ -10,8 +10,8 @@ import pytest
 from textual.binding import Binding
 from textual.widgets import Static
 
-from hero_engine.folder import RunFolder, create_run, engine_lock
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, create_run, engine_lock
+from hero_engine.run.task import Task
 from hero_tui.config import Config
 from hero_tui.runlist import read_runs
 from hero_tui.screens.help import key_table

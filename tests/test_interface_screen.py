@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.run.folder import RunFolder, engine_lock
 from hero_tui.preview import pacer
 from tests.interface_runs import make_sampled_run
 from tests.test_interface_terminal import Terminal

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from textual.pilot import Pilot
 
-from hero_engine.folder import RunFolder, create_run, engine_lock
-from hero_engine.record import Final, Record
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder, create_run, engine_lock
+from hero_engine.run.record import Final, Record
+from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
 from hero_tui.config import Config, ThemeName
@@ -41,7 +41,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     CLOCK.now = NOW
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr("hero_engine.record.time", SimpleNamespace(time=lambda: CLOCK.now))
+    monkeypatch.setattr("hero_engine.run.record.time", SimpleNamespace(time=lambda: CLOCK.now))
     with closing(make_run(Path("runs")).open_record()) as record:
         yield record
 

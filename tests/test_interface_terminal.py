@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.folder import RunFolder, engine_lock
-from hero_engine.labels import Labels
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.labels import Labels
 from tests.interface_runs import make_sampled_run
 
 SCRIPT = """

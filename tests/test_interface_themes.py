@@ -6,7 +6,7 @@ import pytest
 from rich.color import Color, ColorSystem
 from textual.command import CommandPalette
 
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.config import Config, ThemeName
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen

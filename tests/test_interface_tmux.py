@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.folder import list_runs
-from hero_engine.labels import Labels
-from hero_engine.process import stop_engine
+from hero_engine.run.folder import list_runs
+from hero_engine.run.labels import Labels
+from hero_engine.run.process import stop_engine
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 

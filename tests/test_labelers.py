@@ -8,9 +8,9 @@ import pytest
 from hero_engine.cartoons.drawing import draw
 from hero_engine.cartoons.oracle import judge
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Labels
-from hero_engine.resolve import resolve
-from hero_engine.task import Task
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.resolve import resolve
+from hero_engine.run.task import Task
 from hero_tui import labelers
 from hero_tui.labelers import RoundView
 

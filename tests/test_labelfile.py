@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hero_engine import labelfile
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Labels
-from hero_engine.task import Task
+from hero_engine.run import labelfile
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.task import Task
 from tests.mangling import mangled, refusal
 
 TASK = Task.model_validate(

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hero_engine.folder import RunFolder
-from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Record
 from hero_engine.rollout import Rollout
-from hero_engine.task import Task
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 from tests.engine_runs import final_hashes, new_run, run_here
 
 USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]

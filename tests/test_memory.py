@@ -9,11 +9,11 @@ import torch
 
 from hero_engine import ddpo, memory, models, rollout, seeds, state
 from hero_engine.errors import EngineError
-from hero_engine.labels import Labels
 from hero_engine.memory import Sizes, in_chunks
 from hero_engine.models import Model
 from hero_engine.rollout import Rollout
-from hero_engine.task import Task
+from hero_engine.run.labels import Labels
+from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here
 
 ALTERNATING = torch.tensor([1.0, -1.0] * 4)
@@ -162,7 +162,7 @@ def test_a_run_goes_on_and_the_record_says_so(
         phases.append(phase)
         set_progress(self, phase, done, total)
 
-    from hero_engine.record import Record
+    from hero_engine.run.record import Record
 
     set_progress = Record.set_progress
     monkeypatch.setattr(models, "load", load_limited)

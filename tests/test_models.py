@@ -7,7 +7,7 @@ import torch
 
 from hero_engine import models
 from hero_engine.errors import InputError
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 
 def test_a_new_lora_changes_nothing_and_is_the_same_for_the_same_seed(

@@ -7,7 +7,7 @@ import torch
 
 from hero_engine import noise
 from hero_engine.noise import NoisePool
-from hero_engine.task import Noise
+from hero_engine.run.task import Noise
 
 SHAPE = (4, 16, 16)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hero_engine.folder import RunFolder
-from hero_engine.record import Round
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.record import Round
 from hero_tui.output import reference, table
 from hero_tui.progress import seconds_left
 from hero_tui.text import plain, plain_lines

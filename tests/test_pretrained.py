@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from hero_engine import models
 from hero_engine.errors import EngineError, InputError
-from hero_engine.labels import Labels
 from hero_engine.pretrained import load_pipeline
 from hero_engine.rollout import denoise
-from hero_engine.task import Task
+from hero_engine.run.labels import Labels
+from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here
 from tests.single_file import save_single_file
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline

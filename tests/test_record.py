@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hero_engine import labelfile
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder, create_run
-from hero_engine.labels import KEEP, Labels
-from hero_engine.record import Final, Progress, Record, Try
-from hero_engine.resolve import resolve
-from hero_engine.status import status
+from hero_engine.run import labelfile
+from hero_engine.run.folder import RunFolder, create_run
+from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.record import Final, Progress, Record, Try
+from hero_engine.run.resolve import resolve
+from hero_engine.run.status import status
 from tests.mangling import refusal
 
 

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hero_engine import yamlfile
 from hero_engine.errors import InputError
-from hero_engine.folder import RunFolder
-from hero_engine.resolve import load_frozen, resolve, setting_values, shipped_tasks
+from hero_engine.run import yamlfile
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.resolve import load_frozen, resolve, setting_values, shipped_tasks
 from tests.mangling import SCALARS, mangled, refusal
 
 MINIMAL = "name: small\nprompts: [a cat]\ncriteria: [a cat is seen]\n"

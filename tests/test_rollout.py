@@ -10,7 +10,7 @@ import torch
 from hero_engine import ddim, models, rollout, seeds
 from hero_engine.conditioning import Conditioning
 from hero_engine.rollout import Rollout, chunks_of, trained_steps
-from hero_engine.task import Task
+from hero_engine.run.task import Task
 
 
 def sample(task: Task, round_number: int = 0) -> tuple[Rollout, dict[int, torch.Tensor]]:

@@ -8,10 +8,10 @@ import torch
 
 from hero_engine import ddpo, models, rollout, seeds, state
 from hero_engine.errors import EngineError
-from hero_engine.folder import RunFolder
 from hero_engine.noise import NoisePool
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.task import Task
 from hero_engine.state import State
-from hero_engine.task import Task
 
 ADVANTAGE = torch.tensor([1.0, -1.0] * 4)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hero_engine.cartoons.drawing import SUBJECTS
-from hero_engine.resolve import resolve, shipped_tasks
+from hero_engine.run.resolve import resolve, shipped_tasks
 
 PROMPTS = {
     "hand": "1 hand",

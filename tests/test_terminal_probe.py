@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from hero_engine.folder import RunFolder, engine_lock
-from hero_engine.labels import Labels
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.labels import Labels
 from hero_tui.preview.decision import Signs
 from hero_tui.preview.mute import WEEK, identity, is_mute, remember
 from hero_tui.preview.probe import probe

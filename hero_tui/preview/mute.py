@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from hero_engine.folder import write_complete
+from hero_engine.run.folder import write_complete
 
 WEEK = 7 * 24 * 3600.0
 

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
-from hero_engine.labels import KEEP
+from hero_engine.run.labels import KEEP
 from hero_tui.edits import choose
 from hero_tui.messages import Edited
 from hero_tui.preview.pictures import Pictures

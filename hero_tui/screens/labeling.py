@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widgets import Footer
 
-from hero_engine.labels import KEEP, Best, Labels
+from hero_engine.run.labels import KEEP, Best, Labels
 from hero_tui.edits import Gesture, Stretch, invert, mark, toggle, toggle_best
 from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned

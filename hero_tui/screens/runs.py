@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.runlist import ListedRun, read_runs
 from hero_tui.text import plain

@@ -6,7 +6,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from hero_engine.labels import KEEP, problem_with
+from hero_engine.run.labels import KEEP, problem_with
 from hero_tui.keys import key_shown
 from hero_tui.messages import Submitted
 from hero_tui.runview import RunView

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Input, Static
 
-from hero_engine.record import Try
+from hero_engine.run.record import Try
 from hero_tui.messages import TryAsked
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView

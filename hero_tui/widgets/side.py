@@ -5,7 +5,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from hero_engine.labels import KEEP
+from hero_engine.run.labels import KEEP
 from hero_tui.preview.pictures import Pictures
 from hero_tui.runview import RunView
 from hero_tui.text import plain

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from hero_engine.labels import Labels
+from hero_engine.run.labels import Labels
 from hero_tui.preview.pictures import Pictures
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture

@@ -3,9 +3,9 @@
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
-from hero_engine.folder import RunFolder, engine_holder
-from hero_engine.labels import Best
-from hero_engine.record import Final, Record, Round, State
+from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.labels import Best
+from hero_engine.run.record import Final, Record, Round, State
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hero_engine import yamlfile
 from hero_engine.errors import InputError
-from hero_engine.profiles import profile_for
-from hero_engine.task import Section, Task
+from hero_engine.run import yamlfile
+from hero_engine.run.profiles import profile_for
+from hero_engine.run.task import Section, Task
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Resolved:
 
 def shipped_tasks() -> dict[str, Path]:
     """The tasks that come with hero-tui, by name: in the wheel, or in the checkout."""
-    folder = Path(__file__).parent / "shipped_tasks"
+    folder = Path(__file__).parents[1] / "shipped_tasks"
     if not folder.is_dir():
-        folder = Path(__file__).parents[1] / "tasks"
+        folder = Path(__file__).parents[2] / "tasks"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from hero_engine.folder import write_complete
+from hero_engine.run.folder import write_complete
 
 
 def save_picture(

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from hero_engine.errors import InputError
-from hero_engine.resolve import describe
-from hero_engine.task import Prompt, Section
+from hero_engine.run.resolve import describe
+from hero_engine.run.task import Prompt, Section
 
 
 class PictureRequest(Section):

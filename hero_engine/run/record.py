@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Labels, problem_with
+from hero_engine.run.labels import KEEP, Labels, problem_with
 
 SCHEMA_VERSION = 2
 

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from hero_engine.errors import EngineError
-from hero_engine.folder import RunFolder, engine_holder
-from hero_engine.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
 
 POLL_SECONDS = 0.05
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hero_engine.labels import Labels
+from hero_engine.run.labels import Labels
 
 COLUMNS = 8
 # Of a picture, in pixels; at the most, a round of 64 fits a desktop and is made within a second.

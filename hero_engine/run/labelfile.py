@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError, field_validator
 
-from hero_engine import yamlfile
 from hero_engine.errors import InputError
-from hero_engine.labels import KEEP, Labels, problem_with
-from hero_engine.record import Record
-from hero_engine.resolve import describe
-from hero_engine.task import Task
+from hero_engine.run import yamlfile
+from hero_engine.run.labels import KEEP, Labels, problem_with
+from hero_engine.run.record import Record
+from hero_engine.run.resolve import describe
+from hero_engine.run.task import Task
 
 
 class _Round(BaseModel):

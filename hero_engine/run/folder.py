@@ -11,11 +11,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hero_engine import yamlfile
 from hero_engine.errors import InputError
-from hero_engine.record import Record
-from hero_engine.resolve import load_frozen
-from hero_engine.task import Task
+from hero_engine.run import yamlfile
+from hero_engine.run.record import Record
+from hero_engine.run.resolve import load_frozen
+from hero_engine.run.task import Task
 
 
 @dataclass(frozen=True)
