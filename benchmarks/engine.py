@@ -39,12 +39,14 @@ from pipelines import save_pipeline
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hero_engine import ddim, ddpo, embedding, loop, models, reward, rollout, seeds, state
+from hero_engine import ddpo, embedding, loop, reward, rollout, state
 from hero_engine.cartoons import oracle
 from hero_engine.cartoons.pipeline import WEIGHTS
 from hero_engine.embedding import Embedder
 from hero_engine.interrupts import Interrupts
-from hero_engine.models import Model
+from hero_engine.model import ddim, seeds
+from hero_engine.model import model as models
+from hero_engine.model.model import Model
 from hero_engine.rollout import Rollout
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import Labels

@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from huggingface_hub import HfApi, constants
 from safetensors import SafetensorError, safe_open
 
-from hero_engine.models import choose_dtype
-from hero_engine.pretrained import explained, find_source, model_index
+from hero_engine.model.model import choose_dtype
+from hero_engine.model.pretrained import explained, find_source, model_index
 
 GB = 1e9
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")

@@ -8,9 +8,10 @@ import logging
 import numpy as np
 import torch
 
-from hero_engine import measures, noise, seeds
+from hero_engine import measures, noise
 from hero_engine.cartoons import oracle
 from hero_engine.interrupts import Interrupts
+from hero_engine.model import seeds
 from hero_engine.rollout import draw
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture

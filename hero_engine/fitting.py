@@ -16,8 +16,8 @@ from accelerate.utils.memory import clear_device_cache
 from torch import Tensor
 
 from hero_engine.errors import EngineError
-from hero_engine.memory import is_shortage
-from hero_engine.models import Model
+from hero_engine.model.memory import is_shortage
+from hero_engine.model.model import Model
 from hero_engine.run.options import EngineOptions, Memory
 from hero_engine.run.task import Task
 

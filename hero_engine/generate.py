@@ -14,17 +14,19 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from hero_engine import __version__, models, noise, seeds, state
+from hero_engine import __version__, noise, state
 from hero_engine.bar import PictureBar
-from hero_engine.conditioning import picture_size
 from hero_engine.errors import EngineError, InputError
-from hero_engine.models import Model
+from hero_engine.model import model as models
+from hero_engine.model import seeds
+from hero_engine.model.conditioning import picture_size
+from hero_engine.model.model import Model
+from hero_engine.model.samplers import a1111_name, scheduler_of
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.pictures import png_text, save_picture
 from hero_engine.run.sheet import contact_sheet
 from hero_engine.run.task import Task
-from hero_engine.samplers import a1111_name, scheduler_of
 
 SHEET = "sheet.png"
 

@@ -21,17 +21,17 @@ from hero_engine import (
     export,
     fitting,
     measures,
-    models,
     noise,
     reward,
-    seeds,
     state,
     tryout,
 )
 from hero_engine.background import in_background
 from hero_engine.idle import IdleOffload
 from hero_engine.interrupts import Finish, Interrupts
-from hero_engine.memory import Size
+from hero_engine.model import model as models
+from hero_engine.model import seeds
+from hero_engine.model.memory import Size
 from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hero_engine import __version__
-from hero_engine.lora import LoraBase
+from hero_engine.model.lora import LoraBase
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task

@@ -9,10 +9,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hero_engine import ddim, seeds
 from hero_engine.errors import EngineError
-from hero_engine.memory import in_chunks
-from hero_engine.models import Model
+from hero_engine.model import ddim, seeds
+from hero_engine.model.memory import in_chunks
+from hero_engine.model.model import Model
 from hero_engine.run.task import Task
 
 OnChunk = Callable[[Sequence[int], Tensor, Tensor], None]

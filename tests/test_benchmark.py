@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from diffusers import DDIMScheduler
 
-from hero_engine import models
+from hero_engine.model import model as models
 from hero_engine.run.task import Task
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from hero_engine import ddim
+from hero_engine.model import ddim
 
 CONFIG = {
     "beta_start": 0.00085,

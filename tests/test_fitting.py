@@ -8,10 +8,12 @@ import psutil
 import pytest
 import torch
 
-from hero_engine import ddpo, fitting, models, rollout, seeds, state
+from hero_engine import ddpo, fitting, rollout, state
 from hero_engine.errors import EngineError
 from hero_engine.fitting import Costs, Plan, plan
-from hero_engine.models import Model
+from hero_engine.model import model as models
+from hero_engine.model import seeds
+from hero_engine.model.model import Model
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task

@@ -13,9 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hero_engine import lora, models
 from hero_engine.errors import EngineError
-from hero_engine.lora import LoraBase
+from hero_engine.model import lora
+from hero_engine.model import model as models
+from hero_engine.model.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
 SAVE: dict[str, Callable[[Path], Path]] = {

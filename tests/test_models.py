@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hero_engine import models
 from hero_engine.errors import InputError
+from hero_engine.model import model as models
 from hero_engine.run.task import Task
 
 

@@ -15,9 +15,9 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from hero_engine import models
 from hero_engine.errors import EngineError, InputError
-from hero_engine.pretrained import load_pipeline
+from hero_engine.model import model as models
+from hero_engine.model.pretrained import load_pipeline
 from hero_engine.rollout import denoise
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
@@ -307,6 +307,6 @@ def test_what_a_machine_is_short_of_is_not_blamed_on_the_model(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("hero_engine.pretrained._from_pretrained", fail)
+    monkeypatch.setattr("hero_engine.model.pretrained._from_pretrained", fail)
     with pytest.raises(EngineError, match=said):
         load_pipeline(tiny_task(), torch.float32)

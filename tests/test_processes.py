@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hero_engine import models
 from hero_engine.errors import InputError
 from hero_engine.launcher import why
+from hero_engine.model import model as models
 from hero_engine.rollout import Rollout, chunks_of
 from hero_engine.run import labelfile, process, yamlfile
 from hero_engine.run.folder import RunFolder, engine_holder

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hero_engine import ddim, models, rollout, seeds
-from hero_engine.conditioning import Conditioning
+from hero_engine import rollout
+from hero_engine.model import ddim, seeds
+from hero_engine.model import model as models
+from hero_engine.model.conditioning import Conditioning
 from hero_engine.rollout import Rollout, chunks_of, trained_steps
 from hero_engine.run.task import Task
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hero_engine import ddpo, models, rollout, seeds, state
+from hero_engine import ddpo, rollout, state
 from hero_engine.errors import EngineError
+from hero_engine.model import model as models
+from hero_engine.model import seeds
 from hero_engine.noise import NoisePool
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task

@@ -14,11 +14,11 @@ from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from hero_engine import ddim, seeds
-from hero_engine.conditioning import Conditioning, encode, latent_size
 from hero_engine.errors import EngineError
-from hero_engine.memory import Sizes
-from hero_engine.pretrained import load_pipeline
+from hero_engine.model import ddim, seeds
+from hero_engine.model.conditioning import Conditioning, encode, latent_size
+from hero_engine.model.memory import Sizes
+from hero_engine.model.pretrained import load_pipeline
 from hero_engine.run.task import Precision, Task
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from hero_engine.cartoons.pipeline import WEIGHTS
 from hero_engine.errors import EngineError, InputError
-from hero_engine.memory import is_shortage
+from hero_engine.model.memory import is_shortage
 from hero_engine.run.task import Task
 
 PIPELINES: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""The diffusion model: pipelines, prompts, LoRA, the sampler and its random draws."""
