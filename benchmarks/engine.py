@@ -39,15 +39,16 @@ from pipelines import save_pipeline
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hero_engine import ddpo, embedding, loop, reward, rollout, state
+from hero_engine import loop
 from hero_engine.cartoons import oracle
 from hero_engine.cartoons.pipeline import WEIGHTS
-from hero_engine.embedding import Embedder
 from hero_engine.interrupts import Interrupts
+from hero_engine.method import ddpo, embedding, reward, rollout, state
+from hero_engine.method.embedding import Embedder
+from hero_engine.method.rollout import Rollout
 from hero_engine.model import ddim, seeds
 from hero_engine.model import model as models
 from hero_engine.model.model import Model
-from hero_engine.rollout import Rollout
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Embedding, Task

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hero_engine.embedding import Embedder
+from hero_engine.method.embedding import Embedder
 from hero_engine.model.model import Model
 from hero_engine.run.task import Embedding, Task
 

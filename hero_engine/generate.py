@@ -14,9 +14,10 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from hero_engine import __version__, noise, state
+from hero_engine import __version__
 from hero_engine.bar import PictureBar
 from hero_engine.errors import EngineError, InputError
+from hero_engine.method import noise, state
 from hero_engine.model import model as models
 from hero_engine.model import seeds
 from hero_engine.model.conditioning import picture_size

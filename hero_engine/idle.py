@@ -7,7 +7,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from hero_engine.errors import EngineError
-from hero_engine.state import State
+from hero_engine.method.state import State
 
 log = logging.getLogger(__name__)
 

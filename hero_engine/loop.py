@@ -14,32 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hero_engine import (
-    ddpo,
-    embedding,
-    evaluate,
-    export,
-    fitting,
-    measures,
-    noise,
-    reward,
-    state,
-    tryout,
-)
+from hero_engine import evaluate, export, fitting, measures, tryout
 from hero_engine.background import in_background
 from hero_engine.idle import IdleOffload
 from hero_engine.interrupts import Finish, Interrupts
+from hero_engine.method import ddpo, embedding, noise, reward, state
+from hero_engine.method.rollout import Rollout, prompts_of
+from hero_engine.method.state import State
 from hero_engine.model import model as models
 from hero_engine.model import seeds
 from hero_engine.model.memory import Size
-from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from hero_engine.state import State
 from hero_engine.team import Team
 
 log = logging.getLogger(__name__)

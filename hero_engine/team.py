@@ -29,13 +29,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from hero_engine import ddpo, fitting, rollout, sharding
+from hero_engine import fitting
 from hero_engine.errors import EngineError, InputError
 from hero_engine.interrupts import Stop
 from hero_engine.launcher import is_launched
+from hero_engine.method import ddpo, rollout, sharding
+from hero_engine.method.rollout import OnChunk, Rollout
 from hero_engine.model import model as models
 from hero_engine.model.model import Model
-from hero_engine.rollout import OnChunk, Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task

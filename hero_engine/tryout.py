@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hero_engine import noise
 from hero_engine.errors import InputError
+from hero_engine.method import noise
+from hero_engine.method.noise import NoisePool
+from hero_engine.method.rollout import draw
 from hero_engine.model import conditioning, seeds
 from hero_engine.model.model import Model
-from hero_engine.noise import NoisePool
-from hero_engine.rollout import draw
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hero_engine import ddpo, rollout, state
 from hero_engine.errors import EngineError
+from hero_engine.method import ddpo, rollout, state
+from hero_engine.method.rollout import Rollout
 from hero_engine.model import model as models
 from hero_engine.model import seeds
 from hero_engine.model.model import Model
-from hero_engine.rollout import Rollout
 from hero_engine.run.task import Task
 
 

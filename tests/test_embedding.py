@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hero_engine import embedding
-from hero_engine.embedding import Embedder
+from hero_engine.method import embedding
+from hero_engine.method.embedding import Embedder
 from hero_engine.run.task import Embedding
 
 NARROW = Embedding(width=32, head=(16, 8), learning_rate=1e-3, steps=200)

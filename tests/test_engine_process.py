@@ -223,8 +223,8 @@ def test_a_removed_folder_ends_the_engine(tiny_task: Callable[..., Task], tmp_pa
 def test_a_full_disk_fails_clearly_and_the_run_continues_with_space(
     tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hero_engine import rollout
     from hero_engine.__main__ import run as run_engine
+    from hero_engine.method import rollout
 
     folder = new_run(tmp_path, tiny_task())
 

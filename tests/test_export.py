@@ -14,13 +14,13 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hero_engine import state
 from hero_engine.errors import EngineError, InputError
 from hero_engine.export import export
+from hero_engine.method import state
+from hero_engine.method.rollout import Rollout
 from hero_engine.model import model as models
 from hero_engine.model.lora import LoraBase
 from hero_engine.modelcard import plain, use
-from hero_engine.rollout import Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Final

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from hero_engine import ddpo, embedding, idle, rollout, state
+from hero_engine import idle
 from hero_engine.errors import EngineError
 from hero_engine.idle import IdleOffload
+from hero_engine.method import ddpo, embedding, rollout, state
+from hero_engine.method.state import State
 from hero_engine.model import model as models
 from hero_engine.model import seeds
 from hero_engine.run.task import Task
-from hero_engine.state import State
 
 
 class Clock:

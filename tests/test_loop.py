@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hero_engine.rollout import Rollout
+from hero_engine.method.rollout import Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from hero_engine import ddpo, rollout, state
 from hero_engine.errors import EngineError
+from hero_engine.method import ddpo, rollout, state
+from hero_engine.method.rollout import Rollout
 from hero_engine.model import memory, seeds
 from hero_engine.model import model as models
 from hero_engine.model.memory import Sizes, in_chunks
 from hero_engine.model.model import Model
-from hero_engine.rollout import Rollout
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here

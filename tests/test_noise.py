@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from hero_engine import noise
-from hero_engine.noise import NoisePool
+from hero_engine.method import noise
+from hero_engine.method.noise import NoisePool
 from hero_engine.run.task import Noise
 
 SHAPE = (4, 16, 16)

@@ -16,9 +16,9 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from hero_engine.errors import EngineError, InputError
+from hero_engine.method.rollout import denoise
 from hero_engine.model import model as models
 from hero_engine.model.pretrained import load_pipeline
-from hero_engine.rollout import denoise
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here

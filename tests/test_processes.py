@@ -16,14 +16,14 @@ from safetensors.torch import load_file
 
 from hero_engine.errors import InputError
 from hero_engine.launcher import why
+from hero_engine.method.rollout import Rollout, chunks_of
+from hero_engine.method.sharding import dealt
 from hero_engine.model import model as models
-from hero_engine.rollout import Rollout, chunks_of
 from hero_engine.run import labelfile, process, yamlfile
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
-from hero_engine.sharding import dealt
 from hero_engine.team import Team
 from tests.engine_runs import label_open_round, new_run, run_here, wait_until
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hero_engine import reward
+from hero_engine.method import reward
 
 GENERATOR = torch.Generator().manual_seed(0)
 Z_0 = torch.randn(4, 4, 8, 8, generator=GENERATOR)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hero_engine import rollout
+from hero_engine.method import rollout
+from hero_engine.method.rollout import Rollout, chunks_of, trained_steps
 from hero_engine.model import ddim, seeds
 from hero_engine.model import model as models
 from hero_engine.model.conditioning import Conditioning
-from hero_engine.rollout import Rollout, chunks_of, trained_steps
 from hero_engine.run.task import Task
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from hero_engine import ddpo, rollout, state
 from hero_engine.errors import EngineError
+from hero_engine.method import ddpo, rollout, state
+from hero_engine.method.noise import NoisePool
+from hero_engine.method.state import State
 from hero_engine.model import model as models
 from hero_engine.model import seeds
-from hero_engine.noise import NoisePool
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task
-from hero_engine.state import State
 
 ADVANTAGE = torch.tensor([1.0, -1.0] * 4)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hero_engine import sharding
 from hero_engine.errors import EngineError
+from hero_engine.method import sharding
+from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.model import ddim, memory, seeds
 from hero_engine.model.model import Model
-from hero_engine.rollout import Rollout, prompts_of
 from hero_engine.run.task import Task
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]

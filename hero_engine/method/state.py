@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hero_engine.embedding import Embedder, initialise
 from hero_engine.errors import EngineError
+from hero_engine.method.embedding import Embedder, initialise
+from hero_engine.method.noise import NoisePool
 from hero_engine.model import lora, seeds
 from hero_engine.model.model import Model
-from hero_engine.noise import NoisePool
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.task import Task
 
