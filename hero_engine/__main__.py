@@ -98,7 +98,7 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
 
 def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
     """Exports a round of the run, the latest for None, and prints the paths of the files."""
-    from hero_engine.export import export as export_run
+    from hero_engine.results.export import export as export_run
 
     print(*export_run(folder, destination, wanted), sep="\n")
     return 0
@@ -106,7 +106,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
 
 def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
     """Draws the pictures of a request in JSON and prints the folder that they are in."""
-    from hero_engine.generate import generate as draw_pictures
+    from hero_engine.results.generate import generate as draw_pictures
 
     print(draw_pictures(folder, PictureRequest.model_validate_json(request), destination))
     return 0

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hero_engine import evaluate, export, fitting, measures, tryout
+from hero_engine import fitting, tryout
 from hero_engine.background import in_background
 from hero_engine.idle import IdleOffload
 from hero_engine.interrupts import Finish, Interrupts
@@ -24,6 +24,8 @@ from hero_engine.method.state import State
 from hero_engine.model import model as models
 from hero_engine.model import seeds
 from hero_engine.model.memory import Size
+from hero_engine.results import evaluation as evaluate
+from hero_engine.results import export, measures
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import AS_TASK_SAYS, EngineOptions

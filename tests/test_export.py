@@ -15,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from hero_engine.errors import EngineError, InputError
-from hero_engine.export import export
 from hero_engine.method import state
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import model as models
 from hero_engine.model.lora import LoraBase
-from hero_engine.modelcard import plain, use
+from hero_engine.results.export import export
+from hero_engine.results.modelcard import plain, use
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Final
@@ -164,7 +164,7 @@ def test_text_of_the_task_is_shown_on_the_card_and_not_obeyed(run: RunFolder) ->
 
 
 def test_a_name_on_the_hub_is_the_cards_base_model(tmp_path: Path) -> None:
-    from hero_engine.modelcard import front_matter
+    from hero_engine.results.modelcard import front_matter
 
     task = resolve("black-cat").task
     found = front_matter(task)

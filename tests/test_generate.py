@@ -11,13 +11,13 @@ from diffusers import DDIMScheduler
 from numpy.typing import NDArray
 from PIL import Image
 
-from hero_engine import generate as generation
 from hero_engine.__main__ import main
 from hero_engine.errors import EngineError, InputError
-from hero_engine.generate import draw, generate
 from hero_engine.method import noise, rollout, state
 from hero_engine.model import model as models
 from hero_engine.model import samplers, seeds
+from hero_engine.results import generate as generation
+from hero_engine.results.generate import draw, generate
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_engine.run.picture_request import PictureRequest, picture_request

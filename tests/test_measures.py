@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hero_engine.measures import diversity
+from hero_engine.results.measures import diversity
 
 
 def test_equal_pictures_have_none_and_opposite_ones_all() -> None:

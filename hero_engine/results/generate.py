@@ -15,7 +15,6 @@ from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from hero_engine import __version__
-from hero_engine.bar import PictureBar
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method import noise, state
 from hero_engine.model import model as models
@@ -23,6 +22,7 @@ from hero_engine.model import seeds
 from hero_engine.model.conditioning import picture_size
 from hero_engine.model.model import Model
 from hero_engine.model.samplers import a1111_name, scheduler_of
+from hero_engine.results.bar import PictureBar
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.pictures import png_text, save_picture

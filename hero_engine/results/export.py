@@ -11,7 +11,7 @@ from hero_engine.errors import EngineError
 from hero_engine.method.state import load_noise
 from hero_engine.model import lora
 from hero_engine.model.lora import LoraBase
-from hero_engine.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
+from hero_engine.results.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task

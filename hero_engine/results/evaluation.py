@@ -8,13 +8,13 @@ import logging
 import numpy as np
 import torch
 
-from hero_engine import measures
 from hero_engine.cartoons import oracle
 from hero_engine.interrupts import Interrupts
 from hero_engine.method import noise
 from hero_engine.method.rollout import draw
 from hero_engine.method.state import State
 from hero_engine.model import seeds
+from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Final, Noise, Record

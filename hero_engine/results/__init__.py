@@ -1,0 +1,1 @@
+"""What a run leaves: its evaluation, exports, model card and pictures."""
