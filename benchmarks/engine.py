@@ -39,10 +39,10 @@ from pipelines import save_pipeline
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hero_engine import loop
 from hero_engine.cartoons import oracle
 from hero_engine.cartoons.pipeline import WEIGHTS
-from hero_engine.interrupts import Interrupts
+from hero_engine.engine import loop
+from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method import ddpo, embedding, reward, rollout, state
 from hero_engine.method.embedding import Embedder
 from hero_engine.method.rollout import Rollout

@@ -14,9 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from hero_engine.engine.interrupts import Interrupts, Stop
+from hero_engine.engine.launcher import is_helper, is_launched, launch
 from hero_engine.errors import EngineError, HeroError
-from hero_engine.interrupts import Interrupts, Stop
-from hero_engine.launcher import is_helper, is_launched, launch
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import AS_TASK_SAYS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
@@ -61,7 +61,7 @@ def _engine_folder(path: str) -> RunFolder:
 def run(folder: RunFolder, options: EngineOptions = AS_TASK_SAYS) -> int:
     """The engine's process, or one of several: the main one, or a helper that it asks for work."""
     if is_helper():
-        from hero_engine.team import help_main
+        from hero_engine.engine.team import help_main
 
         help_main(folder, options)
         return 0
@@ -78,8 +78,8 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
         interrupts.listen()
         try:
             # torch takes seconds to import; another engine is refused before that.
-            from hero_engine import loop
-            from hero_engine.team import Team
+            from hero_engine.engine import loop
+            from hero_engine.engine.team import Team
 
             team = Team.of_this_engine()
             loop.run_to_the_end(loop.Run(folder, record, task, interrupts, options, team))
@@ -119,7 +119,7 @@ def doctor(model: str) -> int:
             socket.getaddrinfo(urlsplit(os.environ.get("HF_ENDPOINT", HUB)).hostname, None)
     except OSError:
         os.environ["HF_HUB_OFFLINE"] = "1"  # else the hub's library tries for half a minute
-    from hero_engine.doctor import examine, show
+    from hero_engine.engine.doctor import examine, show
 
     show(examine(model))
     return 0

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from hero_engine.background import in_background
+from hero_engine.engine.background import in_background
 
 
 def test_work_is_done_on_the_side_and_in_order() -> None:

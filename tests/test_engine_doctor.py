@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import constants
 
-from hero_engine import doctor
+from hero_engine.engine import doctor
 from hero_engine.run.task import Task
 
 

@@ -8,9 +8,9 @@ import psutil
 import pytest
 import torch
 
-from hero_engine import fitting
+from hero_engine.engine import fitting
+from hero_engine.engine.fitting import Costs, Plan, plan
 from hero_engine.errors import EngineError
-from hero_engine.fitting import Costs, Plan, plan
 from hero_engine.method import ddpo, rollout, state
 from hero_engine.model import model as models
 from hero_engine.model import seeds

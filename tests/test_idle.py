@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from hero_engine import idle
+from hero_engine.engine import idle
+from hero_engine.engine.idle import IdleOffload
 from hero_engine.errors import EngineError
-from hero_engine.idle import IdleOffload
 from hero_engine.method import ddpo, embedding, rollout, state
 from hero_engine.method.state import State
 from hero_engine.model import model as models

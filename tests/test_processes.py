@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from hero_engine.engine.launcher import why
+from hero_engine.engine.team import Team
 from hero_engine.errors import InputError
-from hero_engine.launcher import why
 from hero_engine.method.rollout import Rollout, chunks_of
 from hero_engine.method.sharding import dealt
 from hero_engine.model import model as models
@@ -24,7 +25,6 @@ from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
-from hero_engine.team import Team
 from tests.engine_runs import label_open_round, new_run, run_here, wait_until
 
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hero_engine.cartoons import oracle
-from hero_engine.interrupts import Interrupts
+from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method import noise
 from hero_engine.method.rollout import draw
 from hero_engine.method.state import State

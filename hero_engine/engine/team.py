@@ -29,10 +29,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from hero_engine import fitting
+from hero_engine.engine import fitting
+from hero_engine.engine.interrupts import Stop
+from hero_engine.engine.launcher import is_launched
 from hero_engine.errors import EngineError, InputError
-from hero_engine.interrupts import Stop
-from hero_engine.launcher import is_launched
 from hero_engine.method import ddpo, rollout, sharding
 from hero_engine.method.rollout import OnChunk, Rollout
 from hero_engine.model import model as models

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hero_engine import fitting, tryout
-from hero_engine.background import in_background
-from hero_engine.idle import IdleOffload
-from hero_engine.interrupts import Finish, Interrupts
+from hero_engine.engine import fitting, tryout
+from hero_engine.engine.background import in_background
+from hero_engine.engine.idle import IdleOffload
+from hero_engine.engine.interrupts import Finish, Interrupts
+from hero_engine.engine.team import Team
 from hero_engine.method import ddpo, embedding, noise, reward, state
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import State
@@ -32,7 +33,6 @@ from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from hero_engine.team import Team
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 
+from hero_engine.engine.interrupts import Stop
 from hero_engine.errors import EngineError, HeroError, InputError
-from hero_engine.interrupts import Stop
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.process import ending

@@ -1,0 +1,1 @@
+"""The engine: Algorithm 1, its processes, and how it works on a machine."""
