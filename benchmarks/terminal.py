@@ -255,7 +255,7 @@ def interface(path: Path, protocol: Protocol) -> None:
     """The process in the pseudo-terminal, which ends with the benchmark."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     from hero_tui.app import HeroApp
-    from hero_tui.client import RunClient
+    from hero_tui.client.run_client import RunClient
     from hero_tui.config import Config
 
     client = RunClient(RunFolder(path), lambda folder: sys.exit("there is an engine"))

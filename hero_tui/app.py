@@ -22,7 +22,8 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, Frame, erases_to_background
-from hero_tui.client import Operation, RunClient, Update
+from hero_tui.client.run_client import Operation, RunClient, Update
+from hero_tui.client.runview import RunView, Stage
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.keys import declared, key_shown
@@ -40,7 +41,6 @@ from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Terminal
-from hero_tui.runview import RunView, Stage
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.text import plain, plain_lines

@@ -8,7 +8,7 @@ from typing import Literal
 
 from textual.message import Message
 
-from hero_tui.edits import Gesture
+from hero_tui.client.edits import Gesture
 
 
 @dataclass

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hero_engine.run.folder import write_complete
+from hero_tui.client.runview import RunView
 from hero_tui.roundpage import picture_name
-from hero_tui.runview import RunView
 from hero_tui.sheet import round_sheet
 from hero_tui.viewer import Viewer
 

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from hero_engine.run.sheet import contact_sheet
-from hero_tui.runview import RunView
+from hero_tui.client.runview import RunView
 
 
 def round_sheet(view: RunView) -> Image.Image:

@@ -15,8 +15,8 @@ from io import BytesIO
 from socketserver import ThreadingTCPServer
 from typing import NamedTuple
 
+from hero_tui.client.runview import RunView
 from hero_tui.roundpage import SHEET_NAME, STYLE, STYLE_NAME, picture_name, round_page
-from hero_tui.runview import RunView
 from hero_tui.sheet import round_sheet
 
 ADDRESS = "127.0.0.1"

@@ -24,7 +24,7 @@ from hero_engine.run.labels import Best, Labels
 from hero_engine.run.record import Final, Record
 from hero_engine.run.task import Task
 from hero_tui.app import HALF_BLOCKS, HeroApp
-from hero_tui.client import RunClient, StartEngine
+from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.preview.terminal import Terminal
 from hero_tui.widgets.picture import Picture

@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
-from hero_tui.client import RunClient
+from hero_tui.client.run_client import RunClient
 from hero_tui.keys import key_table
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen

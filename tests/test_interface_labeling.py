@@ -14,7 +14,7 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record
 from hero_tui.app import HeroApp
-from hero_tui.edits import mark
+from hero_tui.client.edits import mark
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.submit import SubmitScreen

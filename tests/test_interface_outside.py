@@ -15,10 +15,10 @@ from PIL import Image
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_tui.app import HeroApp
+from hero_tui.client.runview import RunReader, RunView
 from hero_tui.config import Config
 from hero_tui.opener import Outside, Remote, Served, program, remote
 from hero_tui.roundpage import round_page
-from hero_tui.runview import RunReader, RunView
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.zoom import ZoomScreen

@@ -13,7 +13,7 @@ from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.record import Final, Record
 from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
-from hero_tui.client import RunClient
+from hero_tui.client.run_client import RunClient
 from hero_tui.config import Config, ThemeName
 from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen

@@ -8,10 +8,10 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_engine.run.labels import KEEP
-from hero_tui.edits import choose
+from hero_tui.client.edits import choose
+from hero_tui.client.runview import RunView
 from hero_tui.messages import Edited
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.tile import BEST, label_of

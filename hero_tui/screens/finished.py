@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.record import Noise
-from hero_tui.runview import RunView
+from hero_tui.client.runview import RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain

@@ -6,8 +6,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Footer, Static
 
+from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.screens.working import outcome_text
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid

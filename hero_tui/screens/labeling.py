@@ -11,11 +11,11 @@ from textual.reactive import reactive
 from textual.widgets import Footer
 
 from hero_engine.run.labels import KEEP, Best, Labels
-from hero_tui.edits import Gesture, Stretch, invert, mark, toggle, toggle_best
+from hero_tui.client.edits import Gesture, Stretch, invert, mark, toggle, toggle_best
+from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine

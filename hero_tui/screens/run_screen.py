@@ -6,8 +6,8 @@ from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
+from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 

@@ -7,9 +7,9 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.labels import KEEP, problem_with
+from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Submitted
-from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import duration

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.labels import KEEP
-from hero_tui.runview import Outcome, RunView
+from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
 from hero_tui.widgets.curves import Curves

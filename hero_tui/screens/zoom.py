@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
-from hero_tui.edits import mark, toggle_best
+from hero_tui.client.edits import mark, toggle_best
+from hero_tui.client.runview import RunView
 from hero_tui.keys import keys_in_force
 from hero_tui.messages import Edited, Looked, OutsideAsked
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.side import task_text

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
-from hero_tui.runview import RunView
+from hero_tui.client.runview import RunView
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.plot import curve

@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.reactive import reactive
 
+from hero_tui.client.runview import RunView
 from hero_tui.keys import keys_in_force
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.widgets.run_widget import RunWidget
 from hero_tui.widgets.tile import Tile, TileView, picture_box
 

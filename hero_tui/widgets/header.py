@@ -3,7 +3,7 @@
 from textual.content import Content
 from textual.reactive import reactive
 
-from hero_tui.runview import RunView
+from hero_tui.client.runview import RunView
 from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget

@@ -5,7 +5,7 @@ from typing import Any, cast
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from hero_tui.runview import RunView
+from hero_tui.client.runview import RunView
 
 
 class RunWidget(Widget):

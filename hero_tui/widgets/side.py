@@ -6,8 +6,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from hero_engine.run.labels import KEEP
+from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
-from hero_tui.runview import RunView
 from hero_tui.text import plain
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot

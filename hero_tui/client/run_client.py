@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.record import Record
-from hero_tui.attached import Attached, Place
-from hero_tui.runview import Engine, RunReader, RunView
+from hero_tui.client.attached import Attached, Place
+from hero_tui.client.runview import Engine, RunReader, RunView
 
 POLL_SECONDS = 0.1
 ENGINE_POLL_SECONDS = 0.5
