@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hero_engine.run.labels import Labels
     from hero_engine.run.task import Task
     from hero_tui.config import Config
-    from hero_tui.labelers import Labeler
+    from hero_tui.headless.labelers import Labeler
     from hero_tui.preview.terminal import Terminal
 
 app = typer.Typer(
@@ -517,7 +517,7 @@ def _labeler(
     function: str | None,
     submitted: "Sequence[Labels]" = (),
 ) -> "Labeler | None":
-    from hero_tui import labelers
+    from hero_tui.headless import labelers
 
     if (labels is not None) + oracle + (function is not None) > 1:
         raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
@@ -589,7 +589,7 @@ def _config(images: str | None) -> "Config":
 
 
 def _drive(folder: "RunFolder", labeler: "Labeler | None", options: EngineOptions) -> None:
-    from hero_tui.headless import drive
+    from hero_tui.headless.drive import drive
 
     raise typer.Exit(drive(folder, labeler, options))
 
@@ -602,7 +602,7 @@ def _start_in_background(
     options: EngineOptions,
 ) -> None:
     from hero_engine.run.process import start_engine, wait_until_running
-    from hero_tui.headless import start_in_background
+    from hero_tui.headless.drive import start_in_background
 
     if labels is None and not oracle and function is None:
         wait_until_running(folder, start_engine(folder, options))

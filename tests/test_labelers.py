@@ -11,8 +11,8 @@ from hero_engine.errors import InputError
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.resolve import resolve
 from hero_engine.run.task import Task
-from hero_tui import labelers
-from hero_tui.labelers import RoundView
+from hero_tui.headless import labelers
+from hero_tui.headless.labelers import RoundView
 
 
 @pytest.fixture(scope="module")

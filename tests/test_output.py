@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.record import Round
+from hero_tui.headless.progress import seconds_left
 from hero_tui.output import reference, table
-from hero_tui.progress import seconds_left
 from hero_tui.text import plain, plain_lines
 
 

@@ -18,9 +18,9 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
-from hero_tui.labelers import Labeler, RoundView
+from hero_tui.headless.labelers import Labeler, RoundView
+from hero_tui.headless.progress import RunProgress
 from hero_tui.output import reference
-from hero_tui.progress import RunProgress
 
 FINISHED, PAUSED = 0, 3
 

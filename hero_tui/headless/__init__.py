@@ -1,0 +1,1 @@
+"""Runs without a terminal: who labels, and how far the run is."""
