@@ -51,7 +51,7 @@ from hero_tui.widgets.status import Clock
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from hero_tui.opener import Outside, Served
+    from hero_tui.outside.opener import Outside, Served
 
 
 class Updated(Message):
@@ -351,7 +351,7 @@ class HeroApp(App[int]):
 
     @work(thread=True)
     def _open_outside(self, image: int | None) -> None:
-        from hero_tui.opener import Outside
+        from hero_tui.outside.opener import Outside
 
         if self._outside is None:
             self._outside = Outside(lambda: self.view)

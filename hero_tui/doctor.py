@@ -18,7 +18,7 @@ from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
 from hero_tui.config import Config, config_file, load_config
-from hero_tui.opener import over_ssh
+from hero_tui.outside.opener import over_ssh
 from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
 from hero_tui.preview.drawing import Text as TextDrawing
 from hero_tui.preview.inline import inline

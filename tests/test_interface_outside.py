@@ -17,12 +17,12 @@ from hero_engine.run.labels import Labels
 from hero_tui.app import HeroApp
 from hero_tui.client.runview import RunReader, RunView
 from hero_tui.config import Config
-from hero_tui.opener import Outside, Remote, Served, program, remote
-from hero_tui.roundpage import round_page
+from hero_tui.outside.opener import Outside, Remote, Served, program, remote
+from hero_tui.outside.roundpage import round_page
+from hero_tui.outside.viewer import Viewer
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.zoom import ZoomScreen
-from hero_tui.viewer import Viewer
 from tests.interface_runs import interface, make_run, notices, painted, sample_round, until
 
 SSH = {"SSH_CONNECTION": "198.51.100.7 51000 203.0.113.20 22"}

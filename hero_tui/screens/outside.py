@@ -8,7 +8,7 @@ from textual.style import Style
 from textual.widgets import Footer, Static
 
 from hero_tui.client.runview import RunView
-from hero_tui.opener import Served
+from hero_tui.outside.opener import Served
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.text import plain

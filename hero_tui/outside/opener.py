@@ -18,9 +18,9 @@ from pathlib import Path
 
 from hero_engine.run.folder import write_complete
 from hero_tui.client.runview import RunView
-from hero_tui.roundpage import picture_name
-from hero_tui.sheet import round_sheet
-from hero_tui.viewer import Viewer
+from hero_tui.outside.roundpage import picture_name
+from hero_tui.outside.sheet import round_sheet
+from hero_tui.outside.viewer import Viewer
 
 SSH_PORT = 22
 
