@@ -46,9 +46,8 @@ from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method import ddpo, embedding, reward, rollout, state
 from hero_engine.method.embedding import Embedder
 from hero_engine.method.rollout import Rollout
-from hero_engine.model import ddim, seeds
-from hero_engine.model import model as models
-from hero_engine.model.model import Model
+from hero_engine.model import ddim, diffusion, seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Embedding, Task
@@ -181,7 +180,7 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
     record.label(0, bench.labels)
     if model.device.type == "cuda":
         with meter.phase(READY):
-            drawn = loop.ready(run, learned, drawn, 0)
+            drawn = loop.remeasure_log_probs(run, learned, drawn, 0)
     record.submit(0)
     started = meter.now()
     with ExitStack() as stack:
@@ -300,7 +299,7 @@ def verify(bench: Bench, source: Task) -> list[str]:
         }
     )
     small = replace(bench, task=task)
-    model = models.load(task)
+    model = diffusion.load(task)
     z_T, noise = small.noise(model)
     ours = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
     advantage = torch.linspace(-2, 2, 8)
@@ -525,7 +524,7 @@ def compare(arguments: argparse.Namespace, where: Path) -> None:
     for line in verify(bench, task):
         print(f"  {line}", flush=True)
 
-    ours, other = models.load(task), plain.unfuse(models.load(task))
+    ours, other = diffusion.load(task), plain.unfuse(diffusion.load(task))
     start = {name: p.detach().clone() for name, p in ours.lora().items()}
     rounds: dict[str, list[Meter]] = {"ours": [], "plain": []}
     for repeat in range(-1, arguments.repeats):

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hero_engine.method.embedding import Embedder
-from hero_engine.model.model import Model
+from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Embedding, Task
 
 SAMPLE_BATCH = 8

@@ -163,7 +163,7 @@ class Link:
         """Seconds that the link takes for what waits when a key comes in, up to `end` of `seen`."""
         return (end - self._before_key) / self._rate
 
-    def settle(self) -> None:
+    def wait_until_drained(self) -> None:
         """Lets the link work until it carries nothing but what clocks in the interface change."""
         size = -QUIET
         while len(self.seen) - size >= QUIET:
@@ -204,14 +204,14 @@ def measure(folder: RunFolder, protocol: Protocol, arguments: argparse.Namespace
             waits += [wait - arguments.rtt / 1000 for wait in others]
             if page + 1 < arguments.pages:
                 link.type(" ")
-        link.settle()
+        link.wait_until_drained()
         seconds, kilobytes = link.last - started, len(link.seen) / 1000
         for key in "\x7f ":  # so that both pages have been shown whole
             link.type(key)
-            link.settle()
+            link.wait_until_drained()
         size = len(link.seen)
         link.type("\x7f")
-        link.settle()
+        link.wait_until_drained()
         flip = len(link.seen) - size
         return Measured(waits, turns, on_link, kilobytes, seconds, flip / 1000)
     finally:

@@ -18,7 +18,7 @@ from hero_engine.engine.interrupts import Interrupts, Stop
 from hero_engine.engine.launcher import is_helper, is_launched, launch
 from hero_engine.errors import EngineError, HeroError
 from hero_engine.run.folder import RunFolder, engine_lock
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions, parse
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.record import Record
 
@@ -58,7 +58,7 @@ def _engine_folder(path: str) -> RunFolder:
     return RunFolder(Path(path).absolute())
 
 
-def run(folder: RunFolder, options: EngineOptions = AS_TASK_SAYS) -> int:
+def run(folder: RunFolder, options: EngineOptions = DEFAULT_OPTIONS) -> int:
     """The engine's process, or one of several: the main one, or a helper that it asks for work."""
     if is_helper():
         from hero_engine.engine.team import help_main

@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, Frame, erases_to_background
 from hero_tui.client.run_client import Operation, RunClient, Update
@@ -444,7 +444,7 @@ def run_interface(
     config: Config,
     terminal: Terminal = HALF_BLOCKS,
     typed: bytes = b"",
-    options: EngineOptions = AS_TASK_SAYS,
+    options: EngineOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
 

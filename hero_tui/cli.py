@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions, memory_of
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
 from hero_tui.text import plain
@@ -174,11 +174,11 @@ def run(
     from hero_engine.run.resolve import resolve
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
-    settled = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
-    chosen = _labeler(settled, labels, oracle, labeler)
+    resolved = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
+    chosen = _labeler(resolved, labels, oracle, labeler)
     if chosen is None and not detach:
         _require_terminal("run")
-    create = partial(create_run, runs_dir, settled, name)
+    create = partial(create_run, runs_dir, resolved, name)
     if detach:
         _start_in_background(create(), labels, oracle, labeler, options)
     elif chosen is None:
@@ -561,7 +561,7 @@ def _interface(
     run: "Callable[[], RunFolder]",
     config: "Config",
     terminal: "Terminal | None" = None,
-    options: EngineOptions = AS_TASK_SAYS,
+    options: EngineOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Shows a run, which is found or made when it is known that the interface can start."""
     typed = b""

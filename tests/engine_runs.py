@@ -13,7 +13,7 @@ from typing import Any
 
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import Labels
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 
@@ -67,7 +67,7 @@ def labeler(folder: RunFolder, script: Sequence[Labels]) -> Iterator[None]:
 
 
 def run_here(
-    folder: RunFolder, script: Sequence[Labels], options: EngineOptions = AS_TASK_SAYS
+    folder: RunFolder, script: Sequence[Labels], options: EngineOptions = DEFAULT_OPTIONS
 ) -> Record:
     """Runs the engine to its end in this process, labelled from `script`."""
     from hero_engine.engine.interrupts import Interrupts

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from diffusers import DDIMScheduler
 
-from hero_engine.model import model as models
+from hero_engine.model import diffusion
 from hero_engine.run.task import Task
 
 
@@ -47,7 +47,7 @@ def test_a_difference_ends_the_benchmark(
 def test_a_round_of_both_is_split_in_phases(
     benchmark: Any, bench: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ours, other = models.load(bench.task), benchmark.plain.unfuse(models.load(bench.task))
+    ours, other = diffusion.load(bench.task), benchmark.plain.unfuse(diffusion.load(bench.task))
     mine = benchmark.our_round(bench, ours, "ours")
     theirs = benchmark.plain_round(bench, other, "plain")
     counted = benchmark.operations(bench, other)

@@ -9,9 +9,8 @@ import torch
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, rollout, state
 from hero_engine.method.rollout import Rollout
-from hero_engine.model import model as models
-from hero_engine.model import seeds
-from hero_engine.model.model import Model
+from hero_engine.model import diffusion, seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
 
 
@@ -21,7 +20,7 @@ def drawn_by(model: Model, task: Task) -> Rollout:
 
 
 def updated(task: Task, advantage: torch.Tensor) -> tuple[Model, Rollout, dict[str, float]]:
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn = drawn_by(model, task)
     optimizer = state.initial_state(model, task).lora_optimizer
     return model, drawn, ddpo.update(model, optimizer, drawn, advantage, task, 0)
@@ -75,7 +74,7 @@ def test_the_ratio_is_one_before_the_first_update(tiny_task: Callable[..., Task]
 
 def test_a_rollout_of_another_model_is_refused(tiny_task: Callable[..., Task]) -> None:
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn = drawn_by(model, task)
     foreign = replace(drawn, log_prob=drawn.log_prob + 1e-3)
     before = weights(model)
@@ -87,7 +86,7 @@ def test_a_rollout_of_another_model_is_refused(tiny_task: Callable[..., Task]) -
 
 def test_log_probs_that_are_no_numbers_are_refused(tiny_task: Callable[..., Task]) -> None:
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn = drawn_by(model, task)
     broken = replace(drawn, log_prob=drawn.log_prob * float("nan"))
     optimizer = state.initial_state(model, task).lora_optimizer
@@ -99,7 +98,7 @@ def test_ratios_that_stay_off_when_measured_again_stop_the_run(
     tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tiny_task(precision="bf16")
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn = drawn_by(model, task)
     before = weights(model)
     monkeypatch.setattr(ddpo, "measured", lambda *_: replace(drawn, log_prob=drawn.log_prob + 1e-3))
@@ -127,7 +126,7 @@ def test_micro_batches_change_only_rounding(tiny_task: Callable[..., Task]) -> N
         weights(updated(tiny_task(update={"micro_batch_size": size}), ALTERNATING)[0])
         for size in (1, 3, 64)
     ]
-    start = weights(models.load(task))
+    start = weights(diffusion.load(task))
     for found in sizes:
         assert not torch.equal(found, start)
         # AdamW's first step divides a gradient by its own size, which magnifies rounding where
@@ -147,7 +146,7 @@ def test_half_precision_weights_keep_the_ratio_at_one(
     precision: str, tiny_task: Callable[..., Task]
 ) -> None:
     task = tiny_task(precision=precision)
-    model = models.load(task)
+    model = diffusion.load(task)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     assert {p.dtype for p in model.unet.parameters() if not p.requires_grad} == {dtype}
     assert {p.dtype for p in model.lora().values()} == {torch.float32}
@@ -164,10 +163,10 @@ def test_what_is_measured_while_labels_are_given_is_what_training_would_measure(
     tiny_task: Callable[..., Task],
 ) -> None:
     task = tiny_task(precision="bf16", update={"micro_batch_size": 3})
-    early, late = models.load(task), models.load(task)
+    early, late = diffusion.load(task), diffusion.load(task)
     drawn = drawn_by(early, task)
     found = []
-    for model, old in ((early, ddpo.measured(early, drawn, task, 0)), (late, drawn)):
+    for model, old in ((early, ddpo.remeasured(early, drawn, task, 0)), (late, drawn)):
         optimizer = state.initial_state(model, task).lora_optimizer
         metrics = ddpo.update(model, optimizer, old, ALTERNATING, task, 0)
         assert metrics["ratio_error"] <= task.update.clip_range / 5
@@ -180,7 +179,7 @@ def test_float16_gradients_are_those_of_float32(tiny_task: Callable[..., Task]) 
     gradients = []
     for precision in ("fp32", "fp16"):
         task = tiny_task(precision=precision, update={"clip_range": 0.5})
-        model = models.load(task)
+        model = diffusion.load(task)
         drawn = drawn_by(model, task)
         ddpo._gradient(model, drawn, ALTERNATING, torch.arange(8), task)
         gradients.append(torch.cat([p.grad.flatten() for p in model.lora().values()]))
@@ -195,7 +194,7 @@ def test_an_overflow_of_float16_begins_the_group_again(
     gradients = []
     for scale in (2.0**14, 2.0**60):
         monkeypatch.setattr(ddpo, "FLOAT16_LOSS_SCALE", scale)
-        model = models.load(task)
+        model = diffusion.load(task)
         ddpo._gradient(model, drawn_by(model, task), ALTERNATING, torch.arange(8), task)
         gradients.append(torch.cat([p.grad.flatten() for p in model.lora().values()]))
     assert gradients[1].isfinite().all()
@@ -206,7 +205,7 @@ def test_an_optimizer_step_is_taken_for_every_group_of_pictures(
     tiny_task: Callable[..., Task],
 ) -> None:
     task = tiny_task(update={"batch_size": 3})
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn = drawn_by(model, task)
     steps: list[tuple[int, int]] = []
     ddpo.update(

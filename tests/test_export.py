@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method import state
 from hero_engine.method.rollout import Rollout
-from hero_engine.model import model as models
+from hero_engine.model import diffusion
 from hero_engine.model.lora import LoraBase
 from hero_engine.results.export import export
 from hero_engine.results.modelcard import plain, use
@@ -61,7 +61,7 @@ def test_a_lora_predicts_what_the_engine_does(file: str, run: RunFolder) -> None
     task = run.task()
     pipeline = StableDiffusionPipeline.from_pretrained(task.model, safety_checker=None)
     pipeline.load_lora_weights(run.exports, weight_name=f"{file}.safetensors")
-    engine = models.load(task)
+    engine = diffusion.load(task)
     state.load_lora(engine, run.checkpoint(1))
 
     z_t, t = torch.randn(2, 4, 8, 8), torch.tensor(500)

@@ -12,9 +12,8 @@ from hero_engine.engine import fitting
 from hero_engine.engine.fitting import Costs, Plan, plan
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, rollout, state
-from hero_engine.model import model as models
-from hero_engine.model import seeds
-from hero_engine.model.model import Model
+from hero_engine.model import diffusion, seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
@@ -57,7 +56,7 @@ def test_a_plan_is_never_more_than_an_optimizer_step(tiny_task: Callable[..., Ta
 def test_the_tiny_model_fits_every_preset_as_it_is(tiny_task: Callable[..., Task]) -> None:
     for memory in ("8", "auto"):
         task = tiny_task(update={"micro_batch_size": 1})
-        model = models.load(task)
+        model = diffusion.load(task)
         assert fitting.fit(model, task, memory, held=0) == Plan(4, 8)  # type: ignore[arg-type]
         assert (model.sizes.chunk, model.sizes.micro_batch) == (4, 8)
         assert all(p.grad is None for p in model.lora().values())
@@ -67,7 +66,7 @@ def test_a_model_that_only_fits_with_checkpointing_is_measured_so(
     tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     forward = model.unet.forward
 
     def limited(*inputs: Any, **named: Any) -> Any:
@@ -86,7 +85,7 @@ def test_auto_goes_by_what_is_free(
     tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     costs = fitting.measure(model, task)
     free = int(2.5 * costs.transition / fitting.MARGIN)
     memory = type("Memory", (), {"available": free})
@@ -98,7 +97,7 @@ def test_auto_goes_by_what_is_free(
 
 def test_checkpointing_keeps_less_and_changes_no_gradient(tiny_task: Callable[..., Task]) -> None:
     task = tiny_task(update={"clip_range": 0.5})
-    costs = fitting.measure(models.load(task), task)
+    costs = fitting.measure(diffusion.load(task), task)
     assert costs.checkpointed < costs.transition
     assert torch.equal(*(trained(task, Plan(4, 4, checkpointing=on)) for on in (False, True)))
 
@@ -107,7 +106,7 @@ def test_parts_that_wait_off_the_accelerator_give_the_same_pictures(
     tiny_task: Callable[..., Task],
 ) -> None:
     task = tiny_task()
-    whole, sliced = models.load(task), models.load(task)
+    whole, sliced = diffusion.load(task), diffusion.load(task)
     fitting.apply(Plan(4, 8, slicing=True, offload=True), sliced)
     assert sliced.resident == [sliced.unet]
     z_0 = torch.randn(3, *whole.latent_shape)
@@ -118,7 +117,7 @@ def test_parts_that_wait_off_the_accelerator_give_the_same_pictures(
 def test_a_small_machine_loads_the_unet_after_the_others_have_left(
     tiny_task: Callable[..., Task],
 ) -> None:
-    whole, small = models.load(tiny_task()), models.load(tiny_task(), offload=True)
+    whole, small = diffusion.load(tiny_task()), diffusion.load(tiny_task(), offload=True)
     assert small.offload
     assert torch.equal(whole.prompts.states, small.prompts.states)
     assert all(torch.equal(p, small.lora()[n]) for n, p in whole.lora().items())
@@ -138,7 +137,7 @@ def test_a_run_within_a_preset_ends_as_one_without(
 
 
 def trained(task: Task, chosen: Plan) -> torch.Tensor:
-    model: Model = models.load(task)
+    model: Model = diffusion.load(task)
     fitting.apply(chosen, model)
     z_T = seeds.normal(0, "z_T", 0, range(8), model.latent_shape)
     drawn = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)

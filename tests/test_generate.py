@@ -13,11 +13,11 @@ from PIL import Image
 
 from hero_engine.__main__ import main
 from hero_engine.errors import EngineError, InputError
-from hero_engine.method import noise, rollout, state
-from hero_engine.model import model as models
-from hero_engine.model import samplers, seeds
+from hero_engine.method import rollout, state
+from hero_engine.method.pool import component_means
+from hero_engine.model import diffusion, samplers, seeds
 from hero_engine.results import generate as generation
-from hero_engine.results.generate import draw, generate
+from hero_engine.results.generate import generate, run_pipeline
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_engine.run.picture_request import PictureRequest, picture_request
@@ -67,7 +67,7 @@ def test_with_the_runs_settings_they_are_what_the_engine_samples(
     architecture: str, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     folder = SAVE[architecture](tmp_path)
-    model = models.load(tiny_task(model=str(folder), prompts=["a cat", "a dog"]))
+    model = diffusion.load(tiny_task(model=str(folder), prompts=["a cat", "a dog"]))
     task = tiny_task(prompts=["a cat", "a dog"])
     for name, parameter in model.lora().items():
         if "lora_B" in name:
@@ -76,8 +76,8 @@ def test_with_the_runs_settings_they_are_what_the_engine_samples(
     z_T = seeds.normal(task.seed, "generate", 0, range(3), model.latent_shape)
     model.pipeline.scheduler = samplers.scheduler_of(model.pipeline, None)
     shares: list[float] = []
-    theirs = draw(model, task, z_T, images, shares.append)
-    ours = rollout.draw(model, task, z_T, images, "generate")
+    theirs = run_pipeline(model, task, z_T, images, shares.append)
+    ours = rollout.sample_pictures(model, task, z_T, images, "generate")
     assert (theirs.int() - ours.int()).abs().max() <= 1
     assert shares == pytest.approx([n / 6 for n in range(1, 7)])
 
@@ -94,9 +94,9 @@ def test_the_initial_noise_is_the_pools(
     monkeypatch.setattr(generation, "draw", drawn)
     made(finished, tmp_path / "pi")
     z_T = torch.cat(starts)
-    pool = state.load_result(models.load(finished.task()), finished.checkpoint(1))
+    pool = state.load_result(diffusion.load(finished.task()), finished.checkpoint(1))
     assert pool is not None
-    means = noise.component_means(pool, 5, best_ratio=0.5)
+    means = component_means(pool, 5, best_ratio=0.5)
     assert torch.allclose(z_T, means, atol=0.6)
     assert not torch.equal(z_T, means)
     starts.clear()
@@ -116,7 +116,7 @@ def test_every_sampler_that_the_model_takes_draws(
     tiny_task: Callable[..., Task], tiny_pipeline: Path
 ) -> None:
     task = tiny_task(sampling={"steps": 4})
-    model = models.load(task)
+    model = diffusion.load(task)
     z_T = seeds.normal(0, "generate", 0, range(2), model.latent_shape)
     missing = []
     for name, (scheduler, _) in samplers.SAMPLERS.items():
@@ -127,7 +127,7 @@ def test_every_sampler_that_the_model_takes_draws(
             missing.append(name)
             continue
         assert type(model.pipeline.scheduler).__name__ == scheduler
-        drawn = draw(model, task, z_T, torch.arange(2), lambda share: None)
+        drawn = run_pipeline(model, task, z_T, torch.arange(2), lambda share: None)
         assert drawn.float().std() > 5, name
     assert set(missing) <= {"dpm++sde"}
 

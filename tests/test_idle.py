@@ -13,9 +13,8 @@ from hero_engine.engine import idle
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, embedding, rollout, state
-from hero_engine.method.state import State
-from hero_engine.model import model as models
-from hero_engine.model import seeds
+from hero_engine.method.state import TrainingState
+from hero_engine.model import diffusion, seeds
 from hero_engine.run.task import Task
 
 
@@ -34,10 +33,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def trained(tiny_task: Callable[..., Task]) -> State:
+def trained(tiny_task: Callable[..., Task]) -> TrainingState:
     """What has learned, so that its optimizers have moments."""
     task = tiny_task()
-    learned = state.initial_state(models.load(task), task)
+    learned = state.initial_state(diffusion.load(task), task)
     model = learned.model
     z_T = seeds.normal(0, "z_T", 0, range(8), model.latent_shape)
     drawn = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
@@ -49,13 +48,13 @@ def trained(tiny_task: Callable[..., Task]) -> State:
     return learned
 
 
-def on_an_accelerator(learned: State, minutes: float) -> IdleOffload:
+def on_an_accelerator(learned: TrainingState, minutes: float) -> IdleOffload:
     found = IdleOffload(learned, None)
     found._seconds = 60 * minutes
     return found
 
 
-def tensors(learned: State) -> list[torch.Tensor]:
+def tensors(learned: TrainingState) -> list[torch.Tensor]:
     optimizers = (learned.lora_optimizer, learned.embedder_optimizer)
     return [
         *(p for part in (*learned.model.resident, learned.embedder) for p in part.parameters()),
@@ -63,7 +62,7 @@ def tensors(learned: State) -> list[torch.Tensor]:
     ]
 
 
-def test_weights_leave_when_nobody_labels_for_so_long(clock: Clock, trained: State) -> None:
+def test_weights_leave_when_nobody_labels_for_so_long(clock: Clock, trained: TrainingState) -> None:
     offload = on_an_accelerator(trained, minutes=10)
     clock.now = 599
     offload.tick()
@@ -80,7 +79,7 @@ def test_weights_leave_when_nobody_labels_for_so_long(clock: Clock, trained: Sta
 
 
 def test_everything_that_learns_moves_and_comes_back_in_the_same_bits(
-    clock: Clock, trained: State, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, trained: TrainingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [t.detach().clone() for t in tensors(trained)]
     moved: list[Any] = []
@@ -101,7 +100,7 @@ def test_everything_that_learns_moves_and_comes_back_in_the_same_bits(
 
 
 def test_memory_that_was_taken_meanwhile_is_explained(
-    clock: Clock, trained: State, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, trained: TrainingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offload = on_an_accelerator(trained, minutes=0)
     offload.tick()
@@ -115,7 +114,7 @@ def test_memory_that_was_taken_meanwhile_is_explained(
 
 
 def test_without_an_accelerator_it_does_nothing_and_says_so(
-    clock: Clock, trained: State, caplog: pytest.LogCaptureFixture
+    clock: Clock, trained: TrainingState, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
         offload = IdleOffload(trained, minutes=0)

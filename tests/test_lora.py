@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
-from hero_engine.model import lora
-from hero_engine.model import model as models
+from hero_engine.model import diffusion, lora
 from hero_engine.model.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
@@ -35,7 +34,7 @@ def pipeline_folder(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Pa
 def taught(folder: Path) -> Any:
     """The pipeline with the engine's own LoRA, its B drawn at random."""
     pipeline = DiffusionPipeline.from_pretrained(folder)
-    models.add_lora(pipeline.unet, RANK, seed=1)
+    diffusion.add_lora(pipeline.unet, RANK, seed=1)
     for name, parameter in sorted(pipeline.unet.named_parameters()):
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(len(name)))

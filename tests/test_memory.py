@@ -10,10 +10,9 @@ import torch
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, rollout, state
 from hero_engine.method.rollout import Rollout
-from hero_engine.model import memory, seeds
-from hero_engine.model import model as models
+from hero_engine.model import diffusion, memory, seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import Sizes, in_chunks
-from hero_engine.model.model import Model
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here
@@ -60,8 +59,8 @@ def test_pictures_that_do_not_fit_are_drawn_again_in_halves(
     tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tiny_task(sampling={"chunk_size": 8})
-    undisturbed, _ = drawn_by(models.load(task), task)
-    model = models.load(task)
+    undisturbed, _ = drawn_by(diffusion.load(task), task)
+    model = diffusion.load(task)
     halved: list[int] = []
     model.sizes.on_halved = lambda which: halved.append(model.sizes.of(which))
     limit(monkeypatch, model, 2 * 2)
@@ -79,11 +78,11 @@ def test_a_shortage_within_an_optimizer_step_begins_the_step_again(
 ) -> None:
     """Also in the middle of its accumulation, where half a gradient is there already."""
     task = tiny_task(update={"micro_batch_size": 4, "clip_range": 0.5})
-    undisturbed = models.load(task)
+    undisturbed = diffusion.load(task)
     drawn, _ = drawn_by(undisturbed, task)
     start = weights(undisturbed)
     expected = train(undisturbed, drawn, task)
-    model = models.load(task)
+    model = diffusion.load(task)
     backward, calls = torch.Tensor.backward, []
 
     def failing(loss: torch.Tensor) -> None:
@@ -117,7 +116,7 @@ def test_a_shortage_with_one_at_a_time_names_the_way_out(
     tiny_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     drawn, _ = drawn_by(model, task)
     before = weights(model)
     limit(monkeypatch, model, 1)
@@ -153,7 +152,7 @@ def test_a_run_goes_on_and_the_record_says_so(
     )
     script = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
     run_here(plain, script)
-    load, phases = models.load, []
+    load, phases = diffusion.load, []
 
     def load_limited(task: Task, offload: bool) -> Model:
         model = load(task, offload)
@@ -167,7 +166,7 @@ def test_a_run_goes_on_and_the_record_says_so(
     from hero_engine.run.record import Record
 
     set_progress = Record.set_progress
-    monkeypatch.setattr(models, "load", load_limited)
+    monkeypatch.setattr(diffusion, "load", load_limited)
     monkeypatch.setattr(Record, "set_progress", note)
     record = run_here(short, script)
     assert record.state() == ("finished", "")

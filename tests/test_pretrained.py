@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method.rollout import denoise
-from hero_engine.model import model as models
+from hero_engine.model import diffusion
 from hero_engine.model.pretrained import load_pipeline
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
@@ -44,7 +44,7 @@ def test_pictures_are_those_of_diffusers_own_pipeline(
     folder: Path, tiny_task: Make, negative_prompt: str
 ) -> None:
     task = tiny_task(model=str(folder), prompts=["a cat", "b"], negative_prompt=negative_prompt)
-    model = models.load(task)
+    model = diffusion.load(task)
     z_T = torch.randn(2, 4, 8, 8)
     generator = torch.Generator().manual_seed(7)
     noise = torch.stack(
@@ -113,7 +113,7 @@ def test_a_single_file_says_itself_that_it_predicts_v(tiny_task: Make, tmp_path:
     path = save_single_file(folder, tmp_path / "v.safetensors")
     marks = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
     save_file(load_file(path) | marks, path)
-    schedule = models.load(tiny_task(model=str(path), config=str(folder))).schedule
+    schedule = diffusion.load(tiny_task(model=str(path), config=str(folder))).schedule
     assert schedule.prediction_type == "v_prediction"
     assert float(schedule.alpha_bar[0]) == 0
 
@@ -130,12 +130,12 @@ def test_the_vae_of_xl_is_decoded_in_float32(tiny_task: Make, tmp_path: Path) ->
 
 def test_an_offset_and_scale_of_each_channel_is_obeyed(tiny_task: Make, tmp_path: Path) -> None:
     folder = save_tiny_xl_pipeline(tmp_path)
-    model = models.load(tiny_task(model=str(folder)))
+    model = diffusion.load(tiny_task(model=str(folder)))
     z_0 = torch.randn(1, 4, 8, 8)
     plain = model.decode(z_0)
     mean, std = [0.5, 0.0, -0.5, 0.25], [2.0, 1.0, 0.5, 1.0]
     change(folder / "vae" / "config.json", latents_mean=mean, latents_std=std)
-    other = models.load(tiny_task(model=str(folder)))
+    other = diffusion.load(tiny_task(model=str(folder)))
     scale = model.vae.config.scaling_factor
     shaped_mean, shaped_std = (torch.tensor(v).view(1, 4, 1, 1) for v in (mean, std))
     undone = (z_0 - scale * shaped_mean) / shaped_std

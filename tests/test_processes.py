@@ -19,7 +19,7 @@ from hero_engine.engine.team import Team
 from hero_engine.errors import InputError
 from hero_engine.method.rollout import Rollout, chunks_of
 from hero_engine.method.sharding import dealt
-from hero_engine.model import model as models
+from hero_engine.model import diffusion
 from hero_engine.run import labelfile, process, yamlfile
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP, Labels
@@ -68,7 +68,7 @@ def helper_of(folder: RunFolder, launcher: "subprocess.Popen[bytes]") -> psutil.
 def lora(folder: RunFolder, round_number: int) -> torch.Tensor:
     """After training `round_number`; -1: as a run starts."""
     if round_number < 0:
-        tensors: dict[str, torch.Tensor] = dict(models.load(folder.task()).lora())
+        tensors: dict[str, torch.Tensor] = dict(diffusion.load(folder.task()).lora())
     else:
         tensors = load_file(folder.checkpoint(round_number) / "lora.safetensors")
     return torch.cat([t.detach().flatten() for _, t in sorted(tensors.items())])

@@ -9,14 +9,13 @@ import torch
 
 from hero_engine.method import rollout
 from hero_engine.method.rollout import Rollout, chunks_of, trained_steps
-from hero_engine.model import ddim, seeds
-from hero_engine.model import model as models
+from hero_engine.model import ddim, diffusion, seeds
 from hero_engine.model.conditioning import Conditioning
 from hero_engine.run.task import Task
 
 
 def sample(task: Task, round_number: int = 0) -> tuple[Rollout, dict[int, torch.Tensor]]:
-    model = models.load(task)
+    model = diffusion.load(task)
     z_T = seeds.normal(
         task.seed, "z_T", round_number, range(task.feedback.batch_size), model.latent_shape
     )
@@ -85,7 +84,7 @@ def test_rounds_and_seeds_draw_other_noise(tiny_task: Callable[..., Task]) -> No
 def test_kept_transitions_have_the_log_prob_of_the_model(tiny_task: Callable[..., Task]) -> None:
     task = tiny_task(update={"steps": "all"})
     drawn, _ = sample(task)
-    model = models.load(task)
+    model = diffusion.load(task)
     assert torch.equal(drawn.z_t[:, 0], drawn.z_T)
     assert torch.equal(drawn.z_prev[:, -1], drawn.z_0)
     assert torch.equal(drawn.z_prev[:, :-1], drawn.z_t[:, 1:])
@@ -120,7 +119,7 @@ def test_between_steps_nothing_is_read_back_from_the_accelerator(
 ) -> None:
     """On the meta device, from which no value can be read, denoising runs to its end."""
     task = tiny_task()
-    model = models.load(task)
+    model = diffusion.load(task)
     device = torch.device("meta")
     model.unet.to(device)
 

@@ -8,21 +8,20 @@ import torch
 
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, rollout, state
-from hero_engine.method.noise import NoisePool
-from hero_engine.method.state import State
-from hero_engine.model import model as models
-from hero_engine.model import seeds
+from hero_engine.method.pool import NoisePool
+from hero_engine.method.state import TrainingState
+from hero_engine.model import diffusion, seeds
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task
 
 ADVANTAGE = torch.tensor([1.0, -1.0] * 4)
 
 
-def new(task: Task) -> State:
-    return state.initial_state(models.load(task), task)
+def new(task: Task) -> TrainingState:
+    return state.initial_state(diffusion.load(task), task)
 
 
-def train_a_round(learned: State, task: Task, round_number: int) -> torch.Tensor:
+def train_a_round(learned: TrainingState, task: Task, round_number: int) -> torch.Tensor:
     """DDPO and some embedding steps; returns every trained weight."""
     model = learned.model
     z_T = seeds.normal(0, "z_T", round_number, range(8), model.latent_shape)

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from huggingface_hub import HfApi, constants
 from safetensors import SafetensorError, safe_open
 
-from hero_engine.model.model import choose_dtype
+from hero_engine.model.diffusion import choose_dtype
 from hero_engine.model.pretrained import explained, find_source, model_index
 
 GB = 1e9

@@ -16,8 +16,8 @@ from accelerate.utils.memory import clear_device_cache
 from torch import Tensor
 
 from hero_engine.errors import EngineError
+from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import is_shortage
-from hero_engine.model.model import Model
 from hero_engine.run.options import EngineOptions, Memory
 from hero_engine.run.task import Task
 
@@ -91,7 +91,7 @@ def plan(costs: Costs, spare: int, task: Task, device: torch.device) -> Plan:
     )
 
 
-def settle(model: Model, task: Task, options: EngineOptions, held: int = 0) -> None:
+def apply_options(model: Model, task: Task, options: EngineOptions, held: int = 0) -> None:
     """Makes a model that was just loaded work as an engine's options say.
 
     Args:

@@ -7,7 +7,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from hero_engine.errors import EngineError
-from hero_engine.method.state import State
+from hero_engine.method.state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class IdleOffload:
     It comes back in the same bits. On a machine without an accelerator nothing is moved.
     """
 
-    def __init__(self, learned: State, minutes: float | None) -> None:
+    def __init__(self, learned: TrainingState, minutes: float | None) -> None:
         self._learned = learned
         self._seconds = None if minutes is None else 60 * minutes
         self._home = learned.model.device

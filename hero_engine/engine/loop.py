@@ -19,17 +19,16 @@ from hero_engine.engine.background import in_background
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.engine.team import Team
-from hero_engine.method import ddpo, embedding, noise, reward, state
+from hero_engine.method import ddpo, embedding, reward, state
+from hero_engine.method.pool import NoisePool, norm_ratio, sample_initial_noise
 from hero_engine.method.rollout import Rollout, prompts_of
-from hero_engine.method.state import State
-from hero_engine.model import model as models
-from hero_engine.model import seeds
+from hero_engine.method.state import TrainingState
+from hero_engine.model import diffusion, seeds
 from hero_engine.model.memory import Size
-from hero_engine.results import evaluation as evaluate
-from hero_engine.results import export, measures
+from hero_engine.results import evaluation, export, measures
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
@@ -45,7 +44,7 @@ class Run:
     record: Record
     task: Task
     interrupts: Interrupts
-    options: EngineOptions = AS_TASK_SAYS
+    options: EngineOptions = DEFAULT_OPTIONS
     team: Team = field(default_factory=Team)
 
 
@@ -58,26 +57,28 @@ def run_to_the_end(run: Run) -> None:
     """
     task = run.task
     run.record.set_progress("loading", 0, 1)
-    learned = state.initial_state(models.load(task, run.options.is_small), task)
-    settle_in(run, learned)
+    learned = state.initial_state(diffusion.load(task, run.options.is_small), task)
+    fit_to_machine(run, learned)
     first_round = resume(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
-            z_T = noise.draw(learned.pool, fresh_noise(run, learned, round_number), task.noise)
+            z_T = sample_initial_noise(
+                learned.pool, fresh_noise(run, learned, round_number), task.noise
+            )
             rollout = collect(run, learned, z_T, round_number)
-            rollout = ready(run, learned, rollout, round_number)
+            rollout = remeasure_log_probs(run, learned, rollout, round_number)
             labels = wait_for_labels(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
-    evaluate.evaluate(run.folder, run.record, task, learned, run.interrupts)
+    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
     run.team.dismiss(learned.model)
     run.record.set_state("finished")
 
 
-def settle_in(run: Run, learned: State) -> None:
+def fit_to_machine(run: Run, learned: TrainingState) -> None:
     """Makes the model work as this engine's options say; a shortage of memory shows in the record.
 
     Raises:
@@ -91,10 +92,10 @@ def settle_in(run: Run, learned: State) -> None:
         run.record.set_progress(phase, now.done, now.total)
 
     model.sizes.on_halved = show
-    fitting.settle(model, run.task, run.options, state.bytes_held(learned))
+    fitting.apply_options(model, run.task, run.options, state.bytes_held(learned))
 
 
-def resume(run: Run, learned: State) -> int:
+def resume(run: Run, learned: TrainingState) -> int:
     """Loads the latest checkpoint, if there is one, and returns the round to do next."""
     trained = [r.number for r in run.record.rounds() if r.trained is not None]
     if not trained:
@@ -103,13 +104,13 @@ def resume(run: Run, learned: State) -> int:
     return trained[-1] + 1
 
 
-def fresh_noise(run: Run, learned: State, round_number: int) -> Tensor:
+def fresh_noise(run: Run, learned: TrainingState, round_number: int) -> Tensor:
     """Standard normal draws for a round, [batch_size, C, H, W]."""
     images = range(run.task.feedback.batch_size)
     return seeds.normal(run.task.seed, "z_T", round_number, images, learned.model.latent_shape)
 
 
-def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout:
+def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) -> Rollout:
     """The round's pictures and trajectories, sampled now or before an interruption.
 
     A picture enters the record when its file is complete; the round, when its rollout is.
@@ -148,7 +149,7 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
         write_complete(folder.rollout(round_number), rollout.save)
     metrics = {
         "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
-        "noise_norm": noise.norm_ratio(z_T),
+        "noise_norm": norm_ratio(z_T),
         "sample_s": time.monotonic() - started,
     }
     record.finish_sampling(round_number, metrics)
@@ -156,7 +157,9 @@ def collect(run: Run, learned: State, z_T: Tensor, round_number: int) -> Rollout
     return rollout
 
 
-def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Rollout:
+def remeasure_log_probs(
+    run: Run, learned: TrainingState, rollout: Rollout, round_number: int
+) -> Rollout:
     """The rollout as training will need it: what can be done while the person labels.
 
     Also when the labels are there already, so that a run that goes on has the same bits.
@@ -164,17 +167,17 @@ def ready(run: Run, learned: State, rollout: Rollout, round_number: int) -> Roll
     Raises:
         Stop, Finish: asked for in the meantime.
     """
-    if run.team.size > 1 or not ddpo.measures_again(learned.model, run.task):
+    if run.team.size > 1 or not ddpo.needs_remeasuring(learned.model, run.task):
         # Each process measures its share of the transitions when it trains.
         return rollout
     if learned.model.device.type == "cpu" and run.task.update.guidance:
         # A picture's arithmetic does not depend on its neighbours there: the old ones mostly hold.
         return rollout
-    return ddpo.measured(learned.model, rollout, run.task, round_number, run.interrupts.check)
+    return ddpo.remeasured(learned.model, rollout, run.task, round_number, run.interrupts.check)
 
 
 @torch.no_grad()
-def guesses(learned: State, z_0: Tensor) -> list[float] | None:
+def guesses(learned: TrainingState, z_0: Tensor) -> list[float] | None:
     """Similarity to the reigning best (Eq. 4) before the labels: what the person may find good.
 
     None before there is a best.
@@ -189,7 +192,7 @@ def _is_sampled(record: Record, round_number: int) -> bool:
     return any(r.number == round_number and r.sampled is not None for r in record.rounds())
 
 
-def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
+def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labels:
     """Waits until the round is submitted, drawing what is asked for on the side.
 
     Raises:
@@ -220,15 +223,17 @@ def wait_for_labels(run: Run, learned: State, round_number: int) -> Labels:
         raise
 
 
-def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_number: int) -> None:
+def learn(
+    run: Run, learned: TrainingState, rollout: Rollout, labels: Labels, round_number: int
+) -> None:
     """Embedding, reward, DDPO and noise pool from one round's labels, then its checkpoint."""
     started = time.monotonic()
     run.record.set_state("training")
     good = torch.zeros(len(rollout.z_0), dtype=torch.bool)
     good[sorted(labels.good)] = True
 
-    remember(learned, rollout, good, labels, run.task)
-    metrics, outcome = improve(run, learned, rollout, good, round_number)
+    update_best_and_pool(learned, rollout, good, labels, run.task)
+    metrics, outcome = train(run, learned, rollout, good, round_number)
 
     state.save(learned, run.folder, round_number)
     metrics["train_s"] = time.monotonic() - started
@@ -237,7 +242,9 @@ def learn(run: Run, learned: State, rollout: Rollout, labels: Labels, round_numb
              metrics["train_s"], outcome)  # fmt: skip
 
 
-def remember(learned: State, rollout: Rollout, good: Tensor, labels: Labels, task: Task) -> None:
+def update_best_and_pool(
+    learned: TrainingState, rollout: Rollout, good: Tensor, labels: Labels, task: Task
+) -> None:
     """Carries the reigning best over or replaces it, and builds the next round's noise pool.
 
     A round without a good picture leaves both as they are.
@@ -254,11 +261,11 @@ def remember(learned: State, rollout: Rollout, good: Tensor, labels: Labels, tas
     if isinstance(labels.best, int) and good.sum() > 1 and task.noise.best_ratio > 0:
         # As the official code: the best has its own share, unless that share is 0.
         goods[labels.best] = False
-    learned.pool = noise.NoisePool(best_z_T, rollout.z_T[goods])
+    learned.pool = NoisePool(best_z_T, rollout.z_T[goods])
 
 
-def improve(
-    run: Run, learned: State, rollout: Rollout, good: Tensor, round_number: int
+def train(
+    run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, round_number: int
 ) -> tuple[dict[str, float], str]:
     """Trains the embedding and the LoRA; returns metrics, and why less was done than usual."""
     if not good.any():
@@ -298,7 +305,7 @@ def triplet_latents(
 
 
 def train_embedding(
-    run: Run, learned: State, good_z_0: Tensor, bad_z_0: Tensor, round_number: int
+    run: Run, learned: TrainingState, good_z_0: Tensor, bad_z_0: Tensor, round_number: int
 ) -> None:
     """Trains E_theta and its head by triplets around the reigning best."""
     settings, device = run.task.embedding, learned.model.device
@@ -323,13 +330,13 @@ def train_embedding(
 
 
 @torch.no_grad()
-def compute_rewards(task: Task, learned: State, rollout: Rollout, good: Tensor) -> Tensor:
+def compute_rewards(task: Task, learned: TrainingState, rollout: Rollout, good: Tensor) -> Tensor:
     """Each picture's reward, [N], on the CPU."""
     embedded, embedded_best = embed(learned, rollout.z_0)
     return reward.compute(task.reward.name, rollout.z_0, good, embedded, embedded_best)
 
 
-def embed(learned: State, z_0: Tensor) -> tuple[Tensor, Tensor]:
+def embed(learned: TrainingState, z_0: Tensor) -> tuple[Tensor, Tensor]:
     """E_theta of `z_0` [N, C, H, W] and of the reigning best's: [N, D] and [D], on the CPU."""
     assert learned.best_z_0 is not None
     network, device = learned.embedder.network, learned.model.device
@@ -338,7 +345,7 @@ def embed(learned: State, z_0: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train_lora(
-    run: Run, learned: State, rollout: Rollout, advantage: Tensor, round_number: int
+    run: Run, learned: TrainingState, rollout: Rollout, advantage: Tensor, round_number: int
 ) -> None:
     """DDPO on the LoRA."""
     run.record.set_progress("training the LoRA", 0, 1)

@@ -35,8 +35,8 @@ from hero_engine.engine.launcher import is_launched
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method import ddpo, rollout, sharding
 from hero_engine.method.rollout import OnChunk, Rollout
-from hero_engine.model import model as models
-from hero_engine.model.model import Model
+from hero_engine.model import diffusion
+from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
@@ -202,8 +202,8 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                 request, round_number, values, lora = asked
                 # Loaded when the main process has done so: what is wrong with a model is said once.
                 if model is None:
-                    model = models.load(task, options.is_small)
-                    fitting.settle(model, task, options)
+                    model = diffusion.load(task, options.is_small)
+                    fitting.apply_options(model, task, options)
                 sharding.fill(list(model.lora().values()), lora.to(model.device))
                 if request == Request.SAMPLE:
                     z_T = values.view(-1, *model.latent_shape)
@@ -274,7 +274,7 @@ def _meet() -> dist.ProcessGroup:
         raise InputError(
             f"--num-processes {size}: expected at most {gpus}, one for each GPU that can be used"
         )
-    # Accelerate's state is one for the process: the Accelerator of `models.load` finds it.
+    # Accelerate's state is one for the process: the Accelerator of `diffusion.load` finds it.
     PartialState(cpu=not gpus)
     requests: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=NO_LIMIT)
     return requests

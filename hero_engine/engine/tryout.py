@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from hero_engine.errors import InputError
-from hero_engine.method import noise
-from hero_engine.method.noise import NoisePool
-from hero_engine.method.rollout import draw
+from hero_engine.method.pool import NoisePool, sample_initial_noise
+from hero_engine.method.rollout import sample_pictures
 from hero_engine.model import conditioning, seeds
-from hero_engine.model.model import Model
+from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
@@ -58,5 +57,5 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
     task = task.model_copy(update={"prompts": (prompt,)})
     images = torch.arange(FROM_EACH)
     fresh = seeds.normal(task.seed, "try", 0, images.tolist(), model.latent_shape)
-    starts = [fresh] if pool is None else [fresh, noise.draw(pool, fresh, task.noise)]
-    return torch.cat([draw(model, task, z_T, images, "try") for z_T in starts]).numpy()
+    starts = [fresh] if pool is None else [fresh, sample_initial_noise(pool, fresh, task.noise)]
+    return torch.cat([sample_pictures(model, task, z_T, images, "try") for z_T in starts]).numpy()

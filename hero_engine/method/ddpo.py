@@ -10,7 +10,7 @@ from hero_engine.errors import EngineError
 from hero_engine.method import sharding
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.model import ddim, memory, seeds
-from hero_engine.model.model import Model
+from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]
@@ -84,9 +84,9 @@ def update(
     for number, group in enumerate(groups, start=1):
         metrics = _gradient(model, rollout, advantage, group, task)
         if number == 1 and not metrics["ratio_error"] <= _ratio_tolerance(model, task):
-            if not measures_again(model, task):
+            if not needs_remeasuring(model, task):
                 _refuse_foreign(metrics["ratio_error"])
-            rollout = measured(model, rollout, task, round_number)
+            rollout = remeasured(model, rollout, task, round_number)
             model.unet.zero_grad()
             metrics = _gradient(model, rollout, advantage, group, task)
             if not metrics["ratio_error"] <= _ratio_tolerance(model, task):
@@ -114,7 +114,7 @@ def update(
     return means | {"ratio_error": history[0]["ratio_error"]}
 
 
-def measures_again(model: Model, task: Task) -> bool:
+def needs_remeasuring(model: Model, task: Task) -> bool:
     """Whether the old log-probs are taken from the passes that training makes, not from sampling.
 
     Weights of half precision round otherwise in another batch shape, and a model trained without
@@ -125,7 +125,7 @@ def measures_again(model: Model, task: Task) -> bool:
 
 
 @torch.no_grad()
-def measured(
+def remeasured(
     model: Model,
     rollout: Rollout,
     task: Task,

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.model import ddim, seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import in_chunks
-from hero_engine.model.model import Model
 from hero_engine.run.task import Task
 
 OnChunk = Callable[[Sequence[int], Tensor, Tensor], None]
@@ -180,7 +180,9 @@ def concatenate(chunks: Sequence[Rollout]) -> Rollout:
 
 
 @torch.no_grad()
-def draw(model: Model, task: Task, z_T: Tensor, images: Tensor, purpose: seeds.Purpose) -> Tensor:
+def sample_pictures(
+    model: Model, task: Task, z_T: Tensor, images: Tensor, purpose: seeds.Purpose
+) -> Tensor:
     """Pictures outside the rounds, uint8 [B, H, W, 3] on the CPU, from `z_T` [B, C, h, w].
 
     Number 0 of `purpose` draws initial noise; the steps' noise here is its number 1.

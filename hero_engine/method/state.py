@@ -16,15 +16,15 @@ from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.method.embedding import Embedder, initialise
-from hero_engine.method.noise import NoisePool
+from hero_engine.method.pool import POOL_FILE, NoisePool
 from hero_engine.model import lora, seeds
-from hero_engine.model.model import Model
+from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.task import Task
 
 
 @dataclass
-class State:
+class TrainingState:
     """What changes from round to round.
 
     Attributes:
@@ -41,13 +41,13 @@ class State:
     pool: NoisePool | None = None
 
 
-def initial_state(model: Model, task: Task) -> State:
+def initial_state(model: Model, task: Task) -> TrainingState:
     """The state before round 0."""
     update, settings = task.update, task.embedding
     embedder = Embedder(model.latent_shape, settings)
     initialise(embedder, seeds.generator(task.seed, "embedding"))
     embedder.to(model.device)
-    return State(
+    return TrainingState(
         model=model,
         lora_optimizer=torch.optim.AdamW(
             list(model.lora().values()),
@@ -63,13 +63,13 @@ def initial_state(model: Model, task: Task) -> State:
     )
 
 
-def bytes_held(state: State) -> int:
+def bytes_held(state: TrainingState) -> int:
     """Memory of what learns beside the model once it has trained: with gradients and moments."""
     parameters = [*state.embedder.parameters(), *state.model.lora().values()]
     return 4 * sum(p.numel() * p.element_size() for p in parameters)
 
 
-def save(state: State, folder: RunFolder, round_number: int) -> None:
+def save(state: TrainingState, folder: RunFolder, round_number: int) -> None:
     """Writes the checkpoint of `round_number`; it appears only when it is whole.
 
     The embedding and the optimizers, by far the largest part, are kept for the latest two rounds
@@ -82,7 +82,7 @@ def save(state: State, folder: RunFolder, round_number: int) -> None:
             (older / name).unlink(missing_ok=True)
 
 
-def _write(state: State, path: Path) -> None:
+def _write(state: TrainingState, path: Path) -> None:
     path.mkdir()
     model = state.model
     base = lora.LoraBase.of(model.unet, model.vae, model.schedule.prediction_type)
@@ -103,10 +103,10 @@ def _write(state: State, path: Path) -> None:
             "best_z_T": state.pool.best,
             "good_z_T": state.pool.goods,
         }
-    save_file({n: t.clone() for n, t in noise.items()}, path / "noise_pool.safetensors")
+    save_file({n: t.clone() for n, t in noise.items()}, path / POOL_FILE)
 
 
-def load(state: State, folder: RunFolder, round_number: int) -> None:
+def load(state: TrainingState, folder: RunFolder, round_number: int) -> None:
     """Puts the checkpoint of `round_number` into `state`.
 
     Raises:
@@ -119,7 +119,7 @@ def load(state: State, folder: RunFolder, round_number: int) -> None:
         tensors = load_file(path / "optimizers.safetensors")
         _load_optimizer(state.lora_optimizer, "lora", tensors)
         _load_optimizer(state.embedder_optimizer, "embedder", tensors)
-        noise = load_noise(path)
+        noise = load_pool_tensors(path)
         if noise:
             state.best_z_0, state.pool = noise["best_z_0"], _pool(noise)
 
@@ -132,18 +132,18 @@ def load_result(model: Model, path: Path) -> NoisePool | None:
     """
     with _explained(path):
         load_lora(model, path)
-        noise = load_noise(path)
+        noise = load_pool_tensors(path)
         return _pool(noise) if noise else None
 
 
-def load_noise(path: Path) -> dict[str, Tensor]:
+def load_pool_tensors(path: Path) -> dict[str, Tensor]:
     """The noise pool of the checkpoint folder `path` and the best's z_0; empty without a good.
 
     Raises:
         EngineError: the file is missing or damaged.
     """
     with _explained(path):
-        noise: dict[str, Tensor] = load_file(path / "noise_pool.safetensors")
+        noise: dict[str, Tensor] = load_file(path / POOL_FILE)
         return noise
 
 

@@ -1,4 +1,4 @@
-"""Prompts as the UNet is told of them, by the pipeline's own text encoders."""
+"""What the UNet is conditioned on: prompts, by the pipeline's own text encoders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from hero_engine.errors import InputError
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the UNet is told, a row a prompt.
+    """What the UNet is conditioned on, a row a prompt.
 
     Attributes:
         states: of the text encoders, [P, L, E].

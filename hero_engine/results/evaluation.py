@@ -10,9 +10,9 @@ import torch
 
 from hero_engine.cartoons import oracle
 from hero_engine.engine.interrupts import Interrupts
-from hero_engine.method import noise
-from hero_engine.method.rollout import draw
-from hero_engine.method.state import State
+from hero_engine.method.pool import NoisePool, sample_initial_noise
+from hero_engine.method.rollout import sample_pictures
+from hero_engine.method.state import TrainingState
 from hero_engine.model import seeds
 from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
@@ -29,7 +29,7 @@ def can_judge(task: Task) -> bool:
 
 
 def evaluate(
-    folder: RunFolder, record: Record, task: Task, learned: State, interrupts: Interrupts
+    folder: RunFolder, record: Record, task: Task, learned: TrainingState, interrupts: Interrupts
 ) -> None:
     """Samples `evaluation.images` pictures from each noise, judges them and records the result.
 
@@ -41,7 +41,7 @@ def evaluate(
     if not can_judge(task) or not task.evaluation.images:
         return
     record.set_state("sampling")
-    noises: dict[Noise, noise.NoisePool | None] = {"pi": learned.pool, "fresh": None}
+    noises: dict[Noise, NoisePool | None] = {"pi": learned.pool, "fresh": None}
     for which, pool in noises.items():
         record.set_final(which, _evaluate(folder, record, task, learned, interrupts, which, pool))
 
@@ -50,21 +50,21 @@ def _evaluate(
     folder: RunFolder,
     record: Record,
     task: Task,
-    learned: State,
+    learned: TrainingState,
     interrupts: Interrupts,
     which: Noise,
-    pool: noise.NoisePool | None,
+    pool: NoisePool | None,
 ) -> Final:
     model, count = learned.model, task.evaluation.images
     purpose: seeds.Purpose = "final-pi" if which == "pi" else "final-fresh"
     fresh = seeds.normal(task.seed, purpose, 0, range(count), model.latent_shape)
-    z_T = noise.draw(pool, fresh, task.noise)
+    z_T = sample_initial_noise(pool, fresh, task.noise)
     phase = f"evaluating from {'pi_HERO' if which == 'pi' else 'fresh noise'}"
     record.set_progress(phase, 0, count)
     pictures: list[np.ndarray] = []
     good = 0
     for images in torch.arange(count).split(task.sampling.chunk_size):
-        drawn = draw(model, task, z_T[images], images, purpose).numpy()
+        drawn = sample_pictures(model, task, z_T[images], images, purpose).numpy()
         for image, picture in zip(images.tolist(), drawn, strict=True):
             save_picture(folder.final_image(which, image), picture)
             pictures.append(picture)

@@ -8,10 +8,11 @@ from pathlib import Path
 from safetensors.torch import save
 
 from hero_engine.errors import EngineError
-from hero_engine.method.state import load_noise
+from hero_engine.method.pool import POOL_FILE
+from hero_engine.method.state import load_pool_tensors
 from hero_engine.model import lora
 from hero_engine.model.lora import LoraBase
-from hero_engine.results.modelcard import DIFFUSERS_FILE, POOL_FILE, model_card, taught_rounds
+from hero_engine.results.modelcard import DIFFUSERS_FILE, model_card, taught_rounds
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
@@ -35,7 +36,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     kohya = lora.serialise(
         lora.kohya_state_dict(peft, base.architecture), _metadata(record, task, base, number, name)
     )
-    pool = load_noise(checkpoint)
+    pool = load_pool_tensors(checkpoint)
     try:
         paths = [destination / DIFFUSERS_FILE, destination / f"{name}.safetensors"]
         paths += [destination / POOL_FILE]

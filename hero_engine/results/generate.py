@@ -16,11 +16,11 @@ from torch import Tensor
 
 from hero_engine import __version__
 from hero_engine.errors import EngineError, InputError
-from hero_engine.method import noise, state
-from hero_engine.model import model as models
-from hero_engine.model import seeds
+from hero_engine.method import state
+from hero_engine.method.pool import sample_initial_noise
+from hero_engine.model import diffusion, seeds
 from hero_engine.model.conditioning import picture_size
-from hero_engine.model.model import Model
+from hero_engine.model.diffusion import Model
 from hero_engine.model.samplers import a1111_name, scheduler_of
 from hero_engine.results.bar import PictureBar
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
@@ -50,8 +50,8 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
     number = trained_round(folder, request.round)
     if destination is not None and destination.is_dir() and any(destination.iterdir()):
         raise InputError(f"{destination}: there is something in it; name a new folder with -o")
-    task = settled(folder.task(), request)
-    model = models.load(task)
+    task = with_request(folder.task(), request)
+    model = diffusion.load(task)
     checkpoint = folder.checkpoint(number)
     pool = state.load_result(model, checkpoint)
     which = "fresh" if task.noise.pool == "none" else request.noise
@@ -63,7 +63,7 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
     model.pipeline.scheduler = scheduler_of(model.pipeline, request.scheduler)
     images = torch.arange(request.images)
     fresh = seeds.normal(task.seed, "generate", 0, images.tolist(), model.latent_shape)
-    z_T = fresh if which == "fresh" else noise.draw(pool, fresh, task.noise)
+    z_T = fresh if which == "fresh" else sample_initial_noise(pool, fresh, task.noise)
     sampler = a1111_name(model.pipeline.scheduler)
     settings = {"run": folder.name, "round": number, "noise": which, **_shown(model, task)}
     try:
@@ -71,7 +71,9 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
         paths: dict[int, Path] = {}
         with PictureBar(request.images) as bar:
             for chunk in images.split(task.sampling.chunk_size):
-                pictures = draw(model, task, z_T[chunk], chunk, bar.within(len(chunk))).numpy()
+                pictures = run_pipeline(
+                    model, task, z_T[chunk], chunk, bar.within(len(chunk))
+                ).numpy()
                 for image, picture in zip(chunk.tolist(), pictures, strict=True):
                     paths[image] = place / f"{image:03d}.png"
                     prompt = task.prompts[image % len(task.prompts)]
@@ -90,7 +92,7 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
     return place
 
 
-def settled(task: Task, request: PictureRequest) -> Task:
+def with_request(task: Task, request: PictureRequest) -> Task:
     """The run's task with what `request` changes."""
     changes: dict[str, Any] = {}
     if request.prompt is not None:
@@ -109,7 +111,7 @@ def settled(task: Task, request: PictureRequest) -> Task:
 
 
 @torch.no_grad()
-def draw(
+def run_pipeline(
     model: Model, task: Task, z_T: Tensor, images: Tensor, on_step: Callable[[float], None]
 ) -> Tensor:
     """Pictures by the pipeline's own call, uint8 [B, H, W, 3] on the CPU.
@@ -117,15 +119,15 @@ def draw(
     Args:
         z_T: [B, C, h, w]. images: their numbers, [B], from which come their prompts, and the
             steps' noise where the scheduler draws any.
-        on_step: is told the share of the steps that is done.
+        on_step: is conditioning the share of the steps that is done.
     """
     pipeline = model.pipeline
-    told = model.prompts.rows(images % len(task.prompts))
+    conditioning = model.prompts.rows(images % len(task.prompts))
     instead = model.negative.rows(torch.zeros_like(images))
     pooled = {}
     if isinstance(pipeline, StableDiffusionXLPipeline):
         pooled = {
-            "pooled_prompt_embeds": told.added["text_embeds"],
+            "pooled_prompt_embeds": conditioning.added["text_embeds"],
             "negative_pooled_prompt_embeds": instead.added["text_embeds"],
         }
 
@@ -136,7 +138,7 @@ def draw(
     height, width = picture_size(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     z_0 = pipeline(
-        prompt_embeds=told.states,
+        prompt_embeds=conditioning.states,
         negative_prompt_embeds=instead.states,
         **pooled,
         latents=z_T.to(model.device, model.dtype),

@@ -10,13 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hero_engine import __version__
+from hero_engine.method.pool import POOL_FILE
 from hero_engine.model.lora import LoraBase
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
-POOL_FILE = "noise_pool.safetensors"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
 _LIST_OR_HEADING = re.compile(r"^(\d*)([#+=.)-])")

@@ -78,7 +78,7 @@ def load(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> list[Label
         problem = problem_with(labels, task.feedback.batch_size, has_reigning_best)
         if problem:
             raise InputError(f"{path}: round {number}: {problem}")
-        labels = labels.settled(has_reigning_best)
+        labels = labels.as_submitted(has_reigning_best)
         if number < len(submitted) and labels != submitted[number]:
             raise InputError(
                 f"{path}: round {number}: the run has other labels for this round, and they are "

@@ -32,7 +32,7 @@ class Labels:
         """With the best chosen; a picture that is chosen is good, too."""
         return Labels(self.good | {best} if isinstance(best, int) else self.good, best)
 
-    def settled(self, has_reigning_best: bool) -> "Labels":
+    def as_submitted(self, has_reigning_best: bool) -> "Labels":
         """As submitted: with no best chosen, a reigning best stays (official code)."""
         if self.best is None and has_reigning_best:
             return Labels(self.good, KEEP)

@@ -50,7 +50,7 @@ class EngineOptions:
         return given
 
 
-AS_TASK_SAYS = EngineOptions()
+DEFAULT_OPTIONS = EngineOptions()
 """No option given."""
 
 

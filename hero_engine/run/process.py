@@ -13,13 +13,13 @@ from pathlib import Path
 
 from hero_engine.errors import EngineError
 from hero_engine.run.folder import RunFolder, engine_holder
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 
 POLL_SECONDS = 0.05
 
 
 def start_engine(
-    folder: RunFolder, options: EngineOptions = AS_TASK_SAYS
+    folder: RunFolder, options: EngineOptions = DEFAULT_OPTIONS
 ) -> "subprocess.Popen[bytes]":
     """Starts the run's engine, detached; returns at once, before it has loaded anything.
 

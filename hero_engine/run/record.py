@@ -19,7 +19,7 @@ from hero_engine.run.labels import KEEP, Labels, problem_with
 
 SCHEMA_VERSION = 2
 
-State = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
+RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
 Noise = Literal["pi", "fresh"]
 
@@ -195,11 +195,11 @@ class Record:
 
     # -- the run ---------------------------------------------------------------------------
 
-    def state(self) -> tuple[State, str]:
+    def state(self) -> tuple[RunState, str]:
         """The state as last written, and the error's text if it is `failed`."""
         with self._reading() as connection:
             state, error = connection.execute("SELECT state, error FROM run").fetchone()
-            if state not in get_args(State):
+            if state not in get_args(RunState):
                 raise ValueError(f"unknown state {state!r}")
             return state, str(error)
 
@@ -208,7 +208,7 @@ class Record:
         with self._reading() as connection:
             return float(connection.execute("SELECT created FROM run").fetchone()[0])
 
-    def set_state(self, state: State, error: str = "") -> None:
+    def set_state(self, state: RunState, error: str = "") -> None:
         with self._writing() as connection:
             connection.execute("UPDATE run SET state = ?, error = ?", (state, error))
 
@@ -454,9 +454,9 @@ class Record:
             problem = problem_with(labels, images, reigning)
             if problem:
                 raise InputError(f"round {number}: {problem}")
-            settled = labels.settled(reigning)
-            if settled != labels or step == 0:
-                self.label(number, settled)
+            submitted = labels.as_submitted(reigning)
+            if submitted != labels or step == 0:
+                self.label(number, submitted)
             connection.execute(
                 "UPDATE rounds SET submitted = ? WHERE round = ?", (time.time(), number)
             )

@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import Best
-from hero_engine.run.record import Final, Record, Round, State
+from hero_engine.run.record import Final, Record, Round, RunState
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
@@ -41,7 +41,7 @@ class Status(TypedDict):
     run: str
     task: str
     model: str
-    state: State
+    state: RunState
     round: int
     rounds: int
     labels_used: int
@@ -76,13 +76,13 @@ def status(folder: RunFolder) -> Status:
     return found
 
 
-def live_state(folder: RunFolder) -> State:
+def live_state(folder: RunFolder) -> RunState:
     """The run's state; one that only an engine can be in, with none running, is `paused`."""
     with closing(folder.open_record()) as record:
         return _live(record.state()[0], folder)
 
 
-def _live(written: State, folder: RunFolder) -> State:
+def _live(written: RunState, folder: RunFolder) -> RunState:
     if written in ACTIVE_STATES and engine_holder(folder) is None:
         return "paused"
     return written

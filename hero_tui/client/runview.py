@@ -12,7 +12,7 @@ from typing import Literal
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import log_end
-from hero_engine.run.record import Final, Noise, Progress, Record, Round, State, Try
+from hero_engine.run.record import Final, Noise, Progress, Record, Round, RunState, Try
 from hero_engine.run.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
@@ -52,7 +52,7 @@ class RunView:
 
     folder: RunFolder
     task: Task
-    state: State
+    state: RunState
     error: str
     engine: Engine
     rounds: tuple[Round, ...]

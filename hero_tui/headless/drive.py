@@ -15,7 +15,7 @@ from pathlib import Path
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run import process
 from hero_engine.run.folder import RunFolder
-from hero_engine.run.options import AS_TASK_SAYS, EngineOptions
+from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
@@ -25,7 +25,9 @@ from hero_tui.output import reference
 FINISHED, PAUSED = 0, 3
 
 
-def drive(folder: RunFolder, labeler: Labeler | None, options: EngineOptions = AS_TASK_SAYS) -> int:
+def drive(
+    folder: RunFolder, labeler: Labeler | None, options: EngineOptions = DEFAULT_OPTIONS
+) -> int:
     """Runs until the run is finished or paused; says on stderr how to continue.
 
     Args:
@@ -194,7 +196,7 @@ def start_in_background(
     labels: Path | None,
     oracle: bool,
     function: str | None,
-    options: EngineOptions = AS_TASK_SAYS,
+    options: EngineOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Goes on with the run in a process of its own, whose messages go to headless.log."""
     command = [sys.executable, "-P", "-m", "hero_tui", "resume", str(folder.path.absolute())]

@@ -74,11 +74,11 @@ class SubmitScreen(RunDialog):
         view = self.view
         labels, images = view.labels, view.rounds[-1].images
         good = len(labels.good)
-        settled = labels.settled(view.reigning_best is not None).best
-        if settled == KEEP:
+        submitted = labels.as_submitted(view.reigning_best is not None).best
+        if submitted == KEEP:
             best, path = "the reigning best stays", view.reigning_best_image
-        elif isinstance(settled, int):
-            best, path = f"picture {settled}", view.image(settled)
+        elif isinstance(submitted, int):
+            best, path = f"picture {submitted}", view.image(submitted)
         else:
             best, path = "none", None
         self._picture.path = path

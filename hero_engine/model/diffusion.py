@@ -33,7 +33,7 @@ class Model:
 
     Attributes:
         pipeline: diffusers' own, with the LoRA in its UNet.
-        prompts: what the UNet is told of each prompt of the task.
+        prompts: what the UNet is conditioned on, for each prompt of the task.
         negative: the same of the unconditional half of guidance, one row.
         latent_shape: (C, H, W).
         dtype: of the frozen weights; latents, means and log-probs are float32 whatever it is.
@@ -117,15 +117,15 @@ class Model:
         """
         timesteps = self.schedule.timesteps
         timesteps = timesteps[i.to(timesteps.device)].to(self.device)
-        latents, told = z_t, self.prompts.rows(prompts)
+        latents, conditioning = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
             latents, timesteps = torch.cat([z_t, z_t]), torch.cat([timesteps, timesteps])
-            told = self.negative.rows(torch.zeros_like(prompts)).then(told)
+            conditioning = self.negative.rows(torch.zeros_like(prompts)).then(conditioning)
         output = self.unet(
             latents.to(self.dtype),
             timesteps,
-            told.states,
-            added_cond_kwargs=told.added or None,
+            conditioning.states,
+            added_cond_kwargs=conditioning.added or None,
             return_dict=False,
         )[0].float()
         if guidance_scale != 1:

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from hero_engine.run.task import Noise
 
+POOL_FILE = "noise_pool.safetensors"
+"""Of a checkpoint and of an export."""
+
 
 @dataclass(frozen=True)
 class NoisePool:
@@ -43,7 +46,7 @@ def perturb(means: Tensor, epsilon: Tensor, settings: Noise) -> Tensor:
     return math.sqrt(1 - settings.s**2) * means + settings.s * epsilon
 
 
-def draw(pool: NoisePool | None, epsilon: Tensor, settings: Noise) -> Tensor:
+def sample_initial_noise(pool: NoisePool | None, epsilon: Tensor, settings: Noise) -> Tensor:
     """A batch of z_T [B, C, H, W] from standard normal `epsilon`, around the pool if there is one.
 
     `settings.pool` = none, or no pool yet: epsilon itself, that is N(0, I).

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from hero_engine.method import noise
-from hero_engine.method.noise import NoisePool
+from hero_engine.method.pool import NoisePool, component_means, norm_ratio, sample_initial_noise
 from hero_engine.run.task import Noise
 
 SHAPE = (4, 16, 16)
@@ -20,7 +19,7 @@ def pool_of(goods: int) -> NoisePool:
 
 def test_the_best_has_its_share_and_the_goods_take_turns() -> None:
     pool = pool_of(3)
-    means = noise.component_means(pool, 8, 0.5)
+    means = component_means(pool, 8, 0.5)
     assert torch.equal(means[:4], pool.best.expand(4, *SHAPE))
     assert torch.equal(means[4:], pool.goods[[0, 1, 2, 0]])
 
@@ -28,7 +27,7 @@ def test_the_best_has_its_share_and_the_goods_take_turns() -> None:
 @pytest.mark.parametrize(("ratio", "around_best"), [(0.0, 0), (0.3, 2), (1.0, 8)])
 def test_best_ratio_is_the_share_of_the_batch(ratio: float, around_best: int) -> None:
     pool = pool_of(3)
-    means = noise.component_means(pool, 8, ratio)
+    means = component_means(pool, 8, ratio)
     assert len(means) == 8
     assert sum(torch.equal(mean, pool.best) for mean in means) == around_best
 
@@ -39,11 +38,11 @@ def generations(pool_kind: str, s: float, rounds: int) -> list[float]:
     generator = torch.Generator().manual_seed(0)
     z_T, ratios = torch.randn(64, *SHAPE, generator=generator), []
     for _ in range(rounds):
-        ratios.append(noise.norm_ratio(z_T))
+        ratios.append(norm_ratio(z_T))
         chosen = z_T[torch.randperm(64, generator=generator)[:8]]
         fresh = torch.randn(64, *SHAPE, generator=generator)
-        z_T = noise.draw(NoisePool(chosen[0], chosen), fresh, settings)
-    return [*ratios, noise.norm_ratio(z_T)]
+        z_T = sample_initial_noise(NoisePool(chosen[0], chosen), fresh, settings)
+    return [*ratios, norm_ratio(z_T)]
 
 
 def test_variance_preserving_noise_stays_on_the_shell_of_proposition_a1() -> None:
@@ -63,5 +62,5 @@ def test_additive_noise_leaves_the_shell_as_its_variance_adds_up() -> None:
 
 def test_without_a_pool_or_with_none_the_noise_is_fresh() -> None:
     fresh = torch.randn(4, *SHAPE)
-    assert noise.draw(None, fresh, Noise()) is fresh
-    assert noise.draw(pool_of(2), fresh, Noise(pool="none")) is fresh
+    assert sample_initial_noise(None, fresh, Noise()) is fresh
+    assert sample_initial_noise(pool_of(2), fresh, Noise(pool="none")) is fresh
