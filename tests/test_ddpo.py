@@ -101,7 +101,9 @@ def test_ratios_that_stay_off_when_measured_again_stop_the_run(
     model = diffusion.load(task)
     drawn = drawn_by(model, task)
     before = weights(model)
-    monkeypatch.setattr(ddpo, "measured", lambda *_: replace(drawn, log_prob=drawn.log_prob + 1e-3))
+    monkeypatch.setattr(
+        ddpo, "remeasured", lambda *_: replace(drawn, log_prob=drawn.log_prob + 1e-3)
+    )
     optimizer = state.initial_state(model, task).lora_optimizer
     off = replace(drawn, log_prob=drawn.log_prob + 1e-3)
     with pytest.raises(EngineError, match="two passes over the same transitions"):
