@@ -139,7 +139,7 @@ def test_a_label_outlives_its_process_killed_right_after_the_key(path: Path) -> 
         sample_round(record, 0)
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from hero_engine.record import Record; from hero_engine.labels import Labels\n"
+        "from hero_engine.run.record import Record; from hero_engine.run.labels import Labels\n"
         "Record.open(Path(sys.argv[1])).label(0, Labels.of([3], 3))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
