@@ -231,7 +231,9 @@ def plain_round(bench: Bench, model: Model, name: str) -> Meter:
     with meter.phase(REST), torch.no_grad():
         embedded = embedder.network(z_0.to(model.device))
         rewards = reward.similarity_to_best(embedded, embedded[bench.labels.best]).cpu()
-        advantage = ddpo.advantages(rewards, task.update.advantage_clip)
+        advantage = ddpo.advantages(
+            rewards, task.update.advantage_clip, floor=task.update.deviation_floor
+        )
     optimizer = _adamw(model, task)
     order, positions = _order(task), _positions(model, task)
     with meter.phase(LORA):

@@ -42,6 +42,20 @@ def test_advantages_are_normalised_and_clipped() -> None:
     assert not ddpo.advantages(torch.full((8,), 0.7), 5).any()
 
 
+def test_differences_that_mean_nothing_teach_little() -> None:
+    nearly_alike = 0.9 + 0.004 * torch.tensor([1.0, -1.0, 1.0, -1.0])
+    assert float(ddpo.advantages(nearly_alike, 5).max()) == pytest.approx(1, rel=1e-3)
+    floored = ddpo.advantages(nearly_alike, 5, floor=0.2)
+    torch.testing.assert_close(floored, torch.tensor([0.02, -0.02, 0.02, -0.02]))
+    by_prompt = ddpo.advantages(nearly_alike, 5, torch.tensor([0, 0, 1, 1]), floor=0.2)
+    torch.testing.assert_close(by_prompt, floored)
+
+
+def test_a_floor_changes_nothing_where_pictures_differ() -> None:
+    rewards = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    assert torch.equal(ddpo.advantages(rewards, 5, floor=0.2), ddpo.advantages(rewards, 5))
+
+
 def test_advantages_by_prompt_do_not_tell_a_hard_prompt_from_an_easy_one() -> None:
     prompts = torch.tensor([0, 1, 0, 1, 0, 1])
     rewards = torch.tensor([0.9, 0.1, 0.7, 0.3, 0.8, 0.2])

@@ -280,9 +280,10 @@ def train(
         outcome = "All good: there are no triplets, the reward uses the embedding as it is."
     rewards = compute_rewards(run.task, learned, rollout, good)
     metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
-    by_prompt = run.task.update.advantages == "prompt"
+    update = run.task.update
+    by_prompt = update.advantages == "prompt"
     prompts = prompts_of(torch.arange(len(rewards)), run.task) if by_prompt else None
-    advantage = ddpo.advantages(rewards, run.task.update.advantage_clip, prompts)
+    advantage = ddpo.advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
     if not advantage.any():
         return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
     train_lora(run, learned, rollout, advantage, round_number)
