@@ -39,8 +39,7 @@ from pipelines import save_pipeline
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hero_engine.cartoons import oracle
-from hero_engine.cartoons.pipeline import WEIGHTS
+from hero_engine.cartoons import WEIGHTS, is_embedded, oracle
 from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method import embedding, reward, rollout, state
@@ -519,7 +518,7 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace, where: Path) -> None:
     task = make_task(arguments, where)
-    folder = WEIGHTS if task.model == "embedded" else Path(task.model)
+    folder = WEIGHTS if is_embedded(task.model) else Path(task.model)
     config = DDIMScheduler.load_config(folder, subfolder="scheduler")
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     bench = Bench(task, config, where / "runs", arguments.plain_embedding_steps, clock)

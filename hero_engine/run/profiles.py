@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hero_engine.cartoons import is_embedded
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -45,4 +47,4 @@ STABLE_DIFFUSION = Profile("stable-diffusion", {"update.deviation_floor": DEVIAT
 
 def profile_for(model: str) -> Profile:
     """The profile of the family that `model` (a task's `model`) belongs to."""
-    return EMBEDDED if model == "embedded" else STABLE_DIFFUSION
+    return EMBEDDED if is_embedded(model) else STABLE_DIFFUSION
