@@ -18,11 +18,7 @@ class Profile:
     values: Mapping[str, tuple[Any, str]]
 
 
-DEVIATION_FLOOR = (
-    0.2,
-    "ours: good and bad lie about 1 apart, so less means that fewer than 1 picture in 20 differs, "
-    "and what else differs must not be taught (docs/method.md)",
-)
+DEVIATION_FLOOR = (0.2, "ours: smaller differences mean nothing (docs/method.md, Advantages)")
 
 EMBEDDED = Profile(
     "embedded",
