@@ -38,6 +38,7 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
+from hero_tui.streams import traceback_console
 from hero_tui.text import plain, plain_lines
 from hero_tui.theme import THEMES
 from hero_tui.typeahead import typed_keys
@@ -121,6 +122,7 @@ class HeroApp(App[int]):
         typed: bytes = b"",
     ) -> None:
         super().__init__()
+        self.error_console = traceback_console()
         self.config = config
         self.set_reactive(HeroApp.view, client.view)
         self._client = client

@@ -5,6 +5,7 @@ Modules are imported within the commands, so that `hero-tui --help` is there at 
 
 import os
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from hero_engine.errors import HeroError, InputError
 from hero_engine.run.options import EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
+from hero_tui.streams import plain_streams
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
@@ -98,15 +100,20 @@ RUNS_DIR = Path("runs")
 
 def main() -> None:
     """Runs the command line; errors of hero-tui become a message and their exit code."""
-    try:
-        app()
-    except HeroError as error:
-        message(str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # What no command foresaw, such as a full disk behind stdout.
-        message(f"hero-tui: {error}")
-        sys.exit(HeroError.exit_code)
+    with plain_streams():
+        try:
+            app()
+        except HeroError as error:
+            message(str(error))
+            sys.exit(error.exit_code)
+        except OSError as error:
+            # What no command foresaw, such as a full disk behind stdout.
+            message(f"hero-tui: {error}")
+            sys.exit(HeroError.exit_code)
+        except Exception:
+            # A bug. Python's own report would not go through the plain streams.
+            traceback.print_exc()
+            sys.exit(HeroError.exit_code)
 
 
 def _version(wanted: bool) -> None:
@@ -491,11 +498,9 @@ def tasks_schema() -> None:
 
 def _engine(*arguments: str) -> None:
     """Ends as the engine ends: what needs torch is done in a process of its own."""
-    import subprocess
+    from hero_tui.enginecommand import run_engine_command
 
-    # -P: a torch.py in the folder that one happens to be in is not imported.
-    command = [sys.executable, "-P", "-m", "hero_engine", *arguments]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(run_engine_command(*arguments))
 
 
 def _engine_options(

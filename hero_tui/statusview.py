@@ -2,14 +2,14 @@
 
 from hero_engine.run.status import Status
 from hero_tui.output import table
-from hero_tui.text import plain, plain_lines
+from hero_tui.text import plain
 
 
 def show(status: Status, error: str) -> None:
     """Prints the status, and why the engine failed if it did, on stdout."""
     print(f"{plain(status['run'])}: {status['state']}")
     if error:
-        print(plain_lines(error))
+        print(error)
     print(f"task {plain(status['task'])}, model {plain(status['model'])}")
     print(
         f"{len(status['history'])} of {status['rounds']} rounds labelled, "
