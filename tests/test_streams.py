@@ -76,7 +76,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
     monkeypatch.setattr(process, "start_engine", fail)
     monkeypatch.setattr(process, "start_detached", fail)
-    monkeypatch.setattr(enginecommand, "command", lambda *_: [sys.executable, "-I", "-S", "-c", ENGINE])
+    monkeypatch.setattr(
+        enginecommand, "command", lambda *_: [sys.executable, "-I", "-S", "-c", ENGINE]
+    )
     return run
 
 
