@@ -72,7 +72,7 @@ def run_to_the_end(run: Run) -> None:
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
-    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts)
+    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
     run.team.dismiss(learned.model)

@@ -4,12 +4,12 @@ Both noises are reported, because a model can owe its success to its initial noi
 """
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from hero_engine.cartoons import oracle
-from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
 from hero_engine.method.state import TrainingState
@@ -29,21 +29,23 @@ def can_judge(task: Task) -> bool:
 
 
 def evaluate(
-    folder: RunFolder, record: Record, task: Task, learned: TrainingState, interrupts: Interrupts
+    folder: RunFolder,
+    record: Record,
+    task: Task,
+    learned: TrainingState,
+    check: Callable[[], None],
 ) -> None:
     """Samples `evaluation.images` pictures from each noise, judges them and records the result.
 
-    Does nothing when no oracle can judge the task's pictures.
-
-    Raises:
-        Stop: asked for in the meantime; evaluating again gives the same pictures.
+    Does nothing when no oracle can judge the task's pictures. `check` is called after each chunk of
+    them; whatever it raises ends the evaluation, and evaluating again gives the same pictures.
     """
     if not can_judge(task) or not task.evaluation.images:
         return
     record.set_state("sampling")
     noises: dict[Noise, NoisePool | None] = {"pi": learned.pool, "fresh": None}
     for which, pool in noises.items():
-        record.set_final(which, _evaluate(folder, record, task, learned, interrupts, which, pool))
+        record.set_final(which, _evaluate(folder, record, task, learned, check, which, pool))
 
 
 def _evaluate(
@@ -51,7 +53,7 @@ def _evaluate(
     record: Record,
     task: Task,
     learned: TrainingState,
-    interrupts: Interrupts,
+    check: Callable[[], None],
     which: Noise,
     pool: NoisePool | None,
 ) -> Final:
@@ -70,7 +72,7 @@ def _evaluate(
             pictures.append(picture)
             good += oracle.judge(str(task.oracle), picture).good
         record.set_progress(phase, len(pictures), count)
-        interrupts.check()
+        check()
     result = Final(count, good, measures.diversity(np.stack(pictures)))
     log.info("%s: %d of %d good", phase, good, count)
     return result
