@@ -237,7 +237,10 @@ def tell_of_collapse(run: Run) -> None:
         return
     run.record.set_collapse(latest.number, found.words, found.back_to)
     log.warning(
-        "round %d: %s %s", latest.number, found.words, collapse.advice(run.folder.name, found.back_to)
+        "round %d: %s %s",
+        latest.number,
+        found.words,
+        collapse.advice(run.folder.name, found.back_to),
     )
 
 

@@ -13,7 +13,7 @@ from hero_engine.run.record import Record
 LOST_SUCCESS = 1 / 2
 """Of the best success so far: with less left, beyond what so few pictures vary, it is lost."""
 
-LOST_DIVERSITY = 1 / 4
+LOST_DIVERSITY = 1 / 3
 """Of round 0's diversity: with less left, the pictures are all alike."""
 
 FIRST_JUDGED = 2
@@ -92,7 +92,12 @@ def advice(run: str, back_to: int | None) -> str:
 
 def _success_sign(before: Sequence[RoundFigures], now: RoundFigures) -> str:
     best = max((r for r in before if r.good is not None), key=_surely_good, default=None)
-    if best is None or now.round < FIRST_JUDGED or now.good is None or not _success_is_lost(best, now):
+    if (
+        best is None
+        or now.round < FIRST_JUDGED
+        or now.good is None
+        or not _success_is_lost(best, now)
+    ):
         return ""
     return (
         f"{now.good} of {now.images} pictures are good, in round {best.round} it was "

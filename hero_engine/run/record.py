@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from hero_engine.errors import InputError
 from hero_engine.run.labels import KEEP, Labels, problem_with
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
@@ -74,6 +74,19 @@ CREATE TABLE final (
 """
 
 
+# What a record of an earlier format lacks, by that format.
+_MIGRATIONS = {
+    2: """
+    ALTER TABLE rounds ADD COLUMN collapse TEXT NOT NULL DEFAULT '';
+    ALTER TABLE rounds ADD COLUMN back_to INTEGER;
+    CREATE TABLE lines (
+        line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL, task TEXT NOT NULL,
+        written INTEGER NOT NULL DEFAULT 0
+    );
+    """
+}
+
+
 @dataclass(frozen=True)
 class Round:
     """A round's size and times (seconds since the epoch; None: not yet)."""
@@ -91,6 +104,11 @@ class Round:
     """What shows in its pictures that the model has collapsed, in words; empty: nothing does."""
     back_to: int | None = None
     """The trained round to go back to then; None: there is none that was sound."""
+
+    @property
+    def said(self) -> str:
+        """What was not as usual, in words; "" for a usual round."""
+        return f"{self.collapse} {self.outcome}".strip()
 
 
 @dataclass(frozen=True)
@@ -176,12 +194,23 @@ class Record:
         with _explained(path), _damage_explained(path):
             record = cls(path, _connect(path, "rw"))
         try:
+            record._migrate()
             record._check_version()
             record.state()
         except InputError:
             record.close()
             raise
         return record
+
+    def _migrate(self) -> None:
+        """Brings a record of an earlier format up to this one, in one transaction."""
+        with self._writing() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            while version in _MIGRATIONS:
+                for statement in _MIGRATIONS[version].split(";"):
+                    connection.execute(statement)
+                version += 1
+                connection.execute(f"PRAGMA user_version = {version}")
 
     def _check_version(self) -> None:
         with self._reading() as connection:
@@ -357,7 +386,9 @@ class Record:
             for table in ("rounds", "images", "edits", "metrics"):
                 connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
             # A try of round N + 1 is of the model after training round N.
-            connection.execute("DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,))
+            connection.execute(
+                "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
+            )
             connection.execute("DELETE FROM final")
             connection.execute("UPDATE commands SET taken = 1")
             connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")

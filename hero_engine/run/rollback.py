@@ -74,19 +74,32 @@ def complete(folder: RunFolder, record: Record) -> None:
     """Makes the folder's files those of the record's current line, if a rollback was cut short.
 
     The caller holds the engine's lock.
+
+    Raises:
+        EngineError: the folder cannot be written to.
     """
     text = record.unwritten_task()
     if text is None:
         return
     kept = {f"{r.number:03d}" for r in record.rounds()}
-    for numbered in ("rounds", "checkpoints", "sheets"):
-        for path in (folder.path / numbered).glob("*"):
-            if path.stem not in kept:
-                remove(path)
-    for path in (folder.path / "final", folder.exports):
-        remove(path)
-    write_complete(folder.task_file, lambda path: path.write_text(text, "utf-8"))
+    try:
+        for numbered in ("rounds", "checkpoints", "sheets"):
+            for path in (folder.path / numbered).glob("*"):
+                if path.stem not in kept:
+                    remove(path)
+        for path in (folder.path / "final", folder.exports):
+            remove(path)
+        write_complete(folder.task_file, lambda path: _write(path, text))
+    except OSError as error:
+        raise EngineError(
+            f"{folder.path}: the run goes on from an earlier round, but its files cannot be put in "
+            f"order: {error.strerror or error}; when that is mended, continue the run"
+        ) from None
     record.task_is_written()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
 
 
 def _copy(folder: RunFolder, record: Record, target: Path) -> None:
