@@ -14,9 +14,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 
-from hero_engine.cartoons.drawing import PROMPTS, SUBJECTS, draw
+from hero_engine.cartoons import SUBJECTS, WEIGHTS
+from hero_engine.cartoons.drawing import PROMPTS, draw
 from hero_engine.cartoons.oracle import judge
-from hero_engine.cartoons.pipeline import WEIGHTS
 
 GUIDANCE, STEPS, ETA, BATCH = 5.0, 20, 1.0, 64
 TARGETS = dict.fromkeys(SUBJECTS, (0.25, 0.50)) | {"hand": (0.08, 0.25)}

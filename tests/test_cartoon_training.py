@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from hero_engine.cartoons import WEIGHTS
 from hero_engine.cartoons import pipeline as parts
 from hero_engine.cartoons import stage as stages
 from hero_engine.cartoons import train as training
@@ -230,14 +231,14 @@ def test_prompts_are_padded_and_cut_to_the_length_of_stable_diffusion(
 
 
 def test_the_shipped_weights_load_and_stay_small() -> None:
-    if not (parts.WEIGHTS / "model_index.json").exists():
+    if not (WEIGHTS / "model_index.json").exists():
         pytest.skip("no weights yet")
-    files = [path for path in parts.WEIGHTS.rglob("*") if path.is_file()]
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 16e6
     assert not [path for path in files if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}]
-    record = json.loads((parts.WEIGHTS / "training.json").read_text())["trainings"]
+    record = json.loads((WEIGHTS / "training.json").read_text())["trainings"]
     assert all(entry["command"] and entry["stages"] for entry in record)
-    assert_loads(parts.WEIGHTS)
+    assert_loads(WEIGHTS)
 
 
 def assert_loads(folder: Path) -> None:

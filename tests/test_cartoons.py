@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hero_engine.cartoons import drawing, oracle
+from hero_engine.cartoons import SUBJECTS, WEIGHTS, drawing, oracle
 from hero_engine.cartoons.subjects import mountain, safety
 
 HELD_OUT = 90_210  # no training seed comes near it
@@ -47,7 +47,7 @@ REASONS = {
 
 def drawings(subject: str, count: int, seed: int = HELD_OUT) -> list[drawing.Drawing]:
     """`count` drawings, every second one right."""
-    rng = np.random.default_rng([seed, drawing.SUBJECTS.index(subject)])
+    rng = np.random.default_rng([seed, SUBJECTS.index(subject)])
     return [drawing.draw(subject, rng, right=k % 2 == 0) for k in range(count)]
 
 
@@ -59,7 +59,7 @@ def agreement(subject: str, shown: list[tuple[Image.Image, bool]]) -> float:
 # ---- What is drawn
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_seed_gives_the_same_drawing(subject: str) -> None:
     first = drawing.draw(subject, np.random.default_rng(5))
     second = drawing.draw(subject, np.random.default_rng(5))
@@ -69,7 +69,7 @@ def test_a_seed_gives_the_same_drawing(subject: str) -> None:
     assert first.image.tobytes() != other.image.tobytes()
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_drawings_are_64_pixel_rgb_with_a_known_caption(subject: str) -> None:
     rng = np.random.default_rng(1)
     for _ in range(100):
@@ -79,14 +79,14 @@ def test_drawings_are_64_pixel_rgb_with_a_known_caption(subject: str) -> None:
         assert drawn.right == (drawn.flaw == "")
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_flaw_is_drawn_and_named(subject: str) -> None:
     rng = np.random.default_rng(2)
     seen = {drawing.draw(subject, rng, right=False).flaw for _ in range(120)}
     assert seen == set(drawing.FLAWS[subject])
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_mixture_has_its_share_of_right_drawings_under_the_prompt(subject: str) -> None:
     rng = np.random.default_rng(3)
     drawn = [drawing.draw(subject, rng) for _ in range(600)]
@@ -108,7 +108,7 @@ def test_some_drawings_carry_the_enhanced_prompts_and_the_hiker() -> None:
 
 
 def test_a_caption_never_reveals_whether_the_picture_is_right() -> None:
-    for subject in drawing.SUBJECTS:
+    for subject in SUBJECTS:
         drawn = drawings(subject, 800 if subject == "safety" else 20)
         assert {d.caption for d in drawn if d.right} == {d.caption for d in drawn if not d.right}
 
@@ -129,13 +129,13 @@ def test_drawing_and_judging_do_not_import_torch() -> None:
 # ---- What the oracles see
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_oracle_agrees_with_construction(subject: str) -> None:
     shown = [(d.image, d.right) for d in drawings(subject, 300)]
     assert agreement(subject, shown) >= 0.97
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_oracle_names_the_flaw(subject: str) -> None:
     flawed = [d for d in drawings(subject, 120) if not d.right]
     named = [REASONS[subject, d.flaw] in oracle.judge(subject, d.image).reason for d in flawed]
@@ -163,7 +163,7 @@ def _noisy(image: Image.Image) -> Image.Image:
         pytest.param(lambda image: ImageEnhance.Color(image).enhance(1.25), id="vivid"),
     ],
 )
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_slight_degradation_does_not_change_verdicts(
     subject: str, degrade: Callable[[Image.Image], Image.Image]
 ) -> None:
@@ -172,15 +172,14 @@ def test_slight_degradation_does_not_change_verdicts(
 
 
 def test_the_oracle_agrees_after_a_round_trip_through_the_autoencoder() -> None:
-    pipeline = pytest.importorskip("hero_engine.cartoons.pipeline")
-    if not (pipeline.WEIGHTS / "vae").is_dir():
-        pytest.skip(f"no trained autoencoder at {pipeline.WEIGHTS}/vae yet")
+    if not (WEIGHTS / "vae").is_dir():
+        pytest.skip(f"no trained autoencoder at {WEIGHTS}/vae yet")
     import torch
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(pipeline.WEIGHTS / "vae", torch_dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32)
     found = {}
-    for subject in drawing.SUBJECTS:
+    for subject in SUBJECTS:
         drawn = drawings(subject, 40)
         pixels = np.stack([np.asarray(d.image) for d in drawn]).astype(np.float32) / 127.5 - 1
         with torch.no_grad():
@@ -193,7 +192,7 @@ def test_the_oracle_agrees_after_a_round_trip_through_the_autoencoder() -> None:
     assert min(found.values()) >= 0.94, found
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_noise_blanks_and_smears_are_bad(subject: str) -> None:
     rng = np.random.default_rng(7)
     for _ in range(10):
@@ -209,12 +208,10 @@ def test_noise_blanks_and_smears_are_bad(subject: str) -> None:
 def test_judging_never_raises_whatever_the_picture_shows() -> None:
     rng = np.random.default_rng(8)
     for _ in range(80):
-        first, second = (
-            drawing.draw(drawing.SUBJECTS[rng.integers(6)], rng).image for _ in range(2)
-        )
+        first, second = (drawing.draw(SUBJECTS[rng.integers(6)], rng).image for _ in range(2))
         mixed = Image.blend(first.rotate(rng.uniform(0, 360)), second, rng.uniform(0, 1))
         mixed = mixed.crop((0, 0, int(rng.integers(8, 65)), 64)).resize((64, 64))
-        for subject in drawing.SUBJECTS:
+        for subject in SUBJECTS:
             verdict = oracle.judge(subject, mixed)
             assert verdict.good == (verdict.reason == "")
 
@@ -227,7 +224,7 @@ def test_pictures_of_another_subject_are_bad(subject: str) -> None:
                 assert not oracle.judge(subject, drawn.image).good
 
 
-@pytest.mark.parametrize("subject", drawing.SUBJECTS)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_quality_orders_good_pictures_and_is_zero_for_bad_ones(subject: str) -> None:
     verdicts = [oracle.judge(subject, d.image) for d in drawings(subject, 60)]
     good = [v.quality for v in verdicts if v.good]

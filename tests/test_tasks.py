@@ -2,7 +2,7 @@
 
 import pytest
 
-from hero_engine.cartoons.drawing import SUBJECTS
+from hero_engine.cartoons import SUBJECTS
 from hero_engine.run.resolve import resolve, shipped_tasks
 
 PROMPTS = {

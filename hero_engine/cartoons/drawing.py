@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from hero_engine.cartoons import SUBJECTS
 from hero_engine.cartoons.canvas import pick
 from hero_engine.cartoons.subjects import (
     black_cat,
@@ -19,8 +20,6 @@ from hero_engine.cartoons.subjects import (
     narcissus,
     safety,
 )
-
-SUBJECTS: tuple[str, ...] = ("black-cat", "blue-rose", "narcissus", "mountain", "hand", "safety")
 
 # Share of right drawings under a subject's prompt. Guidance makes a trained model right more often
 # than its drawings for mountain and hand, so that their shares are lower than the success wanted.

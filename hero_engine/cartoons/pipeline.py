@@ -16,8 +16,6 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-WEIGHTS = Path(__file__).parent / "weights"
-
 IMAGE_SIZE = 64
 LATENT_SIZE = 16
 LATENT_CHANNELS = 4

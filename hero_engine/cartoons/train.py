@@ -35,8 +35,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from hero_engine.cartoons import SUBJECTS
 from hero_engine.cartoons import pipeline as parts
-from hero_engine.cartoons.drawing import CAPTIONS, PROMPTS, SUBJECTS, Drawing, draw
+from hero_engine.cartoons.drawing import CAPTIONS, PROMPTS, Drawing, draw
 from hero_engine.cartoons.stage import Stage, read_log, read_tensors, replace, run, write_tensors
 
 PROMPT_DROPOUT = 0.1

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from huggingface_hub import HfApi, constants
 from safetensors import SafetensorError, safe_open
 
+from hero_engine.cartoons import is_embedded
 from hero_engine.model.diffusion import choose_dtype
 from hero_engine.model.pretrained import explained, find_source, model_index
 
@@ -47,7 +48,7 @@ def examine(model: str) -> Findings:
         ("model", f"{model}: {found}"),
     ]
     advice = [problem] if problem else []
-    if device.type == "cpu" and model != "embedded":
+    if device.type == "cpu" and not is_embedded(model):
         advice.append(
             "There is no GPU: a round of Stable Diffusion takes hours here. To learn the ropes, "
             "`hero-tui run black-cat --model embedded`."

@@ -12,8 +12,9 @@ import torch
 from hero_engine.errors import InputError
 from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
-from hero_engine.model import conditioning, seeds
+from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
+from hero_engine.model.family import family_of
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
@@ -52,7 +53,8 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
         InputError: the prompt is longer than the text encoder reads.
     """
     with model.at_work(*model.text_encoders):
-        encoded, _ = conditioning.encode(model.pipeline, [prompt], task.negative_prompt)
+        encode = family_of(model.pipeline).encode
+        encoded, _ = encode(model.pipeline, [prompt], task.negative_prompt)
     model = replace(model, prompts=encoded)
     task = task.model_copy(update={"prompts": (prompt,)})
     images = torch.arange(FROM_EACH)

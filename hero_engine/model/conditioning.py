@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from hero_engine.errors import InputError
@@ -53,20 +52,16 @@ def encode(
     Raises:
         InputError: a prompt has more tokens than an encoder reads; it would be cut in silence.
     """
-    for prompt in (*prompts, negative_prompt):
-        _check_length(pipeline, prompt)
-    is_xl = isinstance(pipeline, StableDiffusionXLPipeline)
-    encoded = pipeline.encode_prompt(
-        list(prompts),
-        device=pipeline.text_encoder.device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=True,
-        negative_prompt=[negative_prompt] * len(prompts) if negative_prompt else None,
-    )
-    if not is_xl:
-        states, negative_states = encoded
-        return Conditioning(states), Conditioning(negative_states[:1])
-    states, negative_states, pooled, negative_pooled = encoded
+    states, negative_states = _encoded(pipeline, prompts, negative_prompt)
+    return Conditioning(states), Conditioning(negative_states[:1])
+
+
+@torch.no_grad()
+def encode_with_pooled(
+    pipeline: Any, prompts: Sequence[str], negative_prompt: str
+) -> tuple[Conditioning, Conditioning]:
+    """`encode` of SDXL, which has the pooled prompt and the picture's size beside the states."""
+    states, negative_states, pooled, negative_pooled = _encoded(pipeline, prompts, negative_prompt)
     height, width = picture_size(pipeline)
     # As the pipeline's own call: neither resized nor cropped.
     time_ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=states.dtype)
@@ -79,6 +74,33 @@ def encode(
             negative_states[:1], {"text_embeds": negative_pooled[:1], "time_ids": time_ids}
         ),
     )
+
+
+def _encoded(pipeline: Any, prompts: Sequence[str], negative_prompt: str) -> tuple[Tensor, ...]:
+    for prompt in prompts:
+        _check_length(pipeline, "prompt", prompt)
+    _check_length(pipeline, "negative_prompt", negative_prompt)
+    encoded: tuple[Tensor, ...] = pipeline.encode_prompt(
+        list(prompts),
+        device=pipeline.text_encoder.device,
+        num_images_per_prompt=1,
+        do_classifier_free_guidance=True,
+        negative_prompt=[negative_prompt] * len(prompts) if negative_prompt else None,
+    )
+    return encoded
+
+
+def pipeline_arguments(conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor]:
+    """Both, as the pipeline's own call takes them in place of prompts.
+
+    Args:
+        negative: of as many rows as `conditioning`.
+    """
+    given = {"prompt_embeds": conditioning.states, "negative_prompt_embeds": negative.states}
+    for name, half in (("", conditioning), ("negative_", negative)):
+        if "text_embeds" in half.added:
+            given[f"{name}pooled_prompt_embeds"] = half.added["text_embeds"]
+    return given
 
 
 def latent_size(pipeline: Any) -> tuple[int, int]:
@@ -94,7 +116,7 @@ def picture_size(pipeline: Any) -> tuple[int, int]:
     return height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor
 
 
-def _check_length(pipeline: Any, prompt: str) -> None:
+def _check_length(pipeline: Any, field: str, prompt: str) -> None:
     for name in ("tokenizer", "tokenizer_2"):
         tokenizer = getattr(pipeline, name, None)
         if tokenizer is None:
@@ -102,6 +124,6 @@ def _check_length(pipeline: Any, prompt: str) -> None:
         tokens, length = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
         if tokens > length:
             raise InputError(
-                f"prompt '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
+                f"{field} '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
                 "shorten it"
             )

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from hero_engine.errors import EngineError
 from hero_engine.model import ddim, seeds
-from hero_engine.model.conditioning import Conditioning, encode, latent_size
+from hero_engine.model.conditioning import Conditioning, latent_size
+from hero_engine.model.family import family_of
 from hero_engine.model.memory import Sizes
 from hero_engine.model.pretrained import load_pipeline
 from hero_engine.run.task import Precision, Task
@@ -181,7 +182,7 @@ def load(task: Task, offload: bool = False) -> Model:
     if half_on_cpu:
         pipeline.unet.set_attn_processor(AttnProcessor())
     add_lora(pipeline.unet, task.update.lora_rank, task.seed)
-    prompts, negative = encode(pipeline, task.prompts, task.negative_prompt)
+    prompts, negative = family_of(pipeline).encode(pipeline, task.prompts, task.negative_prompt)
     model = Model(
         pipeline=pipeline,
         schedule=ddim.make_schedule(

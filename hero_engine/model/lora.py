@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
 from safetensors import SafetensorError, safe_open
@@ -17,18 +17,8 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
+from hero_engine.model.family import FAMILIES, Architecture, PredictionType, architecture_of
 
-Architecture = Literal["v1", "v2", "xl"]
-
-_MODELSPEC = {
-    ("v1", "epsilon"): "stable-diffusion-v1",
-    ("v1", "v_prediction"): "stable-diffusion-v1",
-    ("v2", "epsilon"): "stable-diffusion-v2-512",
-    ("v2", "v_prediction"): "stable-diffusion-v2-768-v",
-    ("xl", "epsilon"): "stable-diffusion-xl-v1-base",
-    ("xl", "v_prediction"): "stable-diffusion-xl-v1-base",
-}
-_SD_SCRIPTS = {"v1": "sd_v1", "v2": "sd_v2", "xl": "sdxl_base_v1-0"}
 _LDM_BLOCKS = re.compile(r"(?P<part>down|up)_blocks_(?P<block>\d+)_attentions_(?P<layer>\d+)_")
 
 
@@ -37,23 +27,16 @@ class LoraBase:
     """The model that a LoRA changes, as far as its files tell; sizes are of pictures, in pixels."""
 
     architecture: Architecture
-    prediction_type: Literal["epsilon", "v_prediction"]
+    prediction_type: PredictionType
     width: int
     height: int
 
     @classmethod
     def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "LoraBase":
-        """Of a pipeline's parts: SDXL's UNet embeds more than the prompt and the timestep, and of
-        the others only 2.x projects linearly.
-        """
-        architecture: Architecture = "v1"
-        if unet.config.addition_embed_type == "text_time":
-            architecture = "xl"
-        elif unet.config.use_linear_projection:
-            architecture = "v2"
+        """Of a pipeline's parts."""
         size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = size if isinstance(size, list | tuple) else (size, size)
-        return cls(architecture, prediction_type, width * scale, height * scale)
+        return cls(architecture_of(unet), prediction_type, width * scale, height * scale)
 
 
 def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:
@@ -105,7 +88,7 @@ def kohya_state_dict(lora: Mapping[str, Tensor], architecture: Architecture) -> 
         lora: of `peft_state_dict`.
     """
     converted = convert_state_dict_to_kohya({f"unet.{name}": t for name, t in lora.items()})
-    if architecture == "xl":
+    if FAMILIES[architecture].original_names:
         converted = {_ldm_name(name): tensor for name, tensor in converted.items()}
     return {name: tensor.contiguous() for name, tensor in converted.items()}
 
@@ -138,13 +121,13 @@ def kohya_metadata(
         model: the base model's name.
         extra: further `ss_` keys.
     """
-    resolution = f"{base.width}x{base.height}"
+    family, resolution = FAMILIES[base.architecture], f"{base.width}x{base.height}"
     return {
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": _MODELSPEC[base.architecture, base.prediction_type] + "/lora",
+        "modelspec.architecture": family.modelspec[base.prediction_type] + "/lora",
         # Whose names the tensors have.
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
-        if base.architecture == "xl"
+        if family.original_names
         else "diffusers",
         "modelspec.title": title,
         "modelspec.description": description,
@@ -152,8 +135,7 @@ def kohya_metadata(
         "modelspec.date": date,
         "modelspec.resolution": resolution,
         "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
-        "ss_base_model_version": _SD_SCRIPTS[base.architecture]
-        + ("_v" if base.architecture != "xl" and base.prediction_type == "v_prediction" else ""),
+        "ss_base_model_version": family.sd_scripts[base.prediction_type],
         "ss_v2": str(base.architecture == "v2"),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import DDIMScheduler
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
@@ -26,16 +26,11 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
-from hero_engine.cartoons.pipeline import WEIGHTS
+from hero_engine.cartoons import WEIGHTS, is_embedded
 from hero_engine.errors import EngineError, InputError
+from hero_engine.model.family import FAMILIES, family_named, family_of
 from hero_engine.model.memory import is_shortage
 from hero_engine.run.task import Task
-
-PIPELINES: dict[str, Any] = {
-    "StableDiffusionPipeline": StableDiffusionPipeline,
-    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
-}
-"""What can be taught, by the name in a pipeline's model_index.json."""
 
 INDEX = "model_index.json"
 EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
@@ -57,7 +52,7 @@ class ModelIndex:
 
 def find_source(model: str) -> Path:
     """Where `model` is, if it is a folder or a file; else the path of that name is not there."""
-    return WEIGHTS if model == "embedded" else Path(model)
+    return WEIGHTS if is_embedded(model) else Path(model)
 
 
 def model_index(model: str, revision: str | None) -> ModelIndex:
@@ -72,7 +67,7 @@ def model_index(model: str, revision: str | None) -> ModelIndex:
     else:
         index = Path(hf_hub_download(model, INDEX, revision=revision))
     name = json.loads(index.read_text("utf-8")).get("_class_name")
-    if name not in PIPELINES:
+    if family_named(str(name)) is None:
         raise ValueError(f"it is a {name}; {EXPECTED}")
     return ModelIndex(index.parent, name)
 
@@ -113,25 +108,24 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
             f"model {task.model}: {explained(error, task.model, task.revision)}"
         ) from error
     _check_architecture(pipeline, task.model)
-    if isinstance(pipeline, StableDiffusionXLPipeline) and not pipeline.vae.config.force_upcast:
+    if not family_of(pipeline).half_vae and not pipeline.vae.config.force_upcast:
         pipeline.vae.to(dtype)
     return pipeline
 
 
 def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
-    name = model_index(task.model, task.revision).name_of_class
+    family = family_named(model_index(task.model, task.revision).name_of_class)
+    assert family is not None, "the index was checked"
     source = find_source(task.model)
     local = source.is_dir()
-    is_xl = PIPELINES[name] is StableDiffusionXLPipeline
-    no_checker = {"safety_checker": None, "requires_safety_checker": False}
-    return PIPELINES[name].from_pretrained(
+    return family.pipeline.from_pretrained(
         str(source),
         revision=None if local else task.revision,
         variant=task.variant,
-        dtype={"vae": torch.float32, "default": dtype} if is_xl else dtype,
+        dtype=dtype if family.half_vae else {"vae": torch.float32, "default": dtype},
         use_safetensors=True,
         local_files_only=local,
-        **({"add_watermarker": False} if is_xl else no_checker),
+        **family.left_out,
     )
 
 
@@ -142,11 +136,11 @@ def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> A
         )
     with safe_open(source, framework="pt") as file:
         names = set(file.keys())
-    is_xl = XL_ONLY in names
-    pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-    extra = {"add_watermarker": False} if is_xl else {"safety_checker": None}
-    pipeline = pipeline_class.from_single_file(str(source), config=config, dtype=dtype, **extra)
-    if is_xl and pipeline.vae.config.force_upcast and dtype != torch.float32:
+    family = FAMILIES["xl" if XL_ONLY in names else "v1"]
+    pipeline = family.pipeline.from_single_file(
+        str(source), config=config, dtype=dtype, **family.left_out
+    )
+    if not family.half_vae and pipeline.vae.config.force_upcast and dtype != torch.float32:
         vae = type(pipeline.vae).from_single_file(
             str(source), config=config, subfolder="vae", dtype=torch.float32
         )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from hero_engine import __version__
@@ -19,7 +18,7 @@ from hero_engine.errors import EngineError, InputError
 from hero_engine.method import state
 from hero_engine.method.pool import sample_initial_noise
 from hero_engine.model import diffusion, seeds
-from hero_engine.model.conditioning import picture_size
+from hero_engine.model.conditioning import picture_size, pipeline_arguments
 from hero_engine.model.diffusion import Model
 from hero_engine.model.samplers import a1111_name, scheduler_of
 from hero_engine.results.bar import PictureBar
@@ -124,12 +123,6 @@ def run_pipeline(
     pipeline = model.pipeline
     conditioning = model.prompts.rows(images % len(task.prompts))
     instead = model.negative.rows(torch.zeros_like(images))
-    pooled = {}
-    if isinstance(pipeline, StableDiffusionXLPipeline):
-        pooled = {
-            "pooled_prompt_embeds": conditioning.added["text_embeds"],
-            "negative_pooled_prompt_embeds": instead.added["text_embeds"],
-        }
 
     def ended(_: Any, step: int, __: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
         on_step((step + 1) / pipeline.num_timesteps)
@@ -138,9 +131,7 @@ def run_pipeline(
     height, width = picture_size(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     z_0 = pipeline(
-        prompt_embeds=conditioning.states,
-        negative_prompt_embeds=instead.states,
-        **pooled,
+        **pipeline_arguments(conditioning, instead),
         latents=z_T.to(model.device, model.dtype),
         height=height,
         width=width,

@@ -10,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hero_engine import __version__
+from hero_engine.cartoons import is_embedded
 from hero_engine.method.pool import POOL_FILE
+from hero_engine.model.family import FAMILIES
 from hero_engine.model.lora import LoraBase
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
@@ -96,7 +98,7 @@ def front_matter(task: Task) -> dict[str, object]:
 
 def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     """Python that draws one picture with diffusers alone, from the export in `folder`."""
-    pipeline = f"StableDiffusion{'XL' if base.architecture == 'xl' else ''}Pipeline"
+    pipeline = FAMILIES[base.architecture].pipeline.__name__
     s, around = f"{task.noise.s:g}", "torch.randn(mu.shape, generator=generator)"
     z_T = {
         "variance-preserving": f"(1 - {s}**2) ** 0.5 * mu + {s} * {around}",
@@ -108,12 +110,12 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     else:
         how, details = "from_pretrained", {"revision": task.revision, "variant": task.variant}
     given = "".join(f", {name}={_literal(value)}" for name, value in details.items() if value)
-    embedded = task.model == "embedded"
+    embedded = is_embedded(task.model)
     lines = [
         "import torch",
         f"from diffusers import DDIMScheduler, {pipeline}",
         *(["from safetensors.torch import load_file"] if with_pool else []),
-        *(["from hero_engine.cartoons.pipeline import WEIGHTS as BASE"] if embedded else []),
+        *(["from hero_engine.cartoons import WEIGHTS as BASE"] if embedded else []),
         "",
         *([] if embedded else [f"BASE = {_literal(task.model)}"]),
         f"EXPORT = {_literal(folder)}",
@@ -150,7 +152,7 @@ def plain(text: str) -> str:
 
 
 def _base_name(task: Task) -> str:
-    if task.model == "embedded":
+    if is_embedded(task.model):
         return "hero-tui's embedded model"
     return task.model + (f" at {task.revision}" if task.revision else "")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hero_engine.errors import InputError
 from hero_engine.run import labelfile
+from hero_engine.run.judges import why_no_oracle
 from hero_engine.run.labels import KEEP, Labels, problem_with
 from hero_engine.run.task import Task
 
@@ -53,22 +54,12 @@ def from_oracle(task: Task) -> Labeler:
     Raises:
         InputError: the task has no oracle, or its model's pictures are not the oracle's.
     """
-    from hero_engine.cartoons.drawing import SUBJECTS
     from hero_engine.cartoons.oracle import Verdict, judge
 
-    subject = task.oracle
-    if subject is None:
-        raise InputError(f"--oracle: the task '{task.name}' names no oracle; label it yourself")
-    if subject not in SUBJECTS:
-        raise InputError(
-            f"--oracle: the task '{task.name}' names the oracle '{subject}', which does not exist; "
-            f"expected one of {', '.join(SUBJECTS)}"
-        )
-    if task.model != "embedded":
-        raise InputError(
-            f"--oracle: it can only judge the cartoons of the embedded model, this run's model is "
-            f"'{task.model}'; add --model embedded, or label the pictures yourself"
-        )
+    problem = why_no_oracle(task)
+    if problem is not None:
+        raise InputError(f"--oracle: {problem}")
+    subject = str(task.oracle)
 
     def label(view: RoundView) -> Labels:
         from PIL import Image
