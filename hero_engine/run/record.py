@@ -68,8 +68,9 @@ CREATE TABLE tries (
     DEFAULT 0, error TEXT NOT NULL DEFAULT '', finished REAL
 );
 CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTEGER NOT NULL);
-CREATE TABLE final (
-    noise TEXT PRIMARY KEY, images INTEGER NOT NULL, good INTEGER NOT NULL, diversity REAL NOT NULL
+-- Of the final evaluation, from each noise: images, good, diversity, and whatever else is measured.
+CREATE TABLE figures (
+    noise TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (noise, name)
 );
 """
 
@@ -83,6 +84,13 @@ _MIGRATIONS = {
         line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL, task TEXT NOT NULL,
         written INTEGER NOT NULL DEFAULT 0
     );
+    CREATE TABLE figures (
+        noise TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (noise, name)
+    );
+    INSERT INTO figures SELECT noise, 'images', images FROM final
+        UNION ALL SELECT noise, 'good', good FROM final
+        UNION ALL SELECT noise, 'diversity', diversity FROM final;
+    DROP TABLE final
     """
 }
 
@@ -144,15 +152,6 @@ class Try:
     images: int
     error: str
     finished: bool
-
-
-@dataclass(frozen=True)
-class Final:
-    """Success of the final model from one noise: `good` of `images`, and their diversity."""
-
-    images: int
-    good: int
-    diversity: float
 
 
 class Record:
@@ -389,7 +388,7 @@ class Record:
             connection.execute(
                 "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
             )
-            connection.execute("DELETE FROM final")
+            connection.execute("DELETE FROM figures")
             connection.execute("UPDATE commands SET taken = 1")
             connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")
             connection.execute(
@@ -606,17 +605,20 @@ class Record:
                 curves.setdefault(str(name), []).append((int(step), float(value)))
             return curves
 
-    def set_final(self, noise: Noise, final: Final) -> None:
+    def set_figures(self, noise: Noise, figures: Mapping[str, float]) -> None:
+        """What the final evaluation from `noise` found, by name; other names stay."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO final VALUES (?, ?, ?, ?)",
-                (noise, final.images, final.good, final.diversity),
+            connection.executemany(
+                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?)",
+                [(noise, name, value) for name, value in figures.items()],
             )
 
-    def final(self) -> dict[Noise, Final]:
+    def figures(self) -> dict[Noise, dict[str, float]]:
+        """By noise and name; a noise that was judged has `images`, `good` and `diversity`."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT noise, images, good, diversity FROM final")
-            found = {n: Final(int(images), int(good), float(d)) for n, images, good, d in rows}
+            found: dict[str, dict[str, float]] = {}
+            for noise, name, value in connection.execute("SELECT noise, name, value FROM figures"):
+                found.setdefault(noise, {})[name] = float(value)
             return {noise: found[noise] for noise in get_args(Noise) if noise in found}
 
     # -- transactions ------------------------------------------------------------------------

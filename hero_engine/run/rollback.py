@@ -11,8 +11,8 @@ settings of the new line in it. What remains to be done on the disk, the next en
 
 import os
 import shutil
-from hashlib import blake2b
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 
 from hero_engine.errors import EngineError, InputError

@@ -1,11 +1,12 @@
 """Where a run stands, as the one object that `hero-tui status --json` prints."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import Best
-from hero_engine.run.record import Final, Record, Round, RunState
+from hero_engine.run.record import Record, Round, RunState
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
@@ -79,7 +80,7 @@ def status(folder: RunFolder) -> Status:
             "labels_budget": task.labels_budget,
             "history": _history(record, rounds),
         }
-        final = record.final()
+        final = record.figures()
         if len(final) == 2:
             found["final"] = {noise: _final(measured) for noise, measured in final.items()}
     return found
@@ -131,9 +132,9 @@ def _seconds(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(end - start, 3)
 
 
-def _final(measured: Final) -> FinalStatus:
+def _final(figures: Mapping[str, float]) -> FinalStatus:
     return {
-        "images": measured.images,
-        "success_rate": measured.good / measured.images if measured.images else 0.0,
-        "diversity": measured.diversity,
+        "images": int(figures["images"]),
+        "success_rate": figures["good"] / figures["images"] if figures["images"] else 0.0,
+        "diversity": figures["diversity"],
     }
