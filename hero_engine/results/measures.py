@@ -1,8 +1,8 @@
 """Figures about a batch of pictures."""
 
 import numpy as np
-from torch import Tensor
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 def diversity(pictures: NDArray[np.uint8]) -> float:

@@ -17,7 +17,6 @@ from hero_engine.run import yamlfile
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.task import Section, Task
 
-
 _SHAPE = "what is learned so far has its shape"
 _MODEL = "what is learned so far belongs to the model"
 FIXED: Mapping[str, str] = {
