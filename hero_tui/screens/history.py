@@ -32,7 +32,7 @@ class HistoryScreen(RunDialog):
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("enter", "zoom", "zoom", id="zoom"),
-        Binding("b", "roll_back", "go back to this round's model", id="history.rollback"),
+        Binding("b", "roll_back", "go on from here", id="history.rollback"),
         Binding("escape,h", "dismiss(None)", "back", id="history.close"),
     ]
 
