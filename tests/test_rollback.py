@@ -1,4 +1,4 @@
-"""Going back to an earlier round: the run goes on from there, what is left stays, kill -9 or not."""
+"""Going back to an earlier round: the run goes on from there, and what is left stays."""
 
 from collections.abc import Callable
 from contextlib import closing

@@ -235,15 +235,10 @@ def tell_of_collapse(run: Run) -> None:
     """Says in the record and the log if what is known of the latest round shows a collapse."""
     found = collapse.find_collapse(collapse.figures(run.record))
     latest = run.record.rounds()[-1]
-    if found is None or found.words == latest.collapse:
-        return
-    run.record.set_collapse(latest.number, found.words, found.back_to)
-    log.warning(
-        "round %d: %s %s",
-        latest.number,
-        found.words,
-        collapse.advice(run.folder.name, found.back_to),
-    )
+    if found is not None and found.words != latest.collapse:
+        run.record.set_collapse(latest.number, found.words, found.back_to)
+        todo = collapse.way_back(found.back_to, str(run.folder.path))
+        log.warning("round %d: %s %s", latest.number, found.words, todo)
 
 
 def learn(

@@ -80,14 +80,11 @@ def figures(record: Record) -> list[RoundFigures]:
     return found
 
 
-def advice(run: str, back_to: int | None) -> str:
-    """What the person can do; `run` is how the run is named in a command."""
+def way_back(back_to: int | None, run: str) -> str:
+    """What to do about a collapse; `run` names the run in a command."""
     if back_to is None:
-        return (
-            "There was no sound round after the first training: start again with a smaller "
-            "update.learning_rate."
-        )
-    return f"`hero-tui rollback {run} --round {back_to}` goes back to round {back_to}'s model."
+        return "Start again with a smaller update.learning_rate."
+    return f"Go back to the model before it: hero-tui rollback {run} --round {back_to}"
 
 
 def _success_sign(before: Sequence[RoundFigures], now: RoundFigures) -> str:

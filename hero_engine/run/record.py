@@ -203,17 +203,20 @@ class Record:
 
     def _migrate(self) -> None:
         """Brings a record of an earlier format up to this one, in one transaction."""
+        if self._version() not in _MIGRATIONS:
+            return
         with self._writing() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            while version in _MIGRATIONS:
+            while (version := self._version()) in _MIGRATIONS:
                 for statement in _MIGRATIONS[version].split(";"):
                     connection.execute(statement)
-                version += 1
-                connection.execute(f"PRAGMA user_version = {version}")
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+
+    def _version(self) -> int:
+        with self._reading() as connection:
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _check_version(self) -> None:
-        with self._reading() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = self._version()
         if version != SCHEMA_VERSION:
             raise InputError(
                 f"{self.path}: format {version}, this hero-tui reads format {SCHEMA_VERSION}; "

@@ -55,8 +55,8 @@ def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) ->
             write_complete(left.path, lambda path: _copy(folder, record, path))
         except OSError as error:
             raise EngineError(
-                f"{left.path}: cannot keep the rounds that are left: {error.strerror or error}; the "
-                "run is as it was"
+                f"{left.path}: cannot keep the rounds that are left: {error.strerror or error}; "
+                "the run is as it was"
             ) from None
         record.roll_back(round_number, yamlfile.dump(task.model_dump(mode="json")))
         complete(folder, record)
@@ -64,7 +64,7 @@ def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) ->
 
 
 def with_next_seed(task: Task, record: Record) -> Task:
-    """The task with a seed of the next line's own: made from the present one, so always the same."""
+    """The task with the next line's own seed, which is always the same."""
     name = f"{task.seed}/line {record.line() + 1}".encode()
     seed = int.from_bytes(blake2b(name, digest_size=4).digest(), "little")
     return task.model_copy(update={"seed": seed})

@@ -32,6 +32,14 @@ class RoundStatus(TypedDict):
     outcome: str
 
 
+class CollapseStatus(TypedDict):
+    """What the latest round shows of a collapse, and the trained round to go back to, if any."""
+
+    round: int
+    said: str
+    back_to: int | None
+
+
 class FinalStatus(TypedDict):
     """Success of the final model from one noise."""
 
@@ -43,7 +51,8 @@ class FinalStatus(TypedDict):
 class Status(TypedDict):
     """A run. `line` is how often it went back to an earlier round; all else is of its present line.
 
-    `round` is the latest round begun, from 0; `final` is there once both are measured.
+    `round` is the latest round begun, from 0; `final` is there once both are measured, and
+    `collapse` if the latest round shows one, be it labelled or not.
     """
 
     run: str
@@ -56,6 +65,7 @@ class Status(TypedDict):
     labels_used: int
     labels_budget: int
     history: list[RoundStatus]
+    collapse: NotRequired[CollapseStatus]
     final: NotRequired[dict[str, FinalStatus]]
 
 
@@ -80,6 +90,13 @@ def status(folder: RunFolder) -> Status:
             "labels_budget": task.labels_budget,
             "history": _history(record, rounds),
         }
+        if rounds and rounds[-1].collapse:
+            last = rounds[-1]
+            found["collapse"] = {
+                "round": last.number,
+                "said": last.collapse,
+                "back_to": last.back_to,
+            }
         final = record.figures()
         if len(final) == 2:
             found["final"] = {noise: _final(measured) for noise, measured in final.items()}
