@@ -37,6 +37,7 @@ from hero_engine.run.modelfiles import (
     V_PREDICTION,
     ZERO_SNR,
     check_local_model,
+    check_settings,
     choose_variant,
     files_in,
     find_source,
@@ -97,6 +98,7 @@ def find_pipeline(model: str, revision: str | None, variant: str | None) -> Pipe
     sizes = on_hub or {file: (folder / file).stat().st_size for file in files_in(folder)}
     parts, family = used_parts(index), family_named(index["_class_name"])
     try:
+        check_settings(index, sizes)
         chosen = choose_variant(parts, sizes, variant)
     except ValueError as error:
         if local or on_hub is not None:

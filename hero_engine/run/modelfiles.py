@@ -24,6 +24,14 @@ WHOLE = "a whole checkpoint (UNet, VAE and text encoder), a pipeline folder, or 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """The parts of a pipeline that have weights and are used."""
 
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(PARTS, ("config.json",)),
+    "scheduler": ("scheduler_config.json",),
+    "tokenizer": ("tokenizer.json", "vocab.json"),
+    "tokenizer_2": ("tokenizer.json", "vocab.json"),
+}
+"""A file, of which a part has one at least, by the part."""
+
 XL_ONLY = "conditioner.embedders.1.model.ln_final.weight"
 """A tensor that of all single files only SDXL's have: of its second text encoder."""
 
@@ -120,6 +128,19 @@ def read_index(folder: Path) -> Mapping[str, Any]:
     if name not in PIPELINES:
         raise ValueError(f"it is a {name}; {EXPECTED}")
     return index
+
+
+def check_settings(index: Mapping[str, Any], files: Collection[str]) -> None:
+    """Whether the parts that draw a picture have their settings: without, some would be made up.
+
+    Raises:
+        ValueError: names a part, and the file that it should have.
+    """
+    for part, expected in SETTINGS.items():
+        if index.get(part) in (None, [None, None]):
+            continue
+        if not any(f"{part}/{name}" in files for name in expected):
+            raise ValueError(f"its {part} has no {' or '.join(expected)}")
 
 
 def used_parts(index: Mapping[str, Any]) -> list[str]:
@@ -327,8 +348,9 @@ def _check_folder(folder: Path, model: str, variant: str | None) -> None:
     if not (folder / INDEX).is_file():
         raise InputError(f"model {model}: {_why_no_pipeline(folder)}")
     try:
-        parts = used_parts(read_index(folder))
-        files = files_in(folder)
+        index = read_index(folder)
+        parts, files = used_parts(index), files_in(folder)
+        check_settings(index, files)
         variant = choose_variant(parts, files, variant)
     except ValueError as error:
         raise InputError(f"model {model}: {error}") from None
