@@ -22,7 +22,7 @@ from tests.interface_runs import make_sampled_run
 SCRIPT = """
 import sys
 from pathlib import Path
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.app import run_interface
 from hero_tui.config import Config
 sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))

@@ -18,7 +18,7 @@ from hero_engine.errors import InputError
 from hero_engine.run import labelfile
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import Final, Progress, Record, Try
+from hero_engine.run.record import Progress, Record, Try
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from tests.mangling import refusal
@@ -139,7 +139,7 @@ def test_a_label_outlives_its_process_killed_right_after_the_key(path: Path) -> 
         sample_round(record, 0)
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from hero_engine.record import Record; from hero_engine.labels import Labels\n"
+        "from hero_engine.run.record import Record; from hero_engine.run.labels import Labels\n"
         "Record.open(Path(sys.argv[1])).label(0, Labels.of([3], 3))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -239,10 +239,10 @@ def test_what_the_engine_writes_twice_after_an_interruption_stands_once(record: 
 
 
 def test_final_measures_are_kept(record: Record) -> None:
-    record.set_final("fresh", Final(10, 6, 0.2))
-    record.set_final("pi", Final(10, 8, 0.1))
-    assert list(record.final()) == ["pi", "fresh"]
-    assert record.final()["pi"] == Final(10, 8, 0.1)
+    record.set_figures("fresh", {"images": 10, "good": 6, "diversity": 0.2})
+    record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+    assert list(record.figures()) == ["pi", "fresh"]
+    assert record.figures()["pi"] == {"images": 10, "good": 8, "diversity": 0.1}
 
 
 # -- damage ----------------------------------------------------------------------------------
@@ -291,8 +291,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         record.add_metrics(1, 5, {"loss": 0.5})
         record.send("finish")
         record.set_progress("sampling", 1, 2)
-        record.set_final("pi", Final(10, 8, 0.1))
-        record.set_final("fresh", Final(10, 8, 0.1))
+        record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+        record.set_figures("fresh", {"images": 10, "good": 8, "diversity": 0.1})
         record.set_state("finished")
     return folder
 

@@ -182,7 +182,8 @@ def test_early_keys_mean_what_they_mean_in_the_interface() -> None:
 def test_textual_is_not_imported_before_its_colours_are_known() -> None:
     code = """
 import sys
-import hero_tui.cli, hero_tui.config, hero_tui.labelers, hero_engine.folder, hero_engine.resolve
+import hero_tui.cli, hero_tui.config, hero_tui.headless.labelers
+import hero_engine.run.folder, hero_engine.run.resolve
 from hero_tui.preview import decision, probe
 print(sorted({"textual", "PIL", "term_image", "numpy"} & set(sys.modules)))
 """
