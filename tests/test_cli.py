@@ -280,10 +280,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_engine(
 def test_a_stop_from_elsewhere_pauses(hero_tui: Cli) -> None:
     name = write_labeler(
         "from pathlib import Path\n"
-        "from hero_engine.record import Record\n"
+        "from hero_engine.run.record import Record\n"
         "Record.open(paths[0].parents[3] / 'run.sqlite').send('stop')\n"
         "import time\n"
-        "from hero_engine.folder import RunFolder, engine_holder\n"
+        "from hero_engine.run.folder import RunFolder, engine_holder\n"
         "while engine_holder(RunFolder(paths[0].parents[3])): time.sleep(0.01)\n"
         "return [], None"
     )
