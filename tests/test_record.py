@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,7 @@ from hero_engine.errors import InputError
 from hero_engine.run import labelfile
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import Final, Progress, Record, Try, database
-from hero_engine.run.record.schema import MIGRATIONS
+from hero_engine.run.record import Progress, Record, Try
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from tests.mangling import refusal
@@ -240,15 +238,11 @@ def test_what_the_engine_writes_twice_after_an_interruption_stands_once(record: 
     assert record.metrics(0)["diversity"] == [(0, 0.25)]
 
 
-def test_final_figures_are_kept_by_name(record: Record) -> None:
-    record.set_final("fresh", Final(10, 6, 0.2))
-    record.set_final("pi", Final(20, 9, 0.3, {"aesthetic": 5.5}))
-    record.set_final("pi", Final(10, 8, 0.1, {"likeness": 0.75}))
-    assert list(record.final()) == ["pi", "fresh"]
-    assert record.final() == {
-        "pi": Final(10, 8, 0.1, {"likeness": 0.75}),
-        "fresh": Final(10, 6, 0.2),
-    }
+def test_final_measures_are_kept(record: Record) -> None:
+    record.set_figures("fresh", {"images": 10, "good": 6, "diversity": 0.2})
+    record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+    assert list(record.figures()) == ["pi", "fresh"]
+    assert record.figures()["pi"] == {"images": 10, "good": 8, "diversity": 0.1}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -262,135 +256,8 @@ def test_a_metric_that_is_no_number_leaves_a_gap(record: Record, value: float) -
     record.finish_training(0, {"train_s": value})
     assert record.metrics(0) == {"loss": [(1, 0.5), (3, 0.25)], "noise_norm": [(0, 1.0)]}
     assert record.scores(0)[1] == 0.5
-    record.set_final("pi", Final(10, 8, 0.1, {"likeness": value}))
-    assert record.final()["pi"] == Final(10, 8, 0.1)
-
-
-# -- earlier formats -------------------------------------------------------------------------
-
-FORMAT_2 = """
-BEGIN;
-CREATE TABLE run (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL
-);
-CREATE TABLE rounds (
-    round INTEGER PRIMARY KEY, images INTEGER NOT NULL,
-    started REAL NOT NULL, first_image REAL, sampled REAL, submitted REAL, trained REAL,
-    outcome TEXT NOT NULL DEFAULT '', step INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE images (
-    round INTEGER NOT NULL, image INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0,
-    score REAL, PRIMARY KEY (round, image)
-);
-CREATE TABLE edits (
-    round INTEGER NOT NULL, step INTEGER NOT NULL, good TEXT NOT NULL, best TEXT NOT NULL,
-    at REAL NOT NULL, PRIMARY KEY (round, step)
-);
-CREATE TABLE metrics (
-    round INTEGER NOT NULL, name TEXT NOT NULL, step INTEGER NOT NULL, value REAL NOT NULL,
-    PRIMARY KEY (round, name, step)
-);
-CREATE TABLE progress (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
-    started REAL NOT NULL, updated REAL NOT NULL
-);
-CREATE TABLE tries (
-    number INTEGER PRIMARY KEY, prompt TEXT NOT NULL, round INTEGER, images INTEGER NOT NULL
-    DEFAULT 0, error TEXT NOT NULL DEFAULT '', finished REAL
-);
-CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTEGER NOT NULL);
-CREATE TABLE final (
-    noise TEXT PRIMARY KEY, images INTEGER NOT NULL, good INTEGER NOT NULL, diversity REAL NOT NULL
-);
-INSERT INTO run VALUES (0, 'finished', '', 1000);
-INSERT INTO progress VALUES (0, 'evaluating', 10, 10, 1000, 1001);
-INSERT INTO rounds VALUES (0, 4, 1000, 1001, 1002, 1003, 1004, '', 1), (1, 4, 1005, 1006, 1007,
-    NULL, NULL, '', 1);
-INSERT INTO images VALUES (0, 0, 1, NULL), (1, 0, 0, 0.5);
-INSERT INTO edits VALUES (0, 1, '[1, 3]', '3', 1002), (1, 1, '[2]', '2', 1007);
-INSERT INTO metrics VALUES (0, 'diversity', 0, 0.25), (0, 'grad_norm', 0, 9e999),
-    (0, 'grad_norm', 1, 0.5);
-INSERT INTO tries VALUES (1, 'a cat', 0, 4, '', 1002);
-INSERT INTO commands VALUES (1, 'finish', 0);
-INSERT INTO final VALUES ('pi', 10, 8, 0.1), ('fresh', 10, 6, 0.2);
-PRAGMA user_version = 2;
-COMMIT;
-"""
-
-
-@pytest.fixture
-def format_2(tmp_path: Path) -> Path:
-    path = tmp_path / "run.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(FORMAT_2)
-    return path
-
-
-def check_migrated(record: Record) -> None:
-    assert record.state() == ("finished", "")
-    assert record.final() == {"pi": Final(10, 8, 0.1), "fresh": Final(10, 6, 0.2)}
-    assert record.metrics(0) == {"diversity": [(0, 0.25)], "grad_norm": [(1, 0.5)]}
-    assert record.labels(0) == Labels.of([1, 3], 3)
-    assert [r.submitted for r in record.rounds()] == [1003, None]
-    assert record.tries() == [Try(1, "a cat", 0, 4, "", finished=True)]
-    assert record.is_pending("finish")
-
-
-def tables_of(path: Path) -> set[tuple[str, str]]:
-    """What is in the file: (name, columns with their types) of each table."""
-    with closing(sqlite3.connect(path)) as connection:
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        return {
-            (name, str(sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})"))))
-            for (name,) in names
-        }
-
-
-def test_a_record_of_format_2_is_brought_to_this_one(format_2: Path, tmp_path: Path) -> None:
-    with closing(Record.open(format_2)) as record, closing(Record.open(format_2)) as again:
-        check_migrated(record)
-        check_migrated(again)
-        again.submit(1)
-        assert record.labels(1) == Labels.of([2], 2)
-    Record.create(tmp_path / "new.sqlite").close()
-    assert tables_of(format_2) == tables_of(tmp_path / "new.sqlite")
-
-
-def test_a_migration_that_is_killed_is_done_by_the_next(
-    format_2: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        broken = (*MIGRATIONS[2], "SELECT no_such_column")
-        patched.setitem(MIGRATIONS, 2, broken)
-        with pytest.raises(InputError, match="format 2"):
-            Record.open(format_2)
-    with closing(sqlite3.connect(format_2)) as connection:
-        assert connection.execute("SELECT count(*) FROM final").fetchone() == (2,)
-    with closing(Record.open(format_2)) as record:
-        check_migrated(record)
-
-
-def test_two_that_bring_a_record_to_this_format_at_once_do_it_once(format_2: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        for record in list(pool.map(Record.open, [format_2] * 4)):
-            with closing(record):
-                check_migrated(record)
-
-
-def test_a_record_of_format_2_that_cannot_be_written_is_refused_clearly(
-    format_2: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read_only(path: Path, mode: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA query_only = 1")
-        return connection
-
-    monkeypatch.setattr(database, "_connect", read_only)
-    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 3"):
-        Record.open(format_2)
+    record.set_figures("pi", {"images": 10, "likeness": value})
+    assert record.figures()["pi"] == {"images": 10}
 
 
 # -- damage ----------------------------------------------------------------------------------
@@ -439,8 +306,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         record.add_metrics(1, 5, {"loss": 0.5})
         record.send("finish")
         record.set_progress("sampling", 1, 2)
-        record.set_final("pi", Final(10, 8, 0.1))
-        record.set_final("fresh", Final(10, 8, 0.1))
+        record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+        record.set_figures("fresh", {"images": 10, "good": 8, "diversity": 0.1})
         record.set_state("finished")
     return folder
 

@@ -7,7 +7,6 @@ it, and `record` the one object that both sides work with.
 from hero_engine.run.record.record import Record
 from hero_engine.run.record.rows import (
     Command,
-    Final,
     Noise,
     Progress,
     Round,
@@ -19,7 +18,6 @@ from hero_engine.run.record.schema import SCHEMA_VERSION
 __all__ = [
     "SCHEMA_VERSION",
     "Command",
-    "Final",
     "Noise",
     "Progress",
     "Record",

@@ -17,7 +17,6 @@ from hero_engine.run.labels import Labels, problem_with
 from hero_engine.run.record.database import Database
 from hero_engine.run.record.rows import (
     Command,
-    Final,
     Noise,
     Progress,
     Round,
@@ -136,8 +135,8 @@ class Record:
     def rounds(self) -> list[Round]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome"
-                " FROM rounds ORDER BY round"
+                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome,"
+                " collapse, back_to FROM rounds ORDER BY round"
             )
             return [round_of(*row) for row in rows]
 
@@ -199,6 +198,65 @@ class Record:
                 (time.time(), outcome, number),
             )
             _put_metrics(connection, number, {0: metrics})
+
+    def set_collapse(self, number: int, words: str, back_to: int | None) -> None:
+        """Says that the round's pictures show a collapse, and which round to go back to."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE rounds SET collapse = ?, back_to = ? WHERE round = ?",
+                (words, back_to, number),
+            )
+
+    # -- lines of rounds -----------------------------------------------------------------------
+
+    def line(self) -> int:
+        """How often the run went back: the number of the current line of rounds."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM lines").fetchone()[0])
+
+    def begins_after(self) -> int | None:
+        """The round that the current line went back to; None: the run never went back."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT back_to FROM lines ORDER BY line DESC").fetchone()
+            return None if row is None else int(row[0])
+
+    def roll_back(self, number: int, task: str) -> None:
+        """Forgets what came after training round `number`, and pauses the run.
+
+        `task` is the text that task.yaml is to have; until `task_is_written`, it has to be written.
+        """
+        with self._writing() as connection:
+            for table in ("rounds", "images", "edits", "metrics"):
+                connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
+            # A try of round N + 1 is of the model after training round N.
+            connection.execute(
+                "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
+            )
+            connection.execute("DELETE FROM figures")
+            connection.execute("UPDATE commands SET taken = 1")
+            connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")
+            connection.execute(
+                "INSERT INTO lines (back_to, began, task) VALUES (?, ?, ?)",
+                (number, time.time(), task),
+            )
+            connection.execute("UPDATE run SET state = 'paused', error = ''")
+
+    def unwritten_task(self) -> str | None:
+        """The text that task.yaml is still to have after the run went back; None: it has it."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT task FROM lines WHERE NOT written ORDER BY line DESC"
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+    def task_is_written(self) -> None:
+        with self._writing() as connection:
+            connection.execute("UPDATE lines SET written = 1")
+
+    def copy_to(self, path: Path) -> None:
+        """Writes the record as it is to a new file."""
+        with self._reading() as connection:
+            connection.execute("VACUUM INTO ?", (str(path),))
 
     # -- labels ------------------------------------------------------------------------------
 
@@ -388,22 +446,21 @@ class Record:
                 curves.setdefault(str(name), []).append((int(step), float(value)))
             return curves
 
-    def set_final(self, noise: Noise, final: Final) -> None:
+    def set_figures(self, noise: Noise, figures: Mapping[str, float]) -> None:
+        """What the final evaluation from `noise` found, by name; other names stay."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM final_figures WHERE noise = ?", (noise,))
             connection.executemany(
-                "INSERT INTO final_figures VALUES (?, ?, ?)",
-                [(noise, name, value) for name, value in _finite(final.figures())],
+                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?)",
+                [(noise, name, value) for name, value in _finite(figures)],
             )
 
-    def final(self) -> dict[Noise, Final]:
+    def figures(self) -> dict[Noise, dict[str, float]]:
+        """By noise and name; a noise that was judged has `images`, `good` and `diversity`."""
         with self._reading() as connection:
             found: dict[str, dict[str, float]] = {}
-            for noise, name, value in connection.execute(
-                "SELECT noise, name, value FROM final_figures ORDER BY name"
-            ):
-                found.setdefault(str(noise), {})[str(name)] = float(value)
-            return {noise: Final.of(found[noise]) for noise in get_args(Noise) if noise in found}
+            for noise, name, value in connection.execute("SELECT noise, name, value FROM figures"):
+                found.setdefault(noise, {})[name] = float(value)
+            return {noise: found[noise] for noise in get_args(Noise) if noise in found}
 
 
 def _put_metrics(

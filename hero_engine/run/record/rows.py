@@ -1,9 +1,7 @@
 """What is read from a record: values, and rows that are checked when they become one."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import nan
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from hero_engine.run.labels import KEEP, Labels
@@ -26,6 +24,15 @@ class Round:
     trained: float | None
     outcome: str
     """Why training did less than usual, in words for the person; empty otherwise."""
+    collapse: str = ""
+    """What shows in its pictures that the model has collapsed, in words; empty: nothing does."""
+    back_to: int | None = None
+    """The trained round to go back to then; None: there is none that was sound."""
+
+    @property
+    def said(self) -> str:
+        """What was not as usual, in words; "" for a usual round."""
+        return f"{self.collapse} {self.outcome}".strip()
 
 
 @dataclass(frozen=True)
@@ -63,44 +70,10 @@ class Try:
     finished: bool
 
 
-@dataclass(frozen=True)
-class Final:
-    """Success of the final model from one noise: `good` of `images`, and their diversity.
-
-    `others` are what else was measured, by name.
-    """
-
-    images: int
-    good: int
-    diversity: float
-    others: Mapping[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, figures: Mapping[str, float]) -> "Final":
-        """From figures by name.
-
-        Raises:
-            ValueError: it is not told how many pictures there were, or how many were good.
-        """
-        named = dict(figures)
-        if not {"images", "good"} <= named.keys():
-            raise ValueError(f"a final evaluation that only has {sorted(named)}")
-        return cls(
-            int(named.pop("images")), int(named.pop("good")), named.pop("diversity", nan), named
-        )
-
-    def figures(self) -> dict[str, float]:
-        return {
-            "images": self.images,
-            "good": self.good,
-            "diversity": self.diversity,
-            **self.others,
-        }
-
-
 def round_of(*row: Any) -> Round:
     """A row of `rounds`, in the order of `Round`'s fields."""
-    number, images, started, first_image, sampled, submitted, trained, outcome = row
+    number, images, started, first_image, sampled, submitted, trained, *said = row
+    outcome, collapse, back_to = said
     if int(images) < 1:
         raise ValueError(f"a round of {images} pictures")
     return Round(
@@ -112,11 +85,17 @@ def round_of(*row: Any) -> Round:
         submitted=_time_of(submitted),
         trained=_time_of(trained),
         outcome=str(outcome),
+        collapse=str(collapse),
+        back_to=_number_of(back_to),
     )
 
 
 def _time_of(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _number_of(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def try_of(*row: Any) -> Try:
@@ -125,7 +104,7 @@ def try_of(*row: Any) -> Try:
     return Try(
         number=int(number),
         prompt=str(prompt),
-        round=None if of is None else int(of),
+        round=_number_of(of),
         images=int(images),
         error=str(error),
         finished=finished is not None,
