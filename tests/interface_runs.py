@@ -23,10 +23,10 @@ from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.labels import Best, Labels
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from hero_tui.app import HALF_BLOCKS, HeroApp
+from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
 from hero_tui.widgets.picture import Picture
 
 Paint = Callable[[int], Image.Image]

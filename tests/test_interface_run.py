@@ -12,7 +12,8 @@ from hero_engine.errors import EngineError, InputError
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record
-from hero_tui.app import HeroApp, leaving_code, parting_words
+from hero_tui.app import HeroApp
+from hero_tui.parting import leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen, result
 from hero_tui.screens.help import HelpScreen

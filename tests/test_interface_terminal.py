@@ -23,8 +23,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from hero_engine.run.folder import RunFolder
-from hero_tui.app import run_interface
 from hero_tui.config import Config
+from hero_tui.start import run_interface
 sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 """
 
