@@ -24,7 +24,6 @@ class Interrupts:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._stop = threading.Event()
-        self._finishing = False
         # A stop that was sent while no engine ran must not end the next one.
         record.take("stop")
 
@@ -45,13 +44,13 @@ class Interrupts:
             raise Stop
 
     def check(self) -> None:
-        """Raises Stop, or Finish the first time that one is pending.
+        """Raises Stop or Finish if one was asked for.
 
-        Finish stays pending until the run has ended, so that it survives an interruption.
+        Finish stays pending, so that it survives an interruption: what ends the run anyway, the
+        final evaluation, asks `check_stop` only.
         """
         self.check_stop()
-        if not self._finishing and self._record.is_pending("finish"):
-            self._finishing = True
+        if self._record.is_pending("finish"):
             raise Finish
 
     def wait(self, seconds: float) -> None:

@@ -62,6 +62,7 @@ def run_to_the_end(run: Run) -> None:
     first_round = resume(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
+            run.interrupts.check()
             z_T = sample_initial_noise(
                 learned.pool, fresh_noise(run, learned, round_number), task.noise
             )
@@ -71,7 +72,7 @@ def run_to_the_end(run: Run) -> None:
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
-    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check)
+    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check_stop)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
     run.team.dismiss(learned.model)
