@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from hero_engine.errors import EngineError
-from hero_engine.method import ddpo, rollout, state
+from hero_engine.method import rollout, state
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.pool import NoisePool
 from hero_engine.method.state import TrainingState
+from hero_engine.method.update import update
 from hero_engine.model import diffusion, seeds
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task
@@ -26,7 +28,7 @@ def train_a_round(learned: TrainingState, task: Task, round_number: int) -> torc
     model = learned.model
     z_T = seeds.normal(0, "z_T", round_number, range(8), model.latent_shape)
     drawn = rollout.sample(model, task, z_T, round_number, lambda images, z_0, decoded: None)
-    ddpo.update(model, learned.lora_optimizer, drawn, ADVANTAGE, task, round_number)
+    update(DDPO(drawn, ADVANTAGE, task, round_number), model, learned.lora_optimizer, task)
     for _ in range(3):
         learned.embedder_optimizer.zero_grad()
         learned.embedder(drawn.z_0).square().mean().backward()

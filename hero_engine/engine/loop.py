@@ -20,6 +20,8 @@ from hero_engine.engine.idle import IdleOffload
 from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.engine.team import Team
 from hero_engine.method import ddpo, embedding, reward, state
+from hero_engine.method.advantage import advantages
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.pool import NoisePool, norm_ratio, sample_initial_noise
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import TrainingState
@@ -281,9 +283,10 @@ def train(
         outcome = "All good: there are no triplets, the reward uses the embedding as it is."
     rewards = compute_rewards(run.task, learned, rollout, good)
     metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
-    by_prompt = run.task.update.advantages == "prompt"
+    update = run.task.update
+    by_prompt = update.advantages == "prompt"
     prompts = prompts_of(torch.arange(len(rewards)), run.task) if by_prompt else None
-    advantage = ddpo.advantages(rewards, run.task.update.advantage_clip, prompts)
+    advantage = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
     if not advantage.any():
         return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
     train_lora(run, learned, rollout, advantage, round_number)
@@ -357,6 +360,5 @@ def train_lora(
         run.record.set_progress(phase, step, total)
         run.interrupts.check_stop()
 
-    run.team.update(
-        learned.model, learned.lora_optimizer, rollout, advantage, run.task, round_number, report
-    )
+    objective = DDPO(rollout, advantage, run.task, round_number)
+    run.team.update(objective, learned.model, learned.lora_optimizer, report)
