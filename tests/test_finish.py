@@ -71,7 +71,13 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tiny_task: Callable[..., Task], tmp_path: Path, judged: None) -> RunFolder:
-    task = tiny_task(feedback={"rounds": 2}, evaluation={"images": 4}, update={"guidance": False})
+    task = tiny_task(
+        feedback={"rounds": 2},
+        evaluation={"images": 2},
+        sampling={"steps": 2},
+        embedding={"steps": 2},
+        update={"guidance": False, "k": 1},
+    )
     return new_run(tmp_path, task)
 
 

@@ -188,7 +188,7 @@ def test_processes_that_do_not_fit_the_machine_are_refused(
     monkeypatch: pytest.MonkeyPatch, here: str, gpus: int, reason: str
 ) -> None:
     for name, value in {
-        "TORCHELASTIC_RUN_ID": "x",
+        SIGN: "1",
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": here,
     }.items():

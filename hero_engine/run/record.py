@@ -105,7 +105,8 @@ class Progress:
 class Try:
     """Pictures of `prompt` asked for on the side, from the model as it is in `round`.
 
-    `images` of them are there; `error` says why there are none.
+    `round` is None until the engine begins; `images` of them are there; `error` says why there are
+    none.
     """
 
     number: int
@@ -479,6 +480,13 @@ class Record:
                 Try(int(n), str(prompt), _number(of), int(images), str(error), finished is not None)
                 for n, prompt, of, images, error, finished in rows
             ]
+
+    def begin_try(self, number: int, round_number: int) -> None:
+        """Says that a try's pictures are being drawn, from the model as it is in the round."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE tries SET round = ? WHERE number = ?", (round_number, number)
+            )
 
     def finish_try(self, number: int, round_number: int, images: int, error: str = "") -> None:
         """Says that a try's pictures are complete, or why there are none."""
