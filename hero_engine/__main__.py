@@ -18,6 +18,7 @@ from hero_engine.engine.failures import explained
 from hero_engine.engine.interrupts import Interrupts, Stop
 from hero_engine.engine.launcher import forget_other_launchers, is_helper, is_launched, launch
 from hero_engine.errors import EngineError, HeroError
+from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
@@ -80,7 +81,9 @@ def _exit_code(code: int) -> int:
 def run_main(folder: RunFolder, options: EngineOptions) -> int:
     """Holds the run's lock and runs it; what happened is in its record, too."""
     with engine_lock(folder):
-        record, task = folder.open_record(), folder.task()
+        record = folder.open_record()
+        rollback.complete(folder, record)
+        task = folder.task()
         if record.state()[0] == "finished":
             log.info("the run is finished, there is nothing left to do")
             return 0

@@ -32,6 +32,7 @@ from hero_tui.messages import (
     EngineAsked,
     Looked,
     OutsideAsked,
+    RollbackAsked,
     Stepped,
     Submitted,
     TryAsked,
@@ -135,7 +136,7 @@ class HeroApp(App[int]):
         self._clock = clock
         self._recorded = client.view
         self._pending: list[Pending] = []
-        self._shown: tuple[Stage, int] | None = None
+        self._shown: tuple[Stage, int, int] | None = None
         self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
         # GNU screen does not, whatever terminal it is said to be.
@@ -238,8 +239,11 @@ class HeroApp(App[int]):
     async def _show_stage(self) -> None:
         """Switches to the screen that the run needs, when that changes."""
         view = self.view
-        stage = (view.stage, view.rounds[-1].number if view.stage == "labeling" else 0)
+        number = view.rounds[-1].number if view.stage == "labeling" else 0
+        stage = (view.stage, view.line, number)
         if stage != self._shown:
+            if self._shown is not None and self._shown[1] != view.line:
+                self._pictures.forget()
             self._shown = stage
             while len(self.screen_stack) > 2:
                 await self.pop_screen()
@@ -342,6 +346,9 @@ class HeroApp(App[int]):
             case "finish":
                 self._client.ask(lambda record: record.send("finish"))
 
+    def on_rollback_asked(self, message: RollbackAsked) -> None:
+        self._client.roll_back(message.round)
+
     # -- pictures outside the terminal ---------------------------------------------------------
 
     def on_outside_asked(self, message: OutsideAsked) -> None:
@@ -389,8 +396,10 @@ class HeroApp(App[int]):
         from hero_tui.screens.history import HistoryScreen
 
         if isinstance(self.screen, RunScreen):
-            latest = self.view.outcomes[-1].round.number
-            self.push_screen(HistoryScreen(self.view, self._pictures, latest))
+            number = self.view.outcomes[-1].round.number
+            if self.view.collapsed is not None and self.view.collapsed.back_to is not None:
+                number = self.view.collapsed.back_to  # who has read of it comes to go back
+            self.push_screen(HistoryScreen(self.view, self._pictures, number))
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen

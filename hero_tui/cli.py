@@ -283,6 +283,44 @@ def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
 
 
 @app.command()
+def rollback(
+    run: Run = None,
+    number: Annotated[
+        int, typer.Option("--round", metavar="N", help="Go on from the state after its training.")
+    ] = ...,  # type: ignore[assignment]
+    overrides: Overrides = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Of the draws to come; else new ones. The old: same pictures."),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Make an earlier round's model the current one; the rounds after it are kept as a run."""
+    from contextlib import closing
+
+    from hero_engine.run import rollback as rolling
+    from hero_engine.run.folder import find_run, trained_round
+    from hero_engine.run.process import stop_engine
+    from hero_engine.run.resolve import with_changes
+
+    folder = find_run(run, runs_dir)
+    trained_round(folder, number)
+    task = with_changes(folder.task(), overrides or (), seed)
+    if seed is None:
+        with closing(folder.open_record()) as record:
+            task = rolling.with_next_seed(task, record)
+    if stop_engine(folder):
+        message("The engine was stopped.")
+    left = rolling.roll_back(folder, number, task)
+    message(
+        f"{folder.name} is as it was after round {number}, and paused. The rounds after it are a "
+        f"run of their own now: {reference(left)}\n"
+        f"Go on with `hero-tui attach {reference(folder)}`, or without a terminal with `hero-tui "
+        "resume` and --labels FILE, --oracle or --labeler module:function."
+    )
+
+
+@app.command()
 def status(
     run: Run = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -302,7 +340,7 @@ def status(
         print(json.dumps(found, indent=2))
         return
     with closing(folder.open_record()) as record:
-        show(found, error=record.state()[1])
+        show(found, error=record.state()[1], run=reference(folder))
 
 
 @app.command()

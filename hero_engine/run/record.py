@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from hero_engine.errors import InputError
 from hero_engine.run.labels import KEEP, Labels, problem_with
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
@@ -33,6 +33,8 @@ CREATE TABLE rounds (
     round INTEGER PRIMARY KEY, images INTEGER NOT NULL,
     started REAL NOT NULL, first_image REAL, sampled REAL, submitted REAL, trained REAL,
     outcome TEXT NOT NULL DEFAULT '',   -- what training did, in words, when it is not the usual
+    collapse TEXT NOT NULL DEFAULT '',  -- what shows in its pictures that the model has collapsed
+    back_to INTEGER,                    -- and the round to go back to, if there is one
     step INTEGER NOT NULL DEFAULT 0   -- the edit that is in force; 0: none
 );
 CREATE TABLE images (
@@ -54,6 +56,12 @@ CREATE TABLE progress (
     phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
     started REAL NOT NULL, updated REAL NOT NULL
 );
+-- A row for each time that the run went back: from then on it is line 1, 2, ... with this task.
+-- Rounds that were left are not in this file any more (rollback.py).
+CREATE TABLE lines (
+    line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL, task TEXT NOT NULL,
+    written INTEGER NOT NULL DEFAULT 0   -- whether task.yaml and the folders are the line's
+);
 -- Pictures asked for on the side; finished is NULL until the engine has seen to it.
 CREATE TABLE tries (
     number INTEGER PRIMARY KEY, prompt TEXT NOT NULL, round INTEGER, images INTEGER NOT NULL
@@ -64,6 +72,19 @@ CREATE TABLE final (
     noise TEXT PRIMARY KEY, images INTEGER NOT NULL, good INTEGER NOT NULL, diversity REAL NOT NULL
 );
 """
+
+
+# What a record of an earlier format lacks, by that format.
+_MIGRATIONS = {
+    2: """
+    ALTER TABLE rounds ADD COLUMN collapse TEXT NOT NULL DEFAULT '';
+    ALTER TABLE rounds ADD COLUMN back_to INTEGER;
+    CREATE TABLE lines (
+        line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL, task TEXT NOT NULL,
+        written INTEGER NOT NULL DEFAULT 0
+    );
+    """
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,15 @@ class Round:
     trained: float | None
     outcome: str
     """Why training did less than usual, in words for the person; empty otherwise."""
+    collapse: str = ""
+    """What shows in its pictures that the model has collapsed, in words; empty: nothing does."""
+    back_to: int | None = None
+    """The trained round to go back to then; None: there is none that was sound."""
+
+    @property
+    def said(self) -> str:
+        """What was not as usual, in words; "" for a usual round."""
+        return f"{self.collapse} {self.outcome}".strip()
 
 
 @dataclass(frozen=True)
@@ -165,6 +195,7 @@ class Record:
         with _explained(path), _damage_explained(path):
             record = cls(path, _connect(path, "rw"))
         try:
+            record._migrate()
             record._check_version()
             record.state()
         except InputError:
@@ -172,9 +203,22 @@ class Record:
             raise
         return record
 
-    def _check_version(self) -> None:
+    def _migrate(self) -> None:
+        """Brings a record of an earlier format up to this one, in one transaction."""
+        if self._version() not in _MIGRATIONS:
+            return
+        with self._writing() as connection:
+            while (version := self._version()) in _MIGRATIONS:
+                for statement in _MIGRATIONS[version].split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+
+    def _version(self) -> int:
         with self._reading() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _check_version(self) -> None:
+        version = self._version()
         if version != SCHEMA_VERSION:
             raise InputError(
                 f"{self.path}: format {version}, this hero-tui reads format {SCHEMA_VERSION}; "
@@ -252,8 +296,8 @@ class Record:
     def rounds(self) -> list[Round]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome"
-                " FROM rounds ORDER BY round"
+                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome,"
+                " collapse, back_to FROM rounds ORDER BY round"
             )
             return [_round(*row) for row in rows]
 
@@ -315,6 +359,65 @@ class Record:
                 (time.time(), outcome, number),
             )
             _put_metrics(connection, number, {0: metrics})
+
+    def set_collapse(self, number: int, words: str, back_to: int | None) -> None:
+        """Says that the round's pictures show a collapse, and which round to go back to."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE rounds SET collapse = ?, back_to = ? WHERE round = ?",
+                (words, back_to, number),
+            )
+
+    # -- lines of rounds -----------------------------------------------------------------------
+
+    def line(self) -> int:
+        """How often the run went back: the number of the current line of rounds."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM lines").fetchone()[0])
+
+    def begins_after(self) -> int | None:
+        """The round that the current line went back to; None: the run never went back."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT back_to FROM lines ORDER BY line DESC").fetchone()
+            return None if row is None else int(row[0])
+
+    def roll_back(self, number: int, task: str) -> None:
+        """Forgets what came after training round `number`, and pauses the run.
+
+        `task` is the text that task.yaml is to have; until `task_is_written`, it has to be written.
+        """
+        with self._writing() as connection:
+            for table in ("rounds", "images", "edits", "metrics"):
+                connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
+            # A try of round N + 1 is of the model after training round N.
+            connection.execute(
+                "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
+            )
+            connection.execute("DELETE FROM final")
+            connection.execute("UPDATE commands SET taken = 1")
+            connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")
+            connection.execute(
+                "INSERT INTO lines (back_to, began, task) VALUES (?, ?, ?)",
+                (number, time.time(), task),
+            )
+            connection.execute("UPDATE run SET state = 'paused', error = ''")
+
+    def unwritten_task(self) -> str | None:
+        """The text that task.yaml is still to have after the run went back; None: it has it."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT task FROM lines WHERE NOT written ORDER BY line DESC"
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+    def task_is_written(self) -> None:
+        with self._writing() as connection:
+            connection.execute("UPDATE lines SET written = 1")
+
+    def copy_to(self, path: Path) -> None:
+        """Writes the record as it is to a new file."""
+        with self._reading() as connection:
+            connection.execute("VACUUM INTO ?", (str(path),))
 
     # -- labels ------------------------------------------------------------------------------
 
@@ -611,7 +714,8 @@ def _put_metrics(
 
 
 def _round(*row: Any) -> Round:
-    number, images, started, first_image, sampled, submitted, trained, outcome = row
+    number, images, started, first_image, sampled, submitted, trained, *said = row
+    outcome, collapse, back_to = said
     if int(images) < 1:
         raise ValueError(f"a round of {images} pictures")
     return Round(
@@ -623,6 +727,8 @@ def _round(*row: Any) -> Round:
         submitted=_time(submitted),
         trained=_time(trained),
         outcome=str(outcome),
+        collapse=str(collapse),
+        back_to=_number(back_to),
     )
 
 

@@ -17,6 +17,7 @@ from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunScreen
+from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
@@ -89,6 +90,7 @@ class LabelingScreen(RunScreen):
     def compose(self) -> ComposeResult:
         view = self.view
         yield RunHeader(view).data_bind(LabelingScreen.view)
+        yield CollapseLine(view).data_bind(LabelingScreen.view)
         yield TaskLine(view).data_bind(LabelingScreen.view)
         with Horizontal():
             self.grid = PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
