@@ -17,7 +17,7 @@ from urllib.request import getproxies
 from hero_engine.engine.failures import explained
 from hero_engine.engine.interrupts import Interrupts, Stop
 from hero_engine.engine.launcher import forget_other_launchers, is_helper, is_launched, launch
-from hero_engine.errors import EngineError, HeroError
+from hero_engine.errors import HeroError
 from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse

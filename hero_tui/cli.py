@@ -224,6 +224,7 @@ def resume(
 
     from hero_engine.run.folder import find_run
     from hero_engine.run.labelfile import submitted_labels
+    from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)

@@ -72,6 +72,8 @@ def launch(folder: RunFolder, options: EngineOptions) -> int:
     """
     with engine_lock(folder), closing(folder.open_record()) as record:
         rollback.complete(folder, record)  # before a process reads the task
+        if record.state()[0] == "finished":
+            return 0
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     failure: HeroError | None = None

@@ -16,8 +16,8 @@ from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
-from hero_engine.model.memory import Sizes
 from hero_engine.model.family import family_of
+from hero_engine.model.memory import Sizes
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record

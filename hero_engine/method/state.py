@@ -90,7 +90,7 @@ def _drop_moments(path: Path) -> None:
     tensors = load_file(path) if path.is_file() else {}
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("embedder.")}
     if len(kept) < len(tensors):
-        write_complete(path, lambda new: save_file(kept, new, {"dropped": "embedder"}))
+        write_complete(path, lambda new: save_tensors(kept, new, {"dropped": "embedder"}))
 
 
 def _write(state: TrainingState, path: Path) -> None:

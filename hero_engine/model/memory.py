@@ -26,8 +26,8 @@ _SHORTAGE = re.compile(
     r"|rocblas_status_memory_error",
     re.IGNORECASE,
 )
-"""How the libraries below PyTorch say it: CUDA's and HIP's runtimes, cuBLAS, cuDNN, cuSOLVER, cuFFT,
-cuSPARSE, rocBLAS, MIOpen. They allocate by themselves, so PyTorch's own error is not raised."""
+"""How the libraries below PyTorch say it, which allocate by themselves: CUDA's and HIP's runtimes,
+cuBLAS, cuDNN, cuSOLVER, cuFFT, cuSPARSE, rocBLAS, MIOpen."""
 
 _UNITS: dict[Size, str] = {"chunk": "pictures", "micro_batch": "transitions"}
 

@@ -21,7 +21,7 @@ from hero_engine.run.record import Record
 POLL_SECONDS = 0.05
 
 STOP_SECONDS = 60.0
-"""How long `hero-tui stop` waits: pieces of work between which an engine looks take less, on a GPU."""
+"""How long `hero-tui stop` waits: on a GPU, an engine looks more often than that."""
 
 FULL = 1 << 20
 """With less than this much of a disk free, in bytes, an engine cannot even say that it is full."""
@@ -106,11 +106,11 @@ def stop_engine(
     deadline = time.monotonic() + seconds
     with closing(folder.open_record()) as record:
         while is_running(folder, process):
-            if time.monotonic() > deadline:
-                raise EngineError(_does_not_stop(folder, record, seconds))
             # Asked again, because an engine that starts forgets what was asked of an earlier one.
             if not record.is_pending("stop"):
                 record.send("stop")
+            if time.monotonic() > deadline:
+                raise EngineError(_does_not_stop(folder, record, seconds))
             time.sleep(POLL_SECONDS)
         record.take("stop")
     return True
