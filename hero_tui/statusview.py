@@ -3,7 +3,7 @@
 from hero_engine.run.collapse import way_back
 from hero_engine.run.status import Status
 from hero_tui.output import table
-from hero_tui.text import plain, plain_lines
+from hero_tui.text import plain
 
 
 def show(status: Status, error: str, run: str) -> None:
@@ -13,7 +13,7 @@ def show(status: Status, error: str, run: str) -> None:
     """
     print(f"{plain(status['run'])}: {status['state']}")
     if error:
-        print(plain_lines(error))
+        print(error)
     if status["line"]:
         print(f"line {status['line']}: it has gone back to an earlier round, see lines/")
     print(f"task {plain(status['task'])}, model {plain(status['model'])}")

@@ -280,10 +280,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_engine(
 def test_a_stop_from_elsewhere_pauses(hero_tui: Cli) -> None:
     name = write_labeler(
         "from pathlib import Path\n"
-        "from hero_engine.record import Record\n"
+        "from hero_engine.run.record import Record\n"
         "Record.open(paths[0].parents[3] / 'run.sqlite').send('stop')\n"
         "import time\n"
-        "from hero_engine.folder import RunFolder, engine_holder\n"
+        "from hero_engine.run.folder import RunFolder, engine_holder\n"
         "while engine_holder(RunFolder(paths[0].parents[3])): time.sleep(0.01)\n"
         "return [], None"
     )
@@ -640,7 +640,7 @@ def test_without_a_command_or_a_terminal_the_help_is_shown(hero_tui: Cli) -> Non
 def test_in_a_terminal_a_run_is_chosen_and_opened(
     hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
     asked: list[Path] = []
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
@@ -654,7 +654,7 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
         return 3
 
     monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
-    monkeypatch.setattr("hero_tui.app.run_interface", open_run)
+    monkeypatch.setattr("hero_tui.start.run_interface", open_run)
     assert hero_tui()[0] == 2  # no runs yet: the help
     assert asked == []
     monkeypatch.setenv("HERO_TUI_RUNS_DIR", "elsewhere")
@@ -720,13 +720,13 @@ def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
     assert code == 2
     assert f"{preferences}: keys.page.next: u is the key of edit.undo too" in err
     assert "edit.undo" in out
-    monkeypatch.setattr(cli, "_require_terminal", lambda command: None)
+    monkeypatch.setattr("hero_tui.start.require_terminal", lambda command: None)
     code, _, err = hero_tui("run", "task.yaml")
     assert code == 2
     assert "keys.page.next" in err
     assert not Path("runs").exists()
     hero_tui("run", "task.yaml", "--labels", "labels.yaml")
-    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
     code, _, err = hero_tui()  # before the runs are shown
     assert code == 2
     assert "keys.page.next" in err

@@ -1,11 +1,12 @@
 """Where a run stands, as the one object that `hero-tui status --json` prints."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import Best
-from hero_engine.run.record import Final, Record, Round, RunState
+from hero_engine.run.record import Record, Round, RunState
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
@@ -96,16 +97,10 @@ def status(folder: RunFolder) -> Status:
                 "said": last.collapse,
                 "back_to": last.back_to,
             }
-        final = record.final()
+        final = record.figures()
         if len(final) == 2:
             found["final"] = {noise: _final(measured) for noise, measured in final.items()}
     return found
-
-
-def live_state(folder: RunFolder) -> RunState:
-    """The run's state; one that only an engine can be in, with none running, is `paused`."""
-    with closing(folder.open_record()) as record:
-        return _live(record.state()[0], folder)
 
 
 def _live(written: RunState, folder: RunFolder) -> RunState:
@@ -148,9 +143,9 @@ def _seconds(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(end - start, 3)
 
 
-def _final(measured: Final) -> FinalStatus:
+def _final(figures: Mapping[str, float]) -> FinalStatus:
     return {
-        "images": measured.images,
-        "success_rate": measured.good / measured.images if measured.images else 0.0,
-        "diversity": measured.diversity,
+        "images": int(figures["images"]),
+        "success_rate": figures["good"] / figures["images"] if figures["images"] else 0.0,
+        "diversity": figures["diversity"],
     }

@@ -12,7 +12,7 @@ from typing import Literal
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import log_end
-from hero_engine.run.record import Final, Noise, Progress, Record, Round, RunState, Try
+from hero_engine.run.record import Noise, Progress, Record, Round, RunState, Try
 from hero_engine.run.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
@@ -67,7 +67,7 @@ class RunView:
     outcomes: tuple[Outcome, ...]
     curves: Mapping[str, Curve]
     progress: Progress
-    final: Mapping[Noise, Final]
+    figures: Mapping[Noise, Mapping[str, float]]
     finishing: bool
     """Asked to evaluate the model as it is, and to end."""
     others: bool
@@ -120,7 +120,7 @@ class RunView:
                 ((of, best) for of, best in reversed(bests) if isinstance(best, int)), None
             ),
             outcomes=outcomes,
-            final={},
+            figures={},
         )
 
     @property
@@ -202,7 +202,7 @@ class RunReader:
             outcomes=outcomes,
             curves=self._curves(outcomes),
             progress=record.progress(),
-            final=record.final(),
+            figures=record.figures(),
             finishing=record.is_pending("finish"),
             others=others,
             log=log_end(self._folder) if gone else "",

@@ -1,5 +1,6 @@
 """A run's progress on stderr, for who follows it without the interface."""
 
+import sys
 import time
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP
 from hero_engine.run.record import Record, Round
 from hero_tui.output import reference
+from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
 
 
@@ -21,7 +23,9 @@ class RunProgress:
         self._folder = folder
         self._record = record
         self._rounds = folder.task().feedback.rounds
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._console = Console(
+            file=drawn(sys.stderr), highlight=False, markup=False, soft_wrap=True
+        )
         rounds = record.rounds()
         self._submitted = len([r for r in rounds if r.submitted is not None])
         self._trained = len([r for r in rounds if r.trained is not None])
