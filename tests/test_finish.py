@@ -93,7 +93,7 @@ def test_finish_at_any_moment_of_the_last_round_ends_the_run(
     watched(tell)
     record = run_here(folder, SCRIPT)
     assert record.state() == ("finished", "")
-    assert set(record.final()) == {"pi", "fresh"}
+    assert set(record.figures()) == {"pi", "fresh"}
     assert folder.exports.is_dir() == any(r.trained for r in record.rounds())
 
 
