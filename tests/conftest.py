@@ -1,7 +1,7 @@
 """Fixtures shared by the tests of the engine."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import pytest
 # workers on two cores don't wait for each other's threads, which is what took most of the time.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
-from tests.engine_runs import tiny_task_of
+from tests.engine_runs import new_run, run_here, tiny_task_of
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,24 @@ def tiny_task(tiny_pipeline: Path) -> Callable[..., Task]:
     """Makes a task on the tiny pipeline; sections are given as mappings and merged."""
 
     return partial(tiny_task_of, tiny_pipeline)
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Task, Sequence[Labels]], RunFolder]:
+    """A run of a task, labelled from a script to its end; for all who ask for the same, the same.
+
+    It is for reading: who changes it, copies it.
+    """
+    runs: dict[str, RunFolder] = {}
+
+    def finished(task: Task, script: Sequence[Labels]) -> RunFolder:
+        key = repr((task, list(script)))
+        if key not in runs:
+            folder = new_run(tmp_path_factory.mktemp("finished"), task)
+            run_here(folder, script).close()
+            runs[key] = folder
+        return runs[key]
+
+    return finished

@@ -20,6 +20,7 @@ from hero_engine.run.options import EngineOptions, parse
 from hero_tui import cli
 from hero_tui.config import Config
 from tests import fake_engine
+from tests.forked import Forked
 
 TASK = """
 name: test-task
@@ -51,11 +52,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Forked]]:
     """The engines that the commands start: fakes; none outlives the test."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Forked] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -300,11 +301,11 @@ def test_a_run_folder_that_is_removed_is_an_error_and_no_traceback(hero_tui: Cli
 
 
 def test_a_killed_engine_is_reported_and_its_run_continues(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, options: EngineOptions) -> Forked:
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -326,10 +327,10 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 def test_a_failed_engine_gives_its_reason(
     code: int,
     hero_tui: Cli,
-    engines: list["subprocess.Popen[bytes]"],
+    engines: list[Forked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
@@ -343,11 +344,11 @@ def test_a_failed_engine_gives_its_reason(
 
 
 def test_options_of_the_engine_reach_it(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[EngineOptions] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(options)
         engines.append(fake_engine.start(folder))
         return engines[-1]

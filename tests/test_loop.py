@@ -20,12 +20,16 @@ USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
 
 @pytest.fixture
-def run(tiny_task: Callable[..., Task], tmp_path: Path) -> Callable[..., tuple[RunFolder, Record]]:
+def run(
+    tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder]
+) -> Callable[..., tuple[RunFolder, Record]]:
+    """A finished run by its script and settings; who asks for the same gets the same, to read."""
+
     def go(script: list[Labels], **changes: object) -> tuple[RunFolder, Record]:
         feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))  # type: ignore[call-overload]
         task = tiny_task(feedback=feedback, **changes)
-        folder = new_run(tmp_path, task, f"run{len(list(tmp_path.iterdir()))}")
-        return folder, run_here(folder, script)
+        folder = finished_run(task, script)
+        return folder, folder.open_record()
 
     return go
 
@@ -83,10 +87,10 @@ def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> Non
 
 
 def test_pictures_on_the_side_change_nothing_in_the_run(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    plain, tried = (new_run(tmp_path, tiny_task(), name) for name in ("plain", "tried"))
-    run_here(plain, USUAL)
+    plain, _ = run(USUAL)
+    tried = new_run(tmp_path, tiny_task(feedback={"rounds": 3}))
     with closing(tried.open_record()) as record:
         record.ask_try("a dog")
         record.ask_try("too long a prompt " * 30)
@@ -219,10 +223,11 @@ def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Pat
     assert run_here(folder, []).state()[0] == "finished"
 
 
-def test_labels_replay_to_the_same_tensors(run: Callable) -> None:
+def test_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
     first, record = run(USUAL)
     replayed = [record.labels(r) for r in range(3)]
-    second, _ = run(replayed)
+    second = new_run(tmp_path, first.task())
+    run_here(second, replayed)
     assert final_hashes(first) == final_hashes(second)
 
 
