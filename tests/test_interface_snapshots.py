@@ -41,7 +41,9 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     CLOCK.now = NOW
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr("hero_engine.run.record.time", SimpleNamespace(time=lambda: CLOCK.now))
+    monkeypatch.setattr(
+        "hero_engine.run.record.record.time", SimpleNamespace(time=lambda: CLOCK.now)
+    )
     with closing(make_run(Path("runs")).open_record()) as record:
         yield record
 

@@ -9,7 +9,8 @@ import pytest
 
 from hero_engine.errors import InputError
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import SCHEMA_VERSION, Record
+from hero_engine.run.record import SCHEMA_VERSION, Record, database
+from hero_engine.run.record.schema import MIGRATIONS
 
 FORMAT_2 = """
 CREATE TABLE run (
@@ -55,7 +56,7 @@ INSERT INTO rounds VALUES (1, 4, 6.0, 7.0, 8.0, NULL, NULL, '', 1);
 INSERT INTO images VALUES (1, 3, 1, 0.5);
 INSERT INTO edits VALUES (0, 1, '[2]', 'null', 3.5), (0, 2, '[0, 2]', '2', 3.6);
 INSERT INTO edits VALUES (1, 1, '[1]', '"keep"', 8.5);
-INSERT INTO metrics VALUES (0, 'diversity', 0, 0.25);
+INSERT INTO metrics VALUES (0, 'diversity', 0, 0.25), (0, 'grad_norm', 1, 9e999);
 INSERT INTO tries VALUES (1, 'a dog', 0, 4, '', 9.0);
 INSERT INTO commands VALUES (1, 'finish', 1);
 INSERT INTO final VALUES ('pi', 10, 8, 0.1), ('fresh', 10, 6, 0.2);
@@ -80,6 +81,7 @@ def check(path: Path) -> None:
         assert record.labels(1) == Labels.of([1], KEEP)
         assert [(r.trained, r.outcome) for r in record.rounds()] == [(5.0, "All good."), (None, "")]
         assert record.scores(1) == {3: 0.5}
+        assert record.metrics(0) == {"diversity": [(0, 0.25)]}, "what is not finite is left out"
         assert record.figures() == {
             "pi": {"images": 10, "good": 8, "diversity": 0.1},
             "fresh": {"images": 10, "good": 6, "diversity": 0.2},
@@ -124,15 +126,27 @@ def test_a_migrated_record_has_the_tables_of_a_new_one(path: Path, tmp_path: Pat
 def test_a_migration_that_is_interrupted_leaves_the_record_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hero_engine.run import record
-
-    broken = {2: f"{record._MIGRATIONS[2]}; DROP TABLE nowhere"}
-    monkeypatch.setattr(record, "_MIGRATIONS", broken)
+    monkeypatch.setitem(MIGRATIONS, 2, (*MIGRATIONS[2], "DROP TABLE nowhere"))
     with pytest.raises(InputError, match=r"run\.sqlite"):
         Record.open(path)
     assert version_of(path) == 2
     monkeypatch.undo()
     check(path)
+
+
+def test_one_that_cannot_be_written_is_refused_and_says_that_it_would_have_to_be(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = database._connect
+
+    def read_only(path: Path, mode: str) -> sqlite3.Connection:
+        connection = connect(path, mode)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    monkeypatch.setattr(database, "_connect", read_only)
+    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 3"):
+        Record.open(path)
 
 
 def test_several_processes_may_open_it_at_once(path: Path) -> None:

@@ -245,6 +245,21 @@ def test_final_measures_are_kept(record: Record) -> None:
     assert record.figures()["pi"] == {"images": 10, "good": 8, "diversity": 0.1}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_metric_that_is_no_number_leaves_a_gap(record: Record, value: float) -> None:
+    record.begin_round(0, 4)
+    record.add_images(0, [0, 1], [value, 0.5])
+    record.finish_sampling(0, {"diversity": value, "noise_norm": 1.0})
+    record.add_metrics(0, 1, {"loss": 0.5})
+    record.add_metrics(0, 2, {"loss": value})
+    record.add_metrics(0, 3, {"loss": 0.25})
+    record.finish_training(0, {"train_s": value})
+    assert record.metrics(0) == {"loss": [(1, 0.5), (3, 0.25)], "noise_norm": [(0, 1.0)]}
+    assert record.scores(0)[1] == 0.5
+    record.set_figures("pi", {"images": 10, "likeness": value})
+    assert record.figures()["pi"] == {"images": 10}
+
+
 # -- damage ----------------------------------------------------------------------------------
 
 
@@ -267,7 +282,7 @@ def test_writing_to_a_record_that_cannot_be_written_says_so(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     with closing(Record.open(path)) as record:
-        record._connection.execute("PRAGMA query_only = 1")
+        record._database._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(InputError, match="cannot be written"):
             record.set_state("sampling")
 
@@ -302,7 +317,6 @@ def read_everything(folder: RunFolder) -> None:
     with closing(folder.open_record()) as record:
         labelfile.dump("hand", labelfile.submitted_labels(record))
         record.progress()
-        record.created()
         record.is_pending("finish")
         for number in range(3):
             record.images(number)
