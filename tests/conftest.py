@@ -1,5 +1,6 @@
-"""Fixtures shared by the tests of the engine."""
+"""Fixtures shared by the tests of the engine, and which tests are slow."""
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,16 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Marks what loads a model or opens the interface as slow; other files say so themselves."""
+    for item in items:
+        if {"tiny_pipeline", "snap_compare"} & set(item.fixturenames) or (
+            inspect.iscoroutinefunction(item.function)
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
