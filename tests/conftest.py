@@ -49,7 +49,7 @@ def finished_run(
 ) -> Callable[[Task, Sequence[Labels]], RunFolder]:
     """A run of a task, labelled from a script to its end; for all who ask for the same, the same.
 
-    It is for reading: who changes it, copies it.
+    It is for reading: who changes it, copies it; who patches the engine, runs another.
     """
     runs: dict[str, RunFolder] = {}
 

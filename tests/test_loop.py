@@ -128,9 +128,10 @@ def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Call
 
 
 def test_success_that_is_lost_is_told_with_the_way_back(
-    run: Callable, caplog: pytest.LogCaptureFixture
+    tiny_task: Callable[..., Task], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder, record = run([Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
+    folder = new_run(tmp_path, tiny_task())
+    record = run_here(folder, [Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
     lost = record.rounds()[2]
     assert "0 of 8 pictures are good, in round 0 it was 8 of 8" in lost.collapse
     assert lost.back_to == 0
@@ -140,7 +141,7 @@ def test_success_that_is_lost_is_told_with_the_way_back(
 
 
 def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
-    run: Callable, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([0.3, 0.25, 0.05])
     monkeypatch.setattr(loop.measures, "diversity", lambda pictures: next(measured))
@@ -152,7 +153,7 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
         learn(run, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "learn", note_and_learn)
-    run(USUAL)
+    run_here(new_run(tmp_path, tiny_task()), USUAL)
     assert told[:2] == ["", ""]
     assert "diversity 0.05, in round 0 it was 0.3" in told[2]
 
