@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
-from hero_tui import cli
+from hero_tui import cli, enginecommand
 from hero_tui.config import Config
 from tests import fake_engine
 from tests.forked import Forked
@@ -559,11 +558,11 @@ def test_export_and_generate_are_the_engines_work(
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
     asked: list[list[str]] = []
 
-    def engine(command: list[str], check: bool) -> "subprocess.CompletedProcess[bytes]":
-        asked.append(command[command.index("hero_engine") + 1 :])
-        return subprocess.CompletedProcess(command, 4)
+    def failing(*arguments: str) -> list[str]:
+        asked.append(list(arguments))
+        return [sys.executable, "-I", "-S", "-c", "raise SystemExit(4)"]
 
-    monkeypatch.setattr(subprocess, "run", engine)
+    monkeypatch.setattr(enginecommand, "command", failing)
     run = Path("runs/done")
     assert hero_tui("export")[0] == 4
     assert hero_tui("export", "done", "--round", "1")[0] == 4
@@ -596,7 +595,7 @@ def test_what_the_engine_would_refuse_is_refused_at_once(
     arguments: list[str], expected: str, hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(enginecommand, "command", None)
     code, out, err = hero_tui(*arguments)
     assert (code, out) == (2, "")
     assert expected in err
