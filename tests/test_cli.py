@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +16,10 @@ from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
-from hero_tui import cli
+from hero_tui import cli, enginecommand
 from hero_tui.config import Config
 from tests import fake_engine
+from tests.forked import Forked
 
 TASK = """
 name: test-task
@@ -51,11 +51,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Forked]]:
     """The engines that the commands start: fakes; none outlives the test."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Forked] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -312,11 +312,11 @@ def test_a_run_folder_that_is_removed_is_an_error_and_no_traceback(hero_tui: Cli
 
 
 def test_a_killed_engine_is_reported_and_its_run_continues(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, options: EngineOptions) -> Forked:
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -338,10 +338,10 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 def test_a_failed_engine_gives_its_reason(
     code: int,
     hero_tui: Cli,
-    engines: list["subprocess.Popen[bytes]"],
+    engines: list[Forked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
@@ -355,11 +355,11 @@ def test_a_failed_engine_gives_its_reason(
 
 
 def test_options_of_the_engine_reach_it(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[EngineOptions] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(options)
         engines.append(fake_engine.start(folder))
         return engines[-1]
@@ -568,11 +568,11 @@ def test_export_and_generate_are_the_engines_work(
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
     asked: list[list[str]] = []
 
-    def engine(command: list[str], check: bool) -> "subprocess.CompletedProcess[bytes]":
-        asked.append(command[command.index("hero_engine") + 1 :])
-        return subprocess.CompletedProcess(command, 4)
+    def failing(*arguments: str) -> list[str]:
+        asked.append(list(arguments))
+        return [sys.executable, "-I", "-S", "-c", "raise SystemExit(4)"]
 
-    monkeypatch.setattr(subprocess, "run", engine)
+    monkeypatch.setattr(enginecommand, "command", failing)
     run = Path("runs/done")
     assert hero_tui("export")[0] == 4
     assert hero_tui("export", "done", "--round", "1")[0] == 4
@@ -605,7 +605,7 @@ def test_what_the_engine_would_refuse_is_refused_at_once(
     arguments: list[str], expected: str, hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(enginecommand, "command", None)
     code, out, err = hero_tui(*arguments)
     assert (code, out) == (2, "")
     assert expected in err

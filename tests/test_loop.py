@@ -24,12 +24,16 @@ USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
 
 @pytest.fixture
-def run(tiny_task: Callable[..., Task], tmp_path: Path) -> Callable[..., tuple[RunFolder, Record]]:
+def run(
+    tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder]
+) -> Callable[..., tuple[RunFolder, Record]]:
+    """A finished run by its script and settings; who asks for the same gets the same, to read."""
+
     def go(script: list[Labels], **changes: object) -> tuple[RunFolder, Record]:
         feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))  # type: ignore[call-overload]
         task = tiny_task(feedback=feedback, **changes)
-        folder = new_run(tmp_path, task, f"run{len(list(tmp_path.iterdir()))}")
-        return folder, run_here(folder, script)
+        folder = finished_run(task, script)
+        return folder, folder.open_record()
 
     return go
 
@@ -87,10 +91,10 @@ def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> Non
 
 
 def test_pictures_on_the_side_change_nothing_in_the_run(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    plain, tried = (new_run(tmp_path, tiny_task(), name) for name in ("plain", "tried"))
-    run_here(plain, USUAL)
+    plain, _ = run(USUAL)
+    tried = new_run(tmp_path, tiny_task(feedback={"rounds": 3}))
     with closing(tried.open_record()) as record:
         record.ask_try("a dog")
         record.ask_try("too long a prompt " * 30)
@@ -128,9 +132,10 @@ def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Call
 
 
 def test_success_that_is_lost_is_told_with_the_way_back(
-    run: Callable, caplog: pytest.LogCaptureFixture
+    tiny_task: Callable[..., Task], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder, record = run([Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
+    folder = new_run(tmp_path, tiny_task())
+    record = run_here(folder, [Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
     lost = record.rounds()[2]
     assert "0 of 8 pictures are good, in round 0 it was 8 of 8" in lost.collapse
     assert lost.back_to == 0
@@ -140,7 +145,7 @@ def test_success_that_is_lost_is_told_with_the_way_back(
 
 
 def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
-    run: Callable, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([0.3, 0.25, 0.05])
     monkeypatch.setattr(loop, "MEASURES", {"diversity": lambda batch: next(measured)})
@@ -152,7 +157,7 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
         learn(run, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "learn", note_and_learn)
-    run(USUAL)
+    run_here(new_run(tmp_path, tiny_task()), USUAL)
     assert told[:2] == ["", ""]
     assert "diversity 0.05, in round 0 it was 0.3" in told[2]
 
@@ -277,10 +282,11 @@ def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Pat
     assert run_here(folder, []).state()[0] == "finished"
 
 
-def test_labels_replay_to_the_same_tensors(run: Callable) -> None:
+def test_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
     first, record = run(USUAL)
     replayed = [record.labels(r) for r in range(3)]
-    second, _ = run(replayed)
+    second = new_run(tmp_path, first.task())
+    run_here(second, replayed)
     assert final_hashes(first) == final_hashes(second)
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -33,14 +33,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In this process and in engines, so that bits can be compared."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def engine_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -93,7 +87,7 @@ def assert_same_run(folder: RunFolder, undisturbed: RunFolder) -> None:
 
 
 def test_two_processes_by_a_label_file_and_then_one_make_the_same_run(
-    task: Task, tmp_path: Path
+    task: Task, finished_run: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
     """Two rounds by `hero-tui run --num-processes 2`, which pauses; the last one by one process."""
     (tmp_path / "task.yaml").write_text(yamlfile.dump(task.model_dump(mode="json")))
@@ -113,13 +107,11 @@ def test_two_processes_by_a_label_file_and_then_one_make_the_same_run(
         assert {"loss", "ratio_error", "grad_norm"} <= record.metrics(1).keys()
 
     run_here(folder, SCRIPT).close()
-    undisturbed = new_run(tmp_path, task, "one")
-    run_here(undisturbed, SCRIPT).close()
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, finished_run(task, SCRIPT))
 
 
 def test_a_helper_that_is_killed_stops_the_run_which_then_continues(
-    task: Task, tmp_path: Path
+    task: Task, finished_run: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
     folder = new_run(tmp_path, task)
     with closing(folder.open_record()) as record:
@@ -140,9 +132,7 @@ def test_a_helper_that_is_killed_stops_the_run_which_then_continues(
     assert not processes_of(folder)
 
     run_here(folder, SCRIPT).close()
-    undisturbed = new_run(tmp_path, task, "undisturbed")
-    run_here(undisturbed, SCRIPT).close()
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, finished_run(task, SCRIPT))
 
 
 @pytest.mark.parametrize("victim", ["main", "launcher"])
