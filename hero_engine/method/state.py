@@ -85,7 +85,7 @@ def save(state: TrainingState, folder: RunFolder, round_number: int) -> None:
 def _write(state: TrainingState, path: Path) -> None:
     path.mkdir()
     model = state.model
-    base = lora.LoraBase.of(model.unet, model.vae, model.schedule.prediction_type)
+    base = lora.LoraBase.of(model.unet, model.vae, model.pipeline.scheduler.config)
     lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
     save_file(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},

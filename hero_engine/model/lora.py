@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusers import DDIMScheduler
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save, save_file
@@ -24,19 +25,30 @@ _LDM_BLOCKS = re.compile(r"(?P<part>down|up)_blocks_(?P<block>\d+)_attentions_(?
 
 @dataclass(frozen=True)
 class LoraBase:
-    """The model that a LoRA changes, as far as its files tell; sizes are of pictures, in pixels."""
+    """The model that a LoRA changes, as far as its files tell; sizes are of pictures, in pixels.
+
+    Attributes:
+        zero_snr, spacing: `rescale_betas_zero_snr` and `timestep_spacing` of the DDIM that the run
+            samples with; spacing is None in checkpoints of before they were kept.
+    """
 
     architecture: Architecture
     prediction_type: PredictionType
     width: int
     height: int
+    zero_snr: bool = False
+    spacing: str | None = None
 
     @classmethod
-    def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "LoraBase":
+    def of(cls, unet: Any, vae: Any, scheduler_config: Any) -> "LoraBase":
         """Of a pipeline's parts."""
+        ddim = DDIMScheduler.from_config(scheduler_config).config
         size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = size if isinstance(size, list | tuple) else (size, size)
-        return cls(architecture_of(unet), prediction_type, width * scale, height * scale)
+        return cls(
+            architecture_of(unet), ddim.prediction_type, width * scale, height * scale,
+            zero_snr=ddim.rescale_betas_zero_snr, spacing=ddim.timestep_spacing,
+        )  # fmt: skip
 
 
 def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:

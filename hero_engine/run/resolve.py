@@ -105,6 +105,12 @@ def resolve(
         _put(values, dotted, value)
         origins[dotted] = "command line"
     task = _validate(values, f"{path} with {profile.name} profile and command line")
+    if task.feedback.batch_size < len(task.prompts):
+        # Not a rule of `Task`: a run that was begun without it can be continued.
+        raise InputError(
+            f"{path}: feedback.batch_size is {task.feedback.batch_size}, expected at least "
+            f"{len(task.prompts)}: a picture of each prompt in every round"
+        )
     return Resolved(task, origins)
 
 
