@@ -42,9 +42,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from hero_engine.cartoons import WEIGHTS, is_embedded, oracle
 from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Interrupts
-from hero_engine.method import ddpo, embedding, reward, rollout, state
+from hero_engine.method import embedding, reward, rollout, state
+from hero_engine.method.advantage import advantages
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.embedding import Embedder
 from hero_engine.method.rollout import Rollout
+from hero_engine.method.update import update
 from hero_engine.model import ddim, diffusion, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder, create_run
@@ -230,7 +233,9 @@ def plain_round(bench: Bench, model: Model, name: str) -> Meter:
     with meter.phase(REST), torch.no_grad():
         embedded = embedder.network(z_0.to(model.device))
         rewards = reward.similarity_to_best(embedded, embedded[bench.labels.best]).cpu()
-        advantage = ddpo.advantages(rewards, task.update.advantage_clip)
+        advantage = advantages(
+            rewards, task.update.advantage_clip, floor=task.update.deviation_floor
+        )
     optimizer = _adamw(model, task)
     order, positions = _order(task), _positions(model, task)
     with meter.phase(LORA):
@@ -303,10 +308,8 @@ def verify(bench: Bench, source: Task) -> list[str]:
     ours = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
     advantage = torch.linspace(-2, 2, 8)
     our_gradients, our_losses = Recorder(model), list[float]()
-    ddpo.update(
-        model, our_gradients, ours, advantage, task, 0,
-        lambda step, total, metrics: our_losses.append(metrics["loss"]),
-    )  # fmt: skip
+    update(DDPO(ours, advantage, task, 0), model, our_gradients, task,
+        lambda step, total, metrics: our_losses.append(metrics["loss"]))  # fmt: skip
 
     # One after the other, so that only one model has to fit.
     other = plain.unfuse(model)

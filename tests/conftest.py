@@ -1,10 +1,15 @@
 """Fixtures shared by the tests of the engine."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported. With one thread a worker, and an engine, bits can be compared, and two
+# workers on two cores don't wait for each other's threads, which is what took most of the time.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from hero_engine.run.task import Task
 from tests.engine_runs import tiny_task_of

@@ -1,9 +1,6 @@
 """Running the engine in a test: in this process with a scripted labeler, or as its own process."""
 
 import hashlib
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +13,7 @@ from hero_engine.run.labels import Labels
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
+from tests.forked import Forked, fork
 
 
 def tiny_task_of(pipeline: Path, **changes: Any) -> Task:
@@ -83,20 +81,11 @@ def new_run(where: Path, task: Task, name: str = "run") -> RunFolder:
     return create_run(where, task, name)
 
 
-def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
-    """The engine as a process of its own, on one thread, so that bits can be compared."""
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    with folder.log_file.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "hero_engine", "run", str(folder.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-        )
+def start_engine(folder: RunFolder) -> Forked:
+    """The engine as a process of its own."""
+    from hero_engine.__main__ import main
+
+    return fork(main, ["run", str(folder.path)], folder.log_file)
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

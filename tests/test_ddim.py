@@ -98,7 +98,7 @@ def test_a_last_step_without_noise_is_not_trainable() -> None:
 
 
 def test_zero_terminal_snr_starts_from_noise_alone() -> None:
-    schedule, scheduler = make(prediction_type="v_prediction", **ZERO_SNR)
+    schedule = make(prediction_type="v_prediction", **ZERO_SNR)[0]
     assert float(schedule.alpha_bar[0]) == 0
     z_T, v = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     mean, sigma = ddim.transition(schedule, z_T, v, torch.tensor([0]))

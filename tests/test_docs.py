@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from hero_engine.run.profiles import EMBEDDED
+from hero_engine.run.profiles import EMBEDDED, STABLE_DIFFUSION, Profile
 from hero_engine.run.task import Section, Task
 
 ROOT = Path(__file__).parents[1]
@@ -33,12 +33,19 @@ def shown(value: object) -> str:
 
 
 def defaults_table() -> str:
-    lines = ["| Setting | Paper's protocol | Source | Embedded model | |", "|---|---|---|---|---|"]
+    lines = [
+        "| Setting | Paper's protocol | Source | Stable Diffusion | Embedded model | |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, default, source, description in settings(Task):
-        value, why = EMBEDDED.values.get(name, ("", ""))
-        profile = f"{shown(value)} ({why})" if why else ""
-        lines.append(f"| `{name}` | {default} | {source} | {profile} | {description} |")
+        here = [profile_value(profile, name) for profile in (STABLE_DIFFUSION, EMBEDDED)]
+        lines.append(f"| `{name}` | {default} | {source} | {' | '.join(here)} | {description} |")
     return "\n".join(lines)
+
+
+def profile_value(profile: Profile, name: str) -> str:
+    value, why = profile.values.get(name, ("", ""))
+    return f"{shown(value)} ({why})" if why else ""
 
 
 TABLE = re.compile(r"(?<=<!-- defaults -->\n).*?(?=\n<!-- end -->)", re.DOTALL)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.task import Task
@@ -82,11 +83,13 @@ def test_killed_at_random_instants_it_ends_in_the_same_bits(
 
 
 def test_a_stop_pauses_and_the_next_engine_goes_on(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first is started as `hero-tui` starts it."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     folder = new_run(tmp_path, tiny_task())
     record = folder.open_record()
-    engine = start_engine(folder)
+    engine = process.start_engine(folder)
     wait_until(lambda: record.state()[0] == "labeling", "the first round")
     record.send("stop")
     assert engine.wait(timeout=30) == 3

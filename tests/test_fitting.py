@@ -11,7 +11,9 @@ import torch
 from hero_engine.engine import fitting
 from hero_engine.engine.fitting import Costs, Plan, plan
 from hero_engine.errors import EngineError
-from hero_engine.method import ddpo, rollout, state
+from hero_engine.method import rollout, state
+from hero_engine.method.ddpo import DDPO
+from hero_engine.method.update import update
 from hero_engine.model import diffusion, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.run.labels import Labels
@@ -142,5 +144,5 @@ def trained(task: Task, chosen: Plan) -> torch.Tensor:
     z_T = seeds.normal(0, "z_T", 0, range(8), model.latent_shape)
     drawn = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
     optimizer = state.initial_state(model, task).lora_optimizer
-    ddpo.update(model, optimizer, drawn, torch.linspace(-1, 1, 8), task, 0)
+    update(DDPO(drawn, torch.linspace(-1, 1, 8), task, 0), model, optimizer, task)
     return torch.cat([p.detach().flatten() for p in model.lora().values()])

@@ -23,7 +23,7 @@ from hero_engine.run.folder import (
 )
 from hero_engine.run.record import Record
 from hero_engine.run.resolve import resolve
-from hero_engine.run.status import live_state
+from hero_engine.run.status import status
 from tests import fake_engine
 
 TASK = resolve("black-cat", model="embedded").task
@@ -31,7 +31,7 @@ TASK = resolve("black-cat", model="embedded").task
 HOLDER = """
 import sys, time
 from pathlib import Path
-from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.run.folder import RunFolder, engine_lock
 with engine_lock(RunFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(600)
@@ -177,9 +177,9 @@ def test_a_killed_engine_lets_go_and_its_run_is_paused(runs_dir: Path) -> None:
     holder = hold_in_another_process(folder)
     record.set_state("training")
     record.close()
-    assert live_state(folder) == "training"
+    assert status(folder)["state"] == "training"
     end(holder)
-    assert live_state(folder) == "paused"
+    assert status(folder)["state"] == "paused"
     assert engine_holder(folder) is None
     with engine_lock(folder):
         holder_now = engine_holder(folder)

@@ -12,8 +12,10 @@ import torch
 from hero_engine.engine import idle
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.errors import EngineError
-from hero_engine.method import ddpo, embedding, rollout, state
+from hero_engine.method import embedding, rollout, state
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.state import TrainingState
+from hero_engine.method.update import update
 from hero_engine.model import diffusion, seeds
 from hero_engine.run.task import Task
 
@@ -40,7 +42,7 @@ def trained(tiny_task: Callable[..., Task]) -> TrainingState:
     model = learned.model
     z_T = seeds.normal(0, "z_T", 0, range(8), model.latent_shape)
     drawn = rollout.sample(model, task, z_T, 0, lambda images, z_0, decoded: None)
-    ddpo.update(model, learned.lora_optimizer, drawn, torch.linspace(-1, 1, 8), task, 0)
+    update(DDPO(drawn, torch.linspace(-1, 1, 8), task, 0), model, learned.lora_optimizer, task)
     embedding.train(
         learned.embedder, learned.embedder_optimizer, drawn.z_0[0], drawn.z_0[:3], drawn.z_0[3:],
         task.embedding,

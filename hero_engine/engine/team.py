@@ -33,8 +33,10 @@ from hero_engine.engine import fitting
 from hero_engine.engine.interrupts import Stop
 from hero_engine.engine.launcher import is_launched
 from hero_engine.errors import EngineError, InputError
-from hero_engine.method import ddpo, rollout, sharding
+from hero_engine.method import rollout, sharding
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.rollout import OnChunk, Rollout
+from hero_engine.method.update import OnStep, update
 from hero_engine.model import diffusion
 from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder
@@ -131,24 +133,17 @@ class Team:
         return rollout.concatenate([drawn[number] for number in range(len(chunks))])
 
     def update(
-        self,
-        model: Model,
-        optimizer: torch.optim.Optimizer,
-        rollout: Rollout,
-        advantage: Tensor,
-        task: Task,
-        round_number: int,
-        on_step: ddpo.OnStep,
-    ) -> dict[str, float]:
-        """`ddpo.update`, shared; the round's rollout must be in the run folder.
+        self, objective: DDPO, model: Model, optimizer: torch.optim.Optimizer, on_step: OnStep
+    ) -> None:
+        """`update.update`, shared; the round's rollout must be in the run folder.
 
         Raises:
             Stop: a helper is gone.
-            EngineError: as `ddpo.update`.
+            EngineError: as `update.update`.
         """
-        self._ask(Request.TRAIN, round_number, advantage, model)
+        self._ask(Request.TRAIN, objective.round_number, objective.advantage, model)
         with _stopping_if_one_is_gone():
-            return ddpo.update(model, optimizer, rollout, advantage, task, round_number, on_step)
+            update(objective, model, optimizer, objective.task, on_step)
 
     def dismiss(self, model: Model) -> None:
         """Lets the helpers end, when the run has; the team cannot be used any more."""
@@ -210,7 +205,7 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                     _hand_over_chunks(model, task, z_T, round_number, folder.chunks(round_number))
                 else:
                     kept = Rollout.load(folder.rollout(round_number))
-                    ddpo.update(model, None, kept, values, task, round_number)
+                    update(DDPO(kept, values, task, round_number), model, None, task)
     except Stop:
         return
     dist.destroy_process_group()

@@ -42,6 +42,7 @@ def requested_prompts(task: Task, request: PictureRequest) -> tuple[str, ...]:
         return task.transfer_prompts
     return task.prompts if request.prompt is None else (request.prompt,)
 
+
 def picture_request(options: Mapping[str, Any]) -> PictureRequest:
     """A request from the options that were given.
 

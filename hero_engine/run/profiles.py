@@ -18,6 +18,8 @@ class Profile:
     values: Mapping[str, tuple[Any, str]]
 
 
+DEVIATION_FLOOR = (0.2, "ours: smaller differences mean nothing (docs/method.md, Advantages)")
+
 EMBEDDED = Profile(
     "embedded",
     {
@@ -31,11 +33,12 @@ EMBEDDED = Profile(
         "update.learning_rate": (3e-3, "a LoRA of 30,000 parameters takes large steps"),
         "update.clip_range": (1e-3, "at 1e-4 a cat learns from the noise alone (docs/method.md)"),
         "noise.s": (0.3, "the paper's, rounded; at 0.1 fresh noise gains less (docs/method.md)"),
+        "update.deviation_floor": DEVIATION_FLOOR,
         "update.micro_batch_size": (40, "one optimizer step in one forward pass"),
     },
 )
 
-STABLE_DIFFUSION = Profile("stable-diffusion", {})
+STABLE_DIFFUSION = Profile("stable-diffusion", {"update.deviation_floor": DEVIATION_FLOOR})
 
 
 def profile_for(model: str) -> Profile:

@@ -107,6 +107,10 @@ class Update(Section):
     advantages: Literal["batch", "prompt"] = setting(
         "batch", "official code", "normalised over the batch, or over each prompt's pictures"
     )
+    deviation_floor: float = setting(
+        0.0, "paper (none)", "advantages are divided by at least this deviation of the rewards",
+        ge=0, le=10,
+    )  # fmt: skip
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
         8, "paper, Table 7 (2 x 4)", "pictures an optimizer step, k transitions each", ge=1

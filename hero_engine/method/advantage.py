@@ -1,0 +1,32 @@
+"""Advantages: how much better than the others of its round a picture is."""
+
+import torch
+from torch import Tensor
+
+ALIKE = 1e-6
+"""Rewards that deviate less than this differ by rounding, which must not be taught."""
+
+
+def advantages(
+    rewards: Tensor, clip: float, groups: Tensor | None = None, floor: float = 0.0
+) -> Tensor:
+    """Rewards [N] normalised and kept within +-clip; 0 where they are all alike.
+
+    Args:
+        groups: the group of each, [N], int64; each is normalised by itself, so that a prompt whose
+            pictures are all better than another's does not teach by that alone (as ddpo-pytorch's
+            statistics of each prompt). None: the batch is one group.
+        floor: rewards that deviate less than this are divided by it, not by their deviation. When
+            nearly every picture is good, what is left are differences that mean nothing; divided by
+            their own deviation they are taught at full strength, and a model that has succeeded
+            falls apart (docs/method.md). 0: the paper's and published code's own form.
+    """
+    if groups is not None:
+        found = torch.zeros_like(rewards)
+        for group in groups.unique():
+            found[groups == group] = advantages(rewards[groups == group], clip, floor=floor)
+        return found
+    deviation = rewards.std(correction=0)
+    if deviation < ALIKE:
+        return torch.zeros_like(rewards)
+    return ((rewards - rewards.mean()) / deviation.clamp(min=floor)).clamp(-clip, clip)
