@@ -170,11 +170,13 @@ def run(
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.run.folder import create_run
+    from hero_engine.run.modelfiles import check_local_model
     from hero_engine.run.resolve import resolve
     from hero_tui import start
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     resolved = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
+    check_local_model(resolved.model, resolved.config, resolved.variant)
     chosen = _labeler(resolved, labels, oracle, labeler)
     if chosen is None and not detach:
         start.require_terminal("run")
@@ -225,13 +227,18 @@ def resume(
 
     from hero_engine.run.folder import find_run
     from hero_engine.run.labelfile import submitted_labels
+    from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     task = folder.task()
     with closing(folder.open_record()) as record:
+        if record.state()[0] == "finished":
+            message(f"{folder.name} is finished: no more is learned, and no labels are used.")
+            message(summary(folder, record))
+            return
         submitted = submitted_labels(record)
-        ending = record.state()[0] == "finished" or record.is_pending("finish")
+        ending = record.is_pending("finish")
     chosen = _labeler(task, labels, oracle, labeler, submitted)
     if chosen is None and not ending and len(submitted) < task.feedback.rounds and not detach:
         raise InputError(
@@ -270,10 +277,10 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Stop a run's engine once it has finished the write it is in; nothing is lost."""
     from hero_engine.run.folder import find_run
-    from hero_engine.run.process import stop_engine
+    from hero_engine.run.process import STOP_SECONDS, stop_engine
 
     folder = find_run(run, runs_dir)
-    if stop_engine(folder):
+    if stop_engine(folder, seconds=STOP_SECONDS):
         message(f"Stopped {folder.name}. Continue with `hero-tui attach {reference(folder)}`.")
     else:
         message(f"{folder.name}: no engine is running, nothing to stop.")
@@ -512,16 +519,18 @@ def tasks_show(
 @tasks_app.command("check")
 def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE")]) -> None:
     """Check task files."""
-    from hero_engine.run.resolve import resolve
+    from hero_engine.run.resolve import remarks, resolve
 
     problems = []
     for file in files:
         try:
-            resolve(file)
+            task = resolve(file).task
         except InputError as error:
             problems.append(str(error))
         else:
             print(f"{plain(file)}: ok")
+            for remark in remarks(task):
+                print(f"{plain(file)}: {plain(remark)}")
     if problems:
         raise InputError("\n".join(problems))
 
