@@ -227,13 +227,18 @@ def resume(
 
     from hero_engine.run.folder import find_run
     from hero_engine.run.labelfile import submitted_labels
+    from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     task = folder.task()
     with closing(folder.open_record()) as record:
+        if record.state()[0] == "finished":
+            message(f"{folder.name} is finished: no more is learned, and no labels are used.")
+            message(summary(folder, record))
+            return
         submitted = submitted_labels(record)
-        ending = record.state()[0] == "finished" or record.is_pending("finish")
+        ending = record.is_pending("finish")
     chosen = _labeler(task, labels, oracle, labeler, submitted)
     if chosen is None and not ending and len(submitted) < task.feedback.rounds and not detach:
         raise InputError(
@@ -272,10 +277,10 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Stop a run's engine once it has finished the write it is in; nothing is lost."""
     from hero_engine.run.folder import find_run
-    from hero_engine.run.process import stop_engine
+    from hero_engine.run.process import STOP_SECONDS, stop_engine
 
     folder = find_run(run, runs_dir)
-    if stop_engine(folder):
+    if stop_engine(folder, seconds=STOP_SECONDS):
         message(f"Stopped {folder.name}. Continue with `hero-tui attach {reference(folder)}`.")
     else:
         message(f"{folder.name}: no engine is running, nothing to stop.")
@@ -418,6 +423,9 @@ def generate(
     images: Annotated[int | None, typer.Option("-n", "--images", help="How many; else 64.")] = None,
     number: Round = None,
     prompt: Annotated[str | None, typer.Option(help="Else the task's prompts.")] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="The task's transfer prompts, never trained on.")
+    ] = False,
     negative_prompt: Annotated[str | None, typer.Option(help="Else the task's.")] = None,
     noise: Annotated[
         str | None, typer.Option(metavar="pi|fresh", help="Initial noise: the run's pool, or new.")
@@ -435,13 +443,14 @@ def generate(
 ) -> None:
     """Draw pictures with a run's model; the run may go on meanwhile."""
     from hero_engine.run.folder import find_run, trained_round
-    from hero_engine.run.picture_request import picture_request
+    from hero_engine.run.picture_request import picture_request, requested_prompts
 
     request = picture_request(
         {
             "images": images,
             "round": number,
             "prompt": prompt,
+            "transfer": transfer,
             "negative_prompt": negative_prompt,
             "noise": noise,
             "scheduler": scheduler,
@@ -452,6 +461,7 @@ def generate(
     )
     folder = find_run(run, runs_dir)
     trained_round(folder, request.round)
+    requested_prompts(folder.task(), request)
     place = [] if output is None else [str(output.absolute())]
     _engine("generate", str(folder.path), request.model_dump_json(), *place)
 

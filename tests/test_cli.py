@@ -235,6 +235,16 @@ def test_resume_ends_a_fully_labelled_run_with_nobody_to_label(hero_tui: Cli) ->
     assert hero_tui("resume")[0] == 0
 
 
+def test_resume_of_a_finished_run_says_so_and_starts_nothing(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    monkeypatch.setattr(process, "start_engine", lambda *args: pytest.fail("it is finished"))
+    code, _, err = hero_tui("resume", "done", "--labels", "labels.yaml")
+    assert code == 0
+    assert "done is finished: no more is learned" in err
+
+
 def test_finish_ends_a_run_early(hero_tui: Cli) -> None:
     Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
     hero_tui("run", "task.yaml", "--labels", "short.yaml")

@@ -9,12 +9,16 @@ import torch
 from safetensors.torch import load_file
 
 from hero_engine.engine import loop
+from hero_engine.engine.interrupts import Stop
+from hero_engine.errors import EngineError
+from hero_engine.method.batch import Batch
+from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from tests.engine_runs import final_hashes, new_run, run_here
+from tests.engine_runs import final_hashes, new_run, run_here, wait_until
 
 USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
@@ -144,7 +148,7 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
     tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([0.3, 0.25, 0.05])
-    monkeypatch.setattr(loop.measures, "diversity", lambda pictures: next(measured))
+    monkeypatch.setattr(loop, "MEASURES", {"diversity": lambda batch: next(measured)})
     told = []
     learn = loop.learn
 
@@ -200,6 +204,60 @@ def test_every_reward_trains(run: Callable, name: str) -> None:
     folder, record = run(USUAL[:1], reward={"name": name})
     assert lora(folder, 0).abs().sum() > 0
     assert record.metrics(0)["reward_std"][0][1] > 0
+
+
+@pytest.mark.parametrize("name", ["binary", "no-embedding"])
+def test_a_reward_without_the_embedding_does_not_train_it(run: Callable, name: str) -> None:
+    """Nor is it spoken of, and nobody is shown guesses of what has learned nothing."""
+    folder, record = run([USUAL[0], Labels.of(range(8), 5)], reward={"name": name})
+    first, second = (load_file(folder.checkpoint(r) / "embedder.safetensors") for r in (0, 1))
+    assert all(torch.equal(tensor, second[n]) for n, tensor in first.items())
+    assert "embedding_loss" not in record.metrics(0)
+    assert not any("embedding" in outcome for outcome in outcomes(record))
+    assert record.scores(1) == {}
+
+
+def test_a_round_can_be_submitted_before_its_pictures_are_measured(
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}))
+    record = folder.open_record()
+
+    def late(batch: Batch) -> float:
+        wait_until(lambda: record.rounds()[0].submitted, "labels, which must not wait")
+        assert "diversity" not in record.metrics(0)
+        return len(batch.pictures) / 8
+
+    monkeypatch.setattr(loop, "MEASURES", {"diversity": late})
+    assert run_here(folder, USUAL[:1]).metrics(0)["diversity"] == [(0, 1.0)]
+
+
+def test_what_was_not_measured_when_the_engine_ended_is_by_the_next(
+    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, undisturbed = run(USUAL[:1])
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}))
+
+    def end(*args: object) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "measure", end)
+        with pytest.raises(Stop):
+            run_here(folder, USUAL[:1])
+    assert not {"diversity", "latent_contrast"} & folder.open_record().metrics(0).keys()
+    measured = run_here(folder, USUAL[:1]).metrics(0)
+    for name in ("diversity", "latent_contrast"):
+        assert measured[name] == undisturbed.metrics(0)[name]
+
+
+def test_a_reward_that_is_no_number_is_said_with_a_way_out(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Reward(lambda batch: batch.z_0.flatten(1)[:, 0] * torch.nan, uses_embedding=False)
+    monkeypatch.setattr(loop, "REWARDS", {"binary": nothing})
+    with pytest.raises(EngineError, match="the reward binary of 8 pictures is not a finite number"):
+        run(USUAL[:1], reward={"name": "binary"})
 
 
 def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Callable) -> None:

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hero_engine.engine.launcher import why
+from hero_engine.__main__ import main
+from hero_engine.engine.launcher import SIGN, forget_other_launchers, is_launched, why
 from hero_engine.engine.team import Team
 from hero_engine.errors import InputError
 from hero_engine.method.rollout import Rollout, chunks_of
@@ -178,7 +179,7 @@ def test_processes_that_do_not_fit_the_machine_are_refused(
     monkeypatch: pytest.MonkeyPatch, here: str, gpus: int, reason: str
 ) -> None:
     for name, value in {
-        "TORCHELASTIC_RUN_ID": "x",
+        SIGN: "1",
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": here,
     }.items():
@@ -186,3 +187,39 @@ def test_processes_that_do_not_fit_the_machine_are_refused(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(InputError, match=reason):
         Team.of_this_engine()
+
+
+def test_what_a_cluster_left_in_the_environment_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else PyTorch waits for the other processes, without end."""
+    left = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "10.0.0.1",
+        "MASTER_PORT": "29500",
+        "TORCHELASTIC_RUN_ID": "x",
+        "SLURM_PROCID": "1",
+        "SLURM_NTASKS": "2",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "PMI_SIZE": "2",
+        "MV2_COMM_WORLD_SIZE": "2",
+        "ACCELERATE_MIXED_PRECISION": "fp16",
+        "ACCELERATE_USE_FSDP": "true",
+    }
+    own = {"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/models", "OMP_NUM_THREADS": "4"}
+    for name, value in (left | own).items():
+        monkeypatch.setenv(name, value)
+    assert main([]) == 2
+    assert not left.keys() & os.environ.keys()
+    assert own.items() <= os.environ.items()
+    assert not is_launched()
+
+
+def test_what_our_own_launcher_says_is_kept() -> None:
+    told = {SIGN: "1", "RANK": "1", "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    environment = dict(told)
+    forget_other_launchers(environment)
+    assert environment == told
