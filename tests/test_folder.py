@@ -31,7 +31,7 @@ TASK = resolve("black-cat", model="embedded").task
 HOLDER = """
 import sys, time
 from pathlib import Path
-from hero_engine.folder import RunFolder, engine_lock
+from hero_engine.run.folder import RunFolder, engine_lock
 with engine_lock(RunFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(600)

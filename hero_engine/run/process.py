@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hero_engine.errors import EngineError
-from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 
 POLL_SECONDS = 0.05
@@ -82,7 +82,11 @@ def stop_engine(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = N
 
     Returns:
         False when none is running.
+
+    Raises:
+        InputError: it may run on another machine, which cannot be seen from here.
     """
+    check_no_engine_elsewhere(folder)
     if not is_running(folder, process):
         return False
     with closing(folder.open_record()) as record:

@@ -1,7 +1,7 @@
 """run.sqlite: what happened in a run, and the channel between the engine and who labels.
 
 Both sides poll `changes()`, which costs microseconds. Every write is one transaction, on the disk
-when the method returns (WAL where the file system allows it, synchronous=FULL).
+when the method returns (synchronous=FULL).
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hero_engine.errors import InputError
+from hero_engine.run.journal import begin_journal, keep_journal
 from hero_engine.run.labels import KEEP, Labels, problem_with
 
 SCHEMA_VERSION = 2
@@ -142,7 +143,7 @@ class Record:
         """
         with _explained(path):
             connection = _connect(path, "rwc")
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            begin_journal(connection, path)
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
             connection.execute(
                 "INSERT INTO run (only_row, state, created) VALUES (0, 'paused', ?)", (time.time(),)
@@ -162,7 +163,9 @@ class Record:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; is this a run folder?")
         with _explained(path), _damage_explained(path):
-            record = cls(path, _connect(path, "rw"))
+            connection = _connect(path, "rw")
+            keep_journal(connection, path)
+        record = cls(path, connection)
         try:
             record._check_version()
             record.state()
