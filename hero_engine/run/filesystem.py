@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-# As mount tables name them, FUSE's without `fuse.`: over a network, several machines on one disk, in
-# object stores, and folders that a virtual machine shares with its host. Most of FUSE is local.
+# As mount tables name them, FUSE's without `fuse.` (most of FUSE is local): over a network, several
+# machines on one disk, object stores, and folders that a virtual machine shares with its host.
 SHARED = frozenset({
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "smbnetfs", "afpfs", "webdav",
     "davfs", "davfs2", "curlftpfs", "sshfs", "rclone", "afs", "openafs", "coda", "lustre", "gpfs",
-    "ceph", "ceph-fuse", "beegfs", "glusterfs", "orangefs", "pvfs2", "moosefs", "lizardfs", "wekafs",
-    "juicefs", "seaweedfs", "hdfs", "ocfs2", "gfs2", "s3fs", "gcsfuse", "goofys", "mountpoint-s3",
-    "blobfuse", "blobfuse2", "9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs", "vmhgfs-fuse",
-    "grpcfuse", "osxfs",
+    "ceph", "ceph-fuse", "beegfs", "glusterfs", "orangefs", "pvfs2", "moosefs", "lizardfs",
+    "wekafs", "juicefs", "seaweedfs", "hdfs", "ocfs2", "gfs2", "s3fs", "gcsfuse", "goofys",
+    "mountpoint-s3", "blobfuse", "blobfuse2", "9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs",
+    "vmhgfs-fuse", "grpcfuse", "osxfs",
 })  # fmt: skip
 
 

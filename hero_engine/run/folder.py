@@ -293,7 +293,7 @@ def engine_lock(folder: RunFolder) -> Iterator[None]:
         except OSError as error:
             raise InputError(
                 f"{folder.lock_file}: this file system has no locks ({error.strerror}), and "
-                "without one two engines could write to a run; keep runs on a local disk: --runs-dir"
+                "without them two engines could write to a run; choose a local disk with --runs-dir"
             ) from None
         if not locked:
             holder = _read_holder(folder)

@@ -1,4 +1,4 @@
-"""The journal of run.sqlite: a write-ahead log, or a rollback journal where machines share the file.
+"""The journal of run.sqlite: a write-ahead log, or a rollback journal where machines share it.
 
 A write-ahead log (WAL) needs memory that all who have the file open share. Two machines share none:
 neither would see what the other has written, and both could write at once.

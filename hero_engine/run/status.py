@@ -76,12 +76,6 @@ def status(folder: RunFolder) -> Status:
     return found
 
 
-def live_state(folder: RunFolder) -> RunState:
-    """The run's state; one that only an engine can be in, with none running, is `paused`."""
-    with closing(folder.open_record()) as record:
-        return _live(record.state()[0], folder)
-
-
 def _live(written: RunState, folder: RunFolder) -> RunState:
     if written in ACTIVE_STATES and engine_holder(folder) is None:
         return "paused"

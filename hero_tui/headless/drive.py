@@ -109,8 +109,8 @@ class _Engine:
             process.stop_engine(self._folder, self.started)
         elif holder is not None:
             self._progress.say(
-                f"Its engine (process {holder.pid} on {holder.host}) was started by another command "
-                f"and goes on; `hero-tui stop {reference(self._folder)}` stops it."
+                f"Its engine (process {holder.pid} on {holder.host}) was started by another "
+                f"command and goes on; `hero-tui stop {reference(self._folder)}` stops it."
             )
 
 
