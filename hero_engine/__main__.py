@@ -17,6 +17,7 @@ from urllib.request import getproxies
 from hero_engine.engine.interrupts import Interrupts, Stop
 from hero_engine.engine.launcher import is_helper, is_launched, launch
 from hero_engine.errors import EngineError, HeroError
+from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
@@ -73,7 +74,9 @@ def run(folder: RunFolder, options: EngineOptions = DEFAULT_OPTIONS) -> int:
 def run_main(folder: RunFolder, options: EngineOptions) -> int:
     """Holds the run's lock and runs it; what happened is in its record, too."""
     with engine_lock(folder):
-        record, task = folder.open_record(), folder.task()
+        record = folder.open_record()
+        rollback.complete(folder, record)
+        task = folder.task()
         interrupts = Interrupts(record)
         interrupts.listen()
         try:

@@ -1,11 +1,9 @@
 """The terminal interface: shows what the run needs next, and passes on what the person does."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
@@ -17,32 +15,31 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from hero_engine.errors import InputError
-from hero_engine.run.folder import RunFolder
-from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, Frame, erases_to_background
 from hero_tui.client.run_client import Operation, RunClient, Update
 from hero_tui.client.runview import RunView, Stage
 from hero_tui.config import DEFAULTS, Config
-from hero_tui.hangup import when_terminal_goes
 from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
     Edited,
     EngineAsked,
     Looked,
     OutsideAsked,
+    RollbackAsked,
     Stepped,
     Submitted,
     TryAsked,
     Turned,
 )
+from hero_tui.parting import leaving_code
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
+from hero_tui.streams import traceback_console
 from hero_tui.text import plain, plain_lines
 from hero_tui.theme import THEMES
 from hero_tui.typeahead import typed_keys
@@ -77,9 +74,6 @@ class Pending:
     number: int
     round: int
     effect: Callable[[RunView], RunView]
-
-
-HALF_BLOCKS = Terminal("block", "truecolor")
 
 
 def _commands() -> "type[Provider]":
@@ -129,13 +123,14 @@ class HeroApp(App[int]):
         typed: bytes = b"",
     ) -> None:
         super().__init__()
+        self.error_console = traceback_console()
         self.config = config
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
         self._recorded = client.view
         self._pending: list[Pending] = []
-        self._shown: tuple[Stage, int] | None = None
+        self._shown: tuple[Stage, int, int] | None = None
         self._hint_due = config.images == "off"
         self._pictures = Pictures(terminal)
         # GNU screen does not, whatever terminal it is said to be.
@@ -238,8 +233,11 @@ class HeroApp(App[int]):
     async def _show_stage(self) -> None:
         """Switches to the screen that the run needs, when that changes."""
         view = self.view
-        stage = (view.stage, view.rounds[-1].number if view.stage == "labeling" else 0)
+        number = view.rounds[-1].number if view.stage == "labeling" else 0
+        stage = (view.stage, view.line, number)
         if stage != self._shown:
+            if self._shown is not None and self._shown[1] != view.line:
+                self._pictures.forget()
             self._shown = stage
             while len(self.screen_stack) > 2:
                 await self.pop_screen()
@@ -261,7 +259,8 @@ class HeroApp(App[int]):
 
                 place = self._client.place
                 at = place[1] if place and place[0] == view.rounds[-1].number else 0
-                return LabelingScreen(view, self._pictures, self._clock, at)
+                suggest = self.config.suggested_order
+                return LabelingScreen(view, self._pictures, self._clock, at, suggest)
             case "working":
                 from hero_tui.screens.working import WorkingScreen
 
@@ -342,6 +341,9 @@ class HeroApp(App[int]):
             case "finish":
                 self._client.ask(lambda record: record.send("finish"))
 
+    def on_rollback_asked(self, message: RollbackAsked) -> None:
+        self._client.roll_back(message.round)
+
     # -- pictures outside the terminal ---------------------------------------------------------
 
     def on_outside_asked(self, message: OutsideAsked) -> None:
@@ -389,8 +391,10 @@ class HeroApp(App[int]):
         from hero_tui.screens.history import HistoryScreen
 
         if isinstance(self.screen, RunScreen):
-            latest = self.view.outcomes[-1].round.number
-            self.push_screen(HistoryScreen(self.view, self._pictures, latest))
+            number = self.view.outcomes[-1].round.number
+            if self.view.collapsed is not None and self.view.collapsed.back_to is not None:
+                number = self.view.collapsed.back_to  # who has read of it comes to go back
+            self.push_screen(HistoryScreen(self.view, self._pictures, number))
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen
@@ -420,51 +424,3 @@ class HeroApp(App[int]):
 
     def action_leave(self) -> None:
         self.exit(leaving_code(self.view))
-
-
-def leaving_code(view: RunView) -> int:
-    """The exit code of who leaves the run now: 0 if it is finished or goes on without them."""
-    if view.stage != "stopped":
-        return 0
-    return InputError.exit_code if view.problem else 3 if view.state == "paused" else 4
-
-
-def parting_words(view: RunView) -> str:
-    """What to know after the interface is closed."""
-    name = view.folder.name
-    if view.state == "finished":
-        return f"Finished. Take the model with: hero-tui export {name}"
-    if view.stage == "stopped":
-        return f"The run waits. Go on with: hero-tui attach {name}"
-    return f"The run goes on without you. Come back with: hero-tui attach {name}"
-
-
-def run_interface(
-    folder: RunFolder,
-    config: Config,
-    terminal: Terminal = HALF_BLOCKS,
-    typed: bytes = b"",
-    options: EngineOptions = DEFAULT_OPTIONS,
-) -> int:
-    """Shows a run until it is left, with an engine working on it; the exit code.
-
-    `typed` is what was typed while the terminal was asked what it can do.
-
-    0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
-
-    Raises:
-        InputError: the run cannot be read, or its engine cannot be started.
-    """
-    from hero_engine.run.process import start_engine
-
-    client = RunClient(folder, partial(start_engine, options=options))
-    app = HeroApp(client, config, terminal, typed=typed)
-    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
-    code = app.run()
-    failed = client.close()
-    for problem in failed:
-        print(f"Not kept: {plain(problem)}", file=sys.stderr)
-    if code is None:
-        return app.return_code or 1
-    print(plain(parting_words(app.view)), file=sys.stderr)
-    return InputError.exit_code if failed else code

@@ -5,6 +5,7 @@ Modules are imported within the commands, so that `hero-tui --help` is there at 
 
 import os
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,20 +13,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hero_engine.errors import HeroError, InputError
-from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, memory_of
+from hero_engine.run.options import EngineOptions, memory_of
 from hero_tui.output import message, reference, table
 from hero_tui.preview.terminal import Images
+from hero_tui.streams import plain_streams
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from hero_engine.run.folder import RunFolder
     from hero_engine.run.labels import Labels
     from hero_engine.run.task import Task
-    from hero_tui.config import Config
     from hero_tui.headless.labelers import Labeler
-    from hero_tui.preview.terminal import Terminal
 
 app = typer.Typer(
     help="Teach a text-to-image model by labeling its pictures in a terminal.",
@@ -100,15 +100,20 @@ RUNS_DIR = Path("runs")
 
 def main() -> None:
     """Runs the command line; errors of hero-tui become a message and their exit code."""
-    try:
-        app()
-    except HeroError as error:
-        message(str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # What no command foresaw, such as a full disk behind stdout.
-        message(f"hero-tui: {error}")
-        sys.exit(HeroError.exit_code)
+    with plain_streams():
+        try:
+            app()
+        except HeroError as error:
+            message(str(error))
+            sys.exit(error.exit_code)
+        except OSError as error:
+            # What no command foresaw, such as a full disk behind stdout.
+            message(f"hero-tui: {error}")
+            sys.exit(HeroError.exit_code)
+        except Exception:
+            # A bug. Python's own report would not go through the plain streams.
+            traceback.print_exc()
+            sys.exit(HeroError.exit_code)
 
 
 def _version(wanted: bool) -> None:
@@ -133,19 +138,13 @@ def _options(
 def _choose_run(context: typer.Context) -> None:
     """With no command: the runs screen where there are runs and a terminal, else the help."""
     from hero_engine.run.folder import list_runs
+    from hero_tui import start
 
     runs_dir = Path(os.environ.get("HERO_TUI_RUNS_DIR") or RUNS_DIR)
-    if not (_has_terminal() and list_runs(runs_dir)):
+    if not (start.has_terminal() and list_runs(runs_dir)):
         message(context.get_help())
         raise typer.Exit(InputError.exit_code)
-    config = _config(None)
-    terminal, _ = _ask_terminal(config)
-    from hero_tui.screens.runs import choose_run
-
-    _check_keys(config)
-    folder = choose_run(runs_dir, config)
-    if folder is not None:
-        _interface(lambda: folder, config, terminal)
+    raise typer.Exit(start.choose_and_label(runs_dir))
 
 
 # -- runs ------------------------------------------------------------------------------------
@@ -172,17 +171,18 @@ def run(
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.run.folder import create_run
     from hero_engine.run.resolve import resolve
+    from hero_tui import start
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     resolved = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
     chosen = _labeler(resolved, labels, oracle, labeler)
     if chosen is None and not detach:
-        _require_terminal("run")
+        start.require_terminal("run")
     create = partial(create_run, runs_dir, resolved, name)
     if detach:
         _start_in_background(create(), labels, oracle, labeler, options)
     elif chosen is None:
-        _interface(create, _config(images), options=options)
+        raise typer.Exit(start.label(create, images, options))
     else:
         _drive(create(), chosen, options)
 
@@ -199,11 +199,12 @@ def attach(
 ) -> None:
     """Show a run in the terminal, starting its engine if none is running."""
     from hero_engine.run.folder import find_run
+    from hero_tui import start
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
-    _require_terminal("attach")
-    _interface(lambda: folder, _config(images), options=options)
+    start.require_terminal("attach")
+    raise typer.Exit(start.label(lambda: folder, images, options))
 
 
 @app.command()
@@ -280,6 +281,44 @@ def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
 
 
 @app.command()
+def rollback(
+    run: Run = None,
+    number: Annotated[
+        int, typer.Option("--round", metavar="N", help="Go on from the state after its training.")
+    ] = ...,  # type: ignore[assignment]
+    overrides: Overrides = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Of the draws to come; else new ones. The old: same pictures."),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Make an earlier round's model the current one; the rounds after it are kept as a run."""
+    from contextlib import closing
+
+    from hero_engine.run import rollback as rolling
+    from hero_engine.run.folder import find_run, trained_round
+    from hero_engine.run.process import stop_engine
+    from hero_engine.run.resolve import with_changes
+
+    folder = find_run(run, runs_dir)
+    trained_round(folder, number)
+    task = with_changes(folder.task(), overrides or (), seed)
+    if seed is None:
+        with closing(folder.open_record()) as record:
+            task = rolling.with_next_seed(task, record)
+    if stop_engine(folder):
+        message("The engine was stopped.")
+    left = rolling.roll_back(folder, number, task)
+    message(
+        f"{folder.name} is as it was after round {number}, and paused. The rounds after it are a "
+        f"run of their own now: {reference(left)}\n"
+        f"Go on with `hero-tui attach {reference(folder)}`, or without a terminal with `hero-tui "
+        "resume` and --labels FILE, --oracle or --labeler module:function."
+    )
+
+
+@app.command()
 def status(
     run: Run = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -299,7 +338,7 @@ def status(
         print(json.dumps(found, indent=2))
         return
     with closing(folder.open_record()) as record:
-        show(found, error=record.state()[1])
+        show(found, error=record.state()[1], run=reference(folder))
 
 
 @app.command()
@@ -329,13 +368,13 @@ def labels(
 @app.command()
 def keys() -> None:
     """List the keys, with the names by which the preferences file can change them."""
-    from hero_tui.config import config_file
+    from hero_tui.config import config_file, load_config
     from hero_tui.keymap import check_keys, commands
 
-    problem = None
+    problem, file = None, config_file()
     try:
-        mine = _config(None).keys
-        check_keys(mine, config_file())
+        mine = load_config(file).keys
+        check_keys(mine, file)
     except InputError as error:
         mine, problem = {}, error
     table(
@@ -499,11 +538,9 @@ def tasks_schema() -> None:
 
 def _engine(*arguments: str) -> None:
     """Ends as the engine ends: what needs torch is done in a process of its own."""
-    import subprocess
+    from hero_tui.enginecommand import run_engine_command
 
-    # -P: a torch.py in the folder that one happens to be in is not imported.
-    command = [sys.executable, "-P", "-m", "hero_engine", *arguments]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(run_engine_command(*arguments))
 
 
 def _engine_options(
@@ -530,64 +567,6 @@ def _labeler(
     if function is not None:
         return labelers.from_function(function)
     return None
-
-
-def _has_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _require_terminal(command: str) -> None:
-    if not _has_terminal():
-        instead = "--labels FILE, --oracle or --labeler module:function"
-        raise InputError(
-            f"hero-tui {command}: there is no terminal to label in; use {instead}"
-            + ("" if command == "run" else " with `hero-tui resume`")
-        )
-
-
-def _ask_terminal(config: "Config") -> "tuple[Terminal, bytes]":
-    """What the terminal can do, and what was typed meanwhile.
-
-    It is asked before textual is imported, which takes its colours from the environment then.
-    """
-    from hero_tui.preview.decision import decide, tell_textual
-    from hero_tui.preview.probe import probe
-
-    signs = probe()
-    terminal = decide(signs, os.environ, config.images)
-    tell_textual(terminal.colours, os.environ)
-    return terminal, signs.typed
-
-
-def _interface(
-    run: "Callable[[], RunFolder]",
-    config: "Config",
-    terminal: "Terminal | None" = None,
-    options: EngineOptions = DEFAULT_OPTIONS,
-) -> None:
-    """Shows a run, which is found or made when it is known that the interface can start."""
-    typed = b""
-    if terminal is None:
-        terminal, typed = _ask_terminal(config)
-    from hero_tui.app import run_interface
-
-    _check_keys(config)
-    raise typer.Exit(run_interface(run(), config, terminal, typed, options))
-
-
-def _check_keys(config: "Config") -> None:
-    if config.keys:
-        from hero_tui.config import config_file
-        from hero_tui.keymap import check_keys
-
-        check_keys(config.keys, config_file())
-
-
-def _config(images: str | None) -> "Config":
-    from hero_tui.config import config_file, load_config
-
-    config = load_config(config_file())
-    return config.model_copy(update={"images": images}) if images else config
 
 
 def _drive(folder: "RunFolder", labeler: "Labeler | None", options: EngineOptions) -> None:

@@ -27,6 +27,7 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.probe import probe
 from hero_tui.preview.terminal import Images, Terminal
 from hero_tui.screens.too_small import LEAST
+from hero_tui.streams import drawn
 from hero_tui.text import plain, plain_lines
 
 # From here on the grid has four rows of pictures, and the reigning best beside it.
@@ -50,6 +51,7 @@ def examine(images: Images | None, runs_dir: Path, environ: Mapping[str, str] = 
     terminal = decide(signs, environ, images or config.images)
     _print(
         Console(
+            file=drawn(sys.stdout),
             highlight=False,
             soft_wrap=True,
             color_system=COLOR_SYSTEMS[terminal.colours] if sys.stdout.isatty() else None,

@@ -19,6 +19,7 @@ from hero_tui.app import HeroApp
 from hero_tui.keys import declared
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
+from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.history import HistoryScreen
@@ -47,6 +48,7 @@ SCREENS: Mapping[str, type[Screen[Any]]] = {
     "stopped": StoppedScreen,
     "prompt and criteria": TaskScreen,
     "finish": ConfirmFinishScreen,
+    "go back": ConfirmRollbackScreen,
     "keys": HelpScreen,
 }
 # An app of its own: what works everywhere else does not work here.

@@ -69,3 +69,10 @@ class EngineAsked(Message):
     """The person wants the engine to go on, to pause, or to evaluate and end."""
 
     to: Literal["start", "stop", "finish"]
+
+
+@dataclass
+class RollbackAsked(Message):
+    """The person wants to go on from the state after training `round`."""
+
+    round: int

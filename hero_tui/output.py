@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hero_tui.text import plain, plain_lines
+from hero_tui.streams import drawn
+from hero_tui.text import plain
 
 if TYPE_CHECKING:
     from hero_engine.run.folder import RunFolder
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def message(text: str) -> None:
     """Says something on stderr."""
-    print(plain_lines(text), file=sys.stderr)
+    print(text, file=sys.stderr)
 
 
 def reference(folder: "RunFolder") -> str:
@@ -37,7 +38,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         shown = Table(*header, box=SIMPLE_HEAD, pad_edge=False)
         for row in cells:
             shown.add_row(*(Text(cell, overflow="fold") for cell in row))
-        Console(highlight=False).print(shown)
+        Console(highlight=False, file=drawn(sys.stdout)).print(shown)
         return
     lines = [list(header), *cells]
     widths = [max(cell_len(line[column]) for line in lines) for column in range(len(header))]

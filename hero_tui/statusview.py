@@ -1,15 +1,21 @@
 """A run's status for people."""
 
+from hero_engine.run.collapse import way_back
 from hero_engine.run.status import Status
 from hero_tui.output import table
-from hero_tui.text import plain, plain_lines
+from hero_tui.text import plain
 
 
-def show(status: Status, error: str) -> None:
-    """Prints the status, and why the engine failed if it did, on stdout."""
+def show(status: Status, error: str, run: str) -> None:
+    """Prints the status, and why the engine failed if it did, on stdout.
+
+    `run` names the run in a command.
+    """
     print(f"{plain(status['run'])}: {status['state']}")
     if error:
-        print(plain_lines(error))
+        print(error)
+    if status["line"]:
+        print(f"line {status['line']}: it has gone back to an earlier round, see lines/")
     print(f"task {plain(status['task'])}, model {plain(status['model'])}")
     print(
         f"{len(status['history'])} of {status['rounds']} rounds labelled, "
@@ -33,6 +39,14 @@ def show(status: Status, error: str) -> None:
                 for r in status["history"]
             ],
         )
+    for r in status["history"]:
+        if r["outcome"]:
+            print(plain(f"round {r['round']}: {r['outcome']}"))
+    if "collapse" in status:
+        found = status["collapse"]
+        if found["round"] not in {r["round"] for r in status["history"]}:
+            print(plain(f"round {found['round']}: {found['said']}"))
+        print(plain(way_back(found["back_to"], run)))
     for noise, final in status.get("final", {}).items():
         name = "the run's own noise" if noise == "pi" else "fresh noise"
         print(

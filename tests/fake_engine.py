@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from hero_engine.run.folder import RunFolder, engine_lock
-from hero_engine.run.record import Final, Record
+from hero_engine.run.record import Record
 
 
 class StopRequested(Exception):  # noqa: N818, as hero_engine.interrupts.Stop
@@ -49,8 +49,8 @@ def main(folder: RunFolder, misbehaviour: str = "") -> int:
         except StopRequested:
             record.set_state("paused")
             return 3
-        record.set_final("pi", Final(images=10, good=8, diversity=0.15))
-        record.set_final("fresh", Final(images=10, good=6, diversity=0.18))
+        record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.15})
+        record.set_figures("fresh", {"images": 10, "good": 6, "diversity": 0.18})
         record.set_state("finished")
         return 0
 

@@ -21,12 +21,12 @@ from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.labels import Best, Labels
-from hero_engine.run.record import Final, Record
+from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from hero_tui.app import HALF_BLOCKS, HeroApp
+from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
 from hero_tui.widgets.picture import Picture
 
 Paint = Callable[[int], Image.Image]
@@ -192,8 +192,8 @@ def play_engine(folder: RunFolder, seconds: float = 3.0) -> None:
                     record.add_metrics(number, step, {f"{name}_loss": np.exp(-step / 9) / step})
                     record.set_progress(phase, step, 40)
             record.finish_training(number, {})
-        record.set_final("pi", Final(200, 164, 0.15))
-        record.set_final("fresh", Final(200, 131, 0.18))
+        record.set_figures("pi", {"images": 200, "good": 164, "diversity": 0.15})
+        record.set_figures("fresh", {"images": 200, "good": 131, "diversity": 0.18})
         record.set_state("finished")
 
 

@@ -1,13 +1,14 @@
 """Training the embedded model: every stage in small, continuing after a kill, the weights."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
@@ -28,28 +29,41 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def tokenizer() -> CLIPTokenizer:
     return parts.build_tokenizer(CAPTIONS)
+
+
+def narrow_vae() -> AutoencoderKL:
+    """As `parts.build_vae`, with fewer channels."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+        norm_num_groups=4,
+    )
+
+
+def narrow_unet() -> UNet2DConditionModel:
+    """As `parts.build_unet`, with fewer channels."""
+    return UNet2DConditionModel(
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        cross_attention_dim=64,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
 
 
 def make_stage(name: str, settings: Training = TINY) -> Stage:
     """A fresh stage, always with the same initial weights."""
     torch.manual_seed(0)
     if name == "vae":
-        return training.vae_stage(parts.build_vae(), training.drawings(settings)[0], settings)
+        return training.vae_stage(narrow_vae(), training.drawings(settings)[0], settings)
     tokens = parts.build_tokenizer(CAPTIONS)
-    model = nn.ModuleDict(
-        {"unet": parts.build_unet(), "text_encoder": parts.build_text_encoder(tokens)}
-    )
+    model = nn.ModuleDict({"unet": narrow_unet(), "text_encoder": parts.build_text_encoder(tokens)})
     latents = training.Latents(
         mean=torch.randn(12, 4, 16, 16).half(),
         std=torch.full((12, 4, 16, 16), 0.1).half(),
@@ -82,23 +96,24 @@ def test_a_stage_learns_a_batch_by_heart(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-@pytest.mark.parametrize("kill", [1, 4])
 def test_killed_and_continued_equals_uninterrupted(
-    name: str, kill: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "LOG_EVERY", 2)
-    for folder in ("whole", "cut"):
-        (tmp_path / folder).mkdir()
-    stage = replace(make_stage(name), steps=5)
-    run(stage, tmp_path / "whole", save_every=0)
-    with pytest.raises(Killed):
-        run(killed_at(replace(make_stage(name), steps=5), kill), tmp_path / "cut", save_every=0)
-    run(replace(make_stage(name), steps=5), tmp_path / "cut", save_every=0)
+    (tmp_path / "whole").mkdir()
+    run(replace(make_stage(name), steps=5), tmp_path / "whole", save_every=0)
+    whole = load_file(tmp_path / "whole" / f"{name}.safetensors")
+    for kill in (1, 4):
+        folder = tmp_path / f"cut-{kill}"
+        folder.mkdir()
+        with pytest.raises(Killed):
+            run(killed_at(replace(make_stage(name), steps=5), kill), folder, save_every=0)
+        run(replace(make_stage(name), steps=5), folder, save_every=0)
 
-    whole, cut = (load_file(tmp_path / part / f"{name}.safetensors") for part in ("whole", "cut"))
-    assert whole.keys() == cut.keys()
-    assert [key for key in whole if not torch.equal(whole[key], cut[key])] == []
-    assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
+        cut = load_file(folder / f"{name}.safetensors")
+        assert whole.keys() == cut.keys()
+        assert [key for key in whole if not torch.equal(whole[key], cut[key])] == []
+        assert losses(tmp_path / "whole") == losses(folder)
 
 
 def test_stopped_on_the_way_equals_the_whole_so_far(
@@ -127,8 +142,24 @@ def test_a_write_that_is_cut_short_leaves_the_checkpoint_before_it(tmp_path: Pat
     assert notes["step"] == 1
 
 
-def test_all_stages_end_in_a_pipeline_that_diffusers_loads(tmp_path: Path) -> None:
-    folder = train(TINY, tmp_path)
+@pytest.fixture
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whole trainings; the stages above learn in bfloat16, slow where a processor has none."""
+    monkeypatch.setattr(training, "autocast", nullcontext)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a whole training of the embedded model's own parts leaves."""
+    out = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "autocast", nullcontext)
+        assert train(TINY, out) == out / "pipeline"
+    return out
+
+
+def test_all_stages_end_in_a_pipeline_that_diffusers_loads(trained: Path) -> None:
+    folder = trained / "pipeline"
     record = json.loads((folder / "training.json").read_text())["trainings"][0]
     assert record["settings"]["seed"] == TINY.seed
     assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
@@ -139,17 +170,21 @@ def test_all_stages_end_in_a_pipeline_that_diffusers_loads(tmp_path: Path) -> No
     assert_loads(folder)
 
 
-def test_the_same_command_again_changes_nothing(tmp_path: Path) -> None:
-    weights = train(TINY, tmp_path) / "unet" / "diffusion_pytorch_model.safetensors"
+def test_the_same_command_again_changes_nothing(trained: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(trained, tmp_path / "again")
+    weights = out / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors"
     before = weights.read_bytes()
-    train(TINY, tmp_path)
+    train(TINY, out)
     assert weights.read_bytes() == before
 
 
-def test_a_second_training_begins_from_a_pipeline_and_adds_its_record(tmp_path: Path) -> None:
-    first = train(TINY, tmp_path / "first")
+@pytest.mark.usefixtures("single_precision")
+def test_a_second_training_begins_from_a_pipeline_and_adds_its_record(
+    trained: Path, tmp_path: Path
+) -> None:
+    first = trained / "pipeline"
     tuned = replace(TINY, init=str(first), right_share={"mountain": 0.1}, unet_steps=1)
-    second = train(tuned, tmp_path / "second")
+    second = train(tuned, tmp_path)
     records = json.loads((second / "training.json").read_text())["trainings"]
     assert [set(record["stages"]) for record in records] == [set(STAGES), {"diffusion"}]
     assert records[1]["settings"]["right_share"] == {"mountain": 0.1}
@@ -157,12 +192,12 @@ def test_a_second_training_begins_from_a_pipeline_and_adds_its_record(tmp_path: 
     assert (second / vae).read_bytes() == (first / vae).read_bytes()
 
 
-def test_other_settings_do_not_continue_a_stage(tmp_path: Path) -> None:
-    train(TINY, tmp_path)
+def test_other_settings_do_not_continue_a_stage(trained: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(trained, tmp_path / "other")
     with pytest.raises(ValueError, match=r"latents\.safetensors.*pictures 12"):
-        train(replace(TINY, pictures=18), tmp_path)
+        train(replace(TINY, pictures=18), out)
     with pytest.raises(ValueError, match=r"diffusion\.safetensors.*unet_lr 0\.001"):
-        train(replace(TINY, unet_lr=1.0), tmp_path)
+        train(replace(TINY, unet_lr=1.0), out)
 
 
 @pytest.mark.parametrize("share", ["cow=.2", "mountain=2", "mountain=half", "mountain"])

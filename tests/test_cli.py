@@ -280,10 +280,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_engine(
 def test_a_stop_from_elsewhere_pauses(hero_tui: Cli) -> None:
     name = write_labeler(
         "from pathlib import Path\n"
-        "from hero_engine.record import Record\n"
+        "from hero_engine.run.record import Record\n"
         "Record.open(paths[0].parents[3] / 'run.sqlite').send('stop')\n"
         "import time\n"
-        "from hero_engine.folder import RunFolder, engine_holder\n"
+        "from hero_engine.run.folder import RunFolder, engine_holder\n"
         "while engine_holder(RunFolder(paths[0].parents[3])): time.sleep(0.01)\n"
         "return [], None"
     )
@@ -411,7 +411,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert list(found) == [
-        "run", "task", "model", "state", "round", "rounds",
+        "run", "task", "model", "state", "line", "round", "rounds",
         "labels_used", "labels_budget", "history", "final",
     ]  # fmt: skip
     history = found.pop("history")
@@ -420,6 +420,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
         "task": "test-task",
         "model": "embedded",
         "state": "finished",
+        "line": 0,
         "round": 2,
         "rounds": 3,
         "labels_used": 12,
@@ -434,9 +435,77 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     assert {key: value for key, value in history[0].items() if key not in times} == {
         "round": 0, "images": 4, "good": 2, "bad": 2, "best": 1, "success_rate": 0.5,
         "diversity": 0.2, "noise_norm": 1.0, "sample_s": 0.5, "train_s": 0.25,
+        "outcome": "",
     }  # fmt: skip
     assert history[0]["wait_s"] == 0.0
     assert all(r["label_s"] >= 0 and r["wait_s"] >= 0 for r in history)
+
+
+def test_a_collapse_is_told_with_the_way_back(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    with closing(the_run().open_record()) as record:
+        record.set_collapse(2, "Collapse: all is lost.", 0)
+    found = json.loads(hero_tui("status", "--json")[1])
+    assert found["history"][2]["outcome"] == "Collapse: all is lost. No good picture."
+    assert found["collapse"] == {"round": 2, "said": "Collapse: all is lost.", "back_to": 0}
+    out = hero_tui("status")[1]
+    assert out.count("Collapse: all is lost.") == 1
+    assert "hero-tui rollback runs/done --round 0" in out
+
+
+def test_a_finished_run_goes_back_and_on_with_other_settings(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    changed = "update.learning_rate=0.0005"
+    code, out, err = hero_tui("rollback", "done", "--round", "0", "--set", changed)
+    assert (code, out) == (0, "")
+    assert "runs/done/lines/done-line-0" in err
+    assert "hero-tui attach runs/done" in err
+    assert the_run().task().update.learning_rate == 5e-4
+    assert the_run().task().seed != 0
+    assert len(json.loads(hero_tui("status", "--json")[1])["history"]) == 1
+    assert hero_tui("labels", "done")[1].count("good:") == 1
+    assert hero_tui("labels", "done-line-0")[1].count("good:") == 3
+    assert "gone back" in hero_tui("status")[1]
+    assert hero_tui("resume", "done", "--labels", "labels.yaml")[0] == 0
+    assert the_run().open_record().state()[0] == "finished"
+
+
+def test_a_running_engine_is_stopped_before_its_run_goes_back(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    stopped: list[RunFolder] = []
+
+    def stop(folder: RunFolder) -> bool:
+        stopped.append(folder)
+        return True
+
+    monkeypatch.setattr(process, "stop_engine", stop)
+    code, _, err = hero_tui("rollback", "--round", "1", "--seed", "0")
+    assert code == 0
+    assert stopped == [the_run()]
+    assert "The engine was stopped." in err
+    assert the_run().task().seed == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--round", "7"], "--round 7: expected a trained round of done, 0 to 2"),
+        (["--round", "2"], "no round after it"),
+        (["--round", "0", "--set", "update.lora_rank=8"], "cannot change in the middle of a run"),
+        (["--round", "0", "--set", "update.k=many"], "update.k"),
+        ([], "--round"),
+    ],
+)
+def test_what_cannot_be_gone_back_to_is_refused(
+    arguments: list[str], expected: str, hero_tui: Cli
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    code, _, err = hero_tui("rollback", "done", *arguments)
+    assert code == 2
+    assert expected in err
+    assert the_run().open_record().line() == 0
 
 
 def test_status_and_runs_for_people_are_not_cut_when_piped(hero_tui: Cli) -> None:
@@ -571,7 +640,7 @@ def test_without_a_command_or_a_terminal_the_help_is_shown(hero_tui: Cli) -> Non
 def test_in_a_terminal_a_run_is_chosen_and_opened(
     hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
     asked: list[Path] = []
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
@@ -585,7 +654,7 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
         return 3
 
     monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
-    monkeypatch.setattr("hero_tui.app.run_interface", open_run)
+    monkeypatch.setattr("hero_tui.start.run_interface", open_run)
     assert hero_tui()[0] == 2  # no runs yet: the help
     assert asked == []
     monkeypatch.setenv("HERO_TUI_RUNS_DIR", "elsewhere")
@@ -651,13 +720,13 @@ def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
     assert code == 2
     assert f"{preferences}: keys.page.next: u is the key of edit.undo too" in err
     assert "edit.undo" in out
-    monkeypatch.setattr(cli, "_require_terminal", lambda command: None)
+    monkeypatch.setattr("hero_tui.start.require_terminal", lambda command: None)
     code, _, err = hero_tui("run", "task.yaml")
     assert code == 2
     assert "keys.page.next" in err
     assert not Path("runs").exists()
     hero_tui("run", "task.yaml", "--labels", "labels.yaml")
-    monkeypatch.setattr(cli, "_has_terminal", lambda: True)
+    monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
     code, _, err = hero_tui()  # before the runs are shown
     assert code == 2
     assert "keys.page.next" in err

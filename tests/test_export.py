@@ -23,7 +23,6 @@ from hero_engine.results.export import export
 from hero_engine.results.modelcard import plain, use
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
-from hero_engine.run.record import Final
 from hero_engine.run.resolve import resolve
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
@@ -45,8 +44,8 @@ def run(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFol
     )
     folder = new_run(tmp_path_factory.mktemp("run"), task)
     record = run_here(folder, SCRIPT)
-    record.set_final("pi", Final(20, 19, 0.2))
-    record.set_final("fresh", Final(20, 12, 0.3))
+    record.set_figures("pi", {"images": 20, "good": 19, "diversity": 0.2})
+    record.set_figures("fresh", {"images": 20, "good": 12, "diversity": 0.3})
     export(folder, folder.exports)
     return folder
 

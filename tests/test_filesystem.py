@@ -7,10 +7,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from hero_engine.run import journal
 from hero_engine.run.filesystem import file_system, is_shared, parse_mounts, shared_file_system
 from hero_engine.run.labels import Labels
-from hero_engine.run.record import Record
+from hero_engine.run.record import Record, journal
 
 MOUNTS = """\
 /dev/vda / ext4 rw,relatime 0 0

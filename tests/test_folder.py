@@ -213,6 +213,8 @@ def test_a_run_of_another_user_is_listed_and_named_as_theirs(
     os.utime(theirs.task_file, (0, 0))
     assert [run.name for run in list_runs(runs_dir)] == ["theirs", "mine"]
     assert find_run(None, runs_dir).name == "mine"
+    with pytest.raises(InputError, match=r"other: is not a run folder.*: theirs, mine"):
+        find_run("other", runs_dir)
     for refused in (
         lambda: find_run("theirs", runs_dir),
         lambda: find_run(str(theirs.path), Path("elsewhere")),

@@ -12,6 +12,7 @@ from hero_tui.client.run_client import RunClient
 from hero_tui.keys import key_table
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
+from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.history import HistoryScreen
@@ -58,7 +59,7 @@ def test_the_documentation_lists_every_key(app: HeroApp) -> None:
 
 
 def test_every_binding_has_an_id_of_its_own() -> None:
-    owners = (*ALL, HelpScreen, ConfirmFinishScreen, OutsideScreen)
+    owners = (*ALL, HelpScreen, ConfirmFinishScreen, ConfirmRollbackScreen, OutsideScreen)
     ids = [(binding.id, binding.action) for owner in owners for binding in bindings_of(owner)]
     assert all(of for of, _ in ids)
     assert len({of for of, _ in ids}) == len(set(ids))

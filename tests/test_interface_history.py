@@ -8,7 +8,7 @@ import pytest
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import Final, Record
+from hero_engine.run.record import Record
 from hero_tui.app import HeroApp
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.history import HistoryScreen
@@ -106,7 +106,7 @@ async def test_there_is_time_to_look_back_while_the_engine_works_and_at_the_end(
         await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
         await pilot.press("h")
         await until(pilot, lambda: history(app).round == 1)
-        record.set_final("pi", Final(images=200, good=164, diversity=0.15))
+        record.set_figures("pi", {"images": 200, "good": 164, "diversity": 0.15})
         record.set_state("finished")
         await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
         await pilot.press("h", "left")

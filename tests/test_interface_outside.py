@@ -18,7 +18,7 @@ from hero_tui.app import HeroApp
 from hero_tui.client.runview import RunReader, RunView
 from hero_tui.config import Config
 from hero_tui.outside.opener import Outside, Remote, Served, program, remote
-from hero_tui.outside.roundpage import round_page
+from hero_tui.outside.page import round_page
 from hero_tui.outside.viewer import Viewer
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen

@@ -11,8 +11,9 @@ from textual.geometry import Size
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
-from hero_engine.run.record import Final, Record
-from hero_tui.app import HeroApp, leaving_code, parting_words
+from hero_engine.run.record import Record
+from hero_tui.app import HeroApp
+from hero_tui.parting import leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen, result
 from hero_tui.screens.help import HelpScreen
@@ -103,8 +104,8 @@ async def test_a_finished_run_shows_what_it_brought(run: RunFolder) -> None:
 def finish(record: Record, number: int = 0) -> None:
     submit_round(record, number, good=[1, 2], best=2)
     train_round(record, number)
-    record.set_final("pi", Final(images=200, good=164, diversity=0.15))
-    record.set_final("fresh", Final(images=200, good=132, diversity=0.18))
+    record.set_figures("pi", {"images": 200, "good": 164, "diversity": 0.15})
+    record.set_figures("fresh", {"images": 200, "good": 132, "diversity": 0.18})
     record.set_state("finished")
 
 

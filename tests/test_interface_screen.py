@@ -15,7 +15,7 @@ REQUEST = pacer.REQUEST.encode()
 SCRIPT = """
 import sys
 from pathlib import Path
-from hero_engine.folder import RunFolder
+from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.client import RunClient
 from hero_tui.config import Config

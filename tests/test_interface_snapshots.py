@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
-from hero_engine.run.record import Final, Record
+from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient
@@ -41,7 +41,9 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     CLOCK.now = NOW
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr("hero_engine.run.record.time", SimpleNamespace(time=lambda: CLOCK.now))
+    monkeypatch.setattr(
+        "hero_engine.run.record.record.time", SimpleNamespace(time=lambda: CLOCK.now)
+    )
     with closing(make_run(Path("runs")).open_record()) as record:
         yield record
 
@@ -205,7 +207,7 @@ def test_training_in_other_themes(
 @SIZES
 def test_finished(snap_compare: Compare, record: Record, size: tuple[int, int]) -> None:
     two_rounds(RunFolder(Path("runs/black-cat-1")), record)
-    record.set_final("pi", Final(images=200, good=164, diversity=0.15))
-    record.set_final("fresh", Final(images=200, good=132, diversity=0.18))
+    record.set_figures("pi", {"images": 200, "good": 164, "diversity": 0.15})
+    record.set_figures("fresh", {"images": 200, "good": 132, "diversity": 0.18})
     record.set_state("finished")
     assert looks_the_same(snap_compare, size, pictures_are_shown)

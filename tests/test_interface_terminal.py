@@ -22,9 +22,9 @@ from tests.interface_runs import make_sampled_run
 SCRIPT = """
 import sys
 from pathlib import Path
-from hero_engine.folder import RunFolder
-from hero_tui.app import run_interface
+from hero_engine.run.folder import RunFolder
 from hero_tui.config import Config
+from hero_tui.start import run_interface
 sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 """
 

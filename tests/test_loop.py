@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from hero_engine.engine import loop
 from hero_engine.method.rollout import Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
@@ -120,6 +121,36 @@ def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Call
     )
     assert pool(folder, 0) == {}
     assert not any(near(a, b) for a in rollout(folder, 1).z_T for b in rollout(folder, 0).z_T)
+
+
+def test_success_that_is_lost_is_told_with_the_way_back(
+    run: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, record = run([Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
+    lost = record.rounds()[2]
+    assert "0 of 8 pictures are good, in round 0 it was 8 of 8" in lost.collapse
+    assert lost.back_to == 0
+    assert lost.said == f"{lost.collapse} {lost.outcome}"
+    assert f"hero-tui rollback {folder.path} --round 0" in caplog.text
+    assert [r.collapse for r in record.rounds()[:2]] == ["", ""]
+
+
+def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([0.3, 0.25, 0.05])
+    monkeypatch.setattr(loop.measures, "diversity", lambda pictures: next(measured))
+    told = []
+    learn = loop.learn
+
+    def note_and_learn(run: loop.Run, *args: object) -> None:
+        told.append(run.record.rounds()[-1].collapse)
+        learn(run, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "learn", note_and_learn)
+    run(USUAL)
+    assert told[:2] == ["", ""]
+    assert "diversity 0.05, in round 0 it was 0.3" in told[2]
 
 
 def test_a_later_round_without_goods_keeps_model_and_pool(run: Callable) -> None:

@@ -18,7 +18,7 @@ from hero_engine.errors import InputError
 from hero_engine.run import labelfile
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import Final, Progress, Record, Try
+from hero_engine.run.record import Progress, Record, Try
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from tests.mangling import refusal
@@ -139,7 +139,7 @@ def test_a_label_outlives_its_process_killed_right_after_the_key(path: Path) -> 
         sample_round(record, 0)
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from hero_engine.record import Record; from hero_engine.labels import Labels\n"
+        "from hero_engine.run.record import Record; from hero_engine.run.labels import Labels\n"
         "Record.open(Path(sys.argv[1])).label(0, Labels.of([3], 3))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -239,10 +239,25 @@ def test_what_the_engine_writes_twice_after_an_interruption_stands_once(record: 
 
 
 def test_final_measures_are_kept(record: Record) -> None:
-    record.set_final("fresh", Final(10, 6, 0.2))
-    record.set_final("pi", Final(10, 8, 0.1))
-    assert list(record.final()) == ["pi", "fresh"]
-    assert record.final()["pi"] == Final(10, 8, 0.1)
+    record.set_figures("fresh", {"images": 10, "good": 6, "diversity": 0.2})
+    record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+    assert list(record.figures()) == ["pi", "fresh"]
+    assert record.figures()["pi"] == {"images": 10, "good": 8, "diversity": 0.1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_metric_that_is_no_number_leaves_a_gap(record: Record, value: float) -> None:
+    record.begin_round(0, 4)
+    record.add_images(0, [0, 1], [value, 0.5])
+    record.finish_sampling(0, {"diversity": value, "noise_norm": 1.0})
+    record.add_metrics(0, 1, {"loss": 0.5})
+    record.add_metrics(0, 2, {"loss": value})
+    record.add_metrics(0, 3, {"loss": 0.25})
+    record.finish_training(0, {"train_s": value})
+    assert record.metrics(0) == {"loss": [(1, 0.5), (3, 0.25)], "noise_norm": [(0, 1.0)]}
+    assert record.scores(0)[1] == 0.5
+    record.set_figures("pi", {"images": 10, "likeness": value})
+    assert record.figures()["pi"] == {"images": 10}
 
 
 # -- damage ----------------------------------------------------------------------------------
@@ -267,7 +282,7 @@ def test_writing_to_a_record_that_cannot_be_written_says_so(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     with closing(Record.open(path)) as record:
-        record._connection.execute("PRAGMA query_only = 1")
+        record._database._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(InputError, match="cannot be written"):
             record.set_state("sampling")
 
@@ -291,8 +306,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         record.add_metrics(1, 5, {"loss": 0.5})
         record.send("finish")
         record.set_progress("sampling", 1, 2)
-        record.set_final("pi", Final(10, 8, 0.1))
-        record.set_final("fresh", Final(10, 8, 0.1))
+        record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
+        record.set_figures("fresh", {"images": 10, "good": 8, "diversity": 0.1})
         record.set_state("finished")
     return folder
 
@@ -302,7 +317,6 @@ def read_everything(folder: RunFolder) -> None:
     with closing(folder.open_record()) as record:
         labelfile.dump("hand", labelfile.submitted_labels(record))
         record.progress()
-        record.created()
         record.is_pending("finish")
         for number in range(3):
             record.images(number)

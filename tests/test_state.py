@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hero_engine.errors import EngineError
 from hero_engine.method import rollout, state
@@ -65,17 +66,26 @@ def test_a_checkpoint_without_a_good_picture_has_no_pool(
     assert loaded.best_z_0 is None
 
 
-def test_old_checkpoints_keep_what_makes_pictures(
+def test_old_checkpoints_drop_the_moments_of_the_embedding_alone(
     tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     task, folder = tiny_task(), RunFolder(tmp_path)
     learned = new(task)
     for round_number in range(3):
+        train_a_round(learned, task, round_number)
         state.save(learned, folder, round_number)
     names = {path.name for path in folder.checkpoint(0).iterdir()}
-    assert names == {"lora.safetensors", "noise_pool.safetensors"}
-    for round_number in (1, 2):
-        state.load(new(task), folder, round_number)
+    assert names == {path.name for path in folder.checkpoint(2).iterdir()}
+    owners = [
+        {name.split(".")[0] for name in load_file(folder.checkpoint(r) / state.OPTIMIZERS_FILE)}
+        for r in range(3)
+    ]
+    assert owners == [{"lora"}, {"lora", "embedder"}, {"lora", "embedder"}]
+    for round_number, said in ((0, "the embedding's Adam"), (1, ""), (2, "")):
+        loaded = new(task)
+        state.load(loaded, folder, round_number, rolled_back=True)
+        assert said in loaded.begun_anew
+        assert bool(loaded.begun_anew) == bool(said)
 
 
 @pytest.mark.parametrize("name", ["lora", "embedder", "optimizers", "noise_pool"])

@@ -18,7 +18,7 @@ from textual import events
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_tui.preview.decision import Signs
-from hero_tui.preview.mute import WEEK, identity, is_mute, remember
+from hero_tui.preview.mute import WEEK, identity, is_mute, set_mute
 from hero_tui.preview.probe import probe
 from hero_tui.preview.replies import Replies
 from hero_tui.typeahead import typed_keys
@@ -65,7 +65,7 @@ def test_a_mute_terminal_is_given_up_and_not_waited_for_again(mute: Path) -> Non
 
 
 def test_a_terminal_that_answers_when_it_is_asked_again_is_no_longer_mute(mute: Path) -> None:
-    remember(identity(ENVIRON), mute, time.time(), mute=True)
+    set_mute(identity(ENVIRON), mute, time.time(), mute=True)
     with FakeTerminal(KITTY) as terminal:
         assert probe(ENVIRON, terminal.theirs, mute=mute).replies == Replies()
         assert probe(ENVIRON, terminal.theirs, limit=30, mute=mute, again=True).replies == ANSWERED
@@ -133,12 +133,12 @@ def test_a_terminal_that_was_started_from_tmux_is_asked_everything(mute: Path) -
 
 
 def test_a_week_is_remembered(mute: Path) -> None:
-    remember("one", mute, 0.0, mute=True)
-    remember("two", mute, 5.0, mute=True)
+    set_mute("one", mute, 0.0, mute=True)
+    set_mute("two", mute, 5.0, mute=True)
     assert is_mute("one", mute, 10.0)
     assert not is_mute("one", mute, WEEK + 1)
     assert not is_mute("three", mute, 10.0)
-    remember("three", mute, WEEK + 1, mute=True)
+    set_mute("three", mute, WEEK + 1, mute=True)
     assert json.loads(mute.read_text()) == {"two": 5.0, "three": WEEK + 1}
 
 
@@ -147,13 +147,13 @@ def test_a_damaged_file_is_ignored_and_replaced(damage: str, mute: Path) -> None
     mute.parent.mkdir()
     mute.write_text(damage)
     assert not is_mute("one", mute, 1.0)
-    remember("one", mute, 1.0, mute=True)
+    set_mute("one", mute, 1.0, mute=True)
     assert is_mute("one", mute, 1.0)
 
 
 def test_a_file_that_cannot_be_written_is_no_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    remember("one", tmp_path / "file" / "mute.json", 1.0, mute=True)
+    set_mute("one", tmp_path / "file" / "mute.json", 1.0, mute=True)
 
 
 def test_terminals_are_told_apart() -> None:
@@ -182,8 +182,7 @@ def test_early_keys_mean_what_they_mean_in_the_interface() -> None:
 def test_textual_is_not_imported_before_its_colours_are_known() -> None:
     code = """
 import sys
-import hero_tui.cli, hero_tui.config, hero_tui.labelers, hero_engine.folder, hero_engine.resolve
-from hero_tui.preview import decision, probe
+import hero_tui.cli, hero_tui.start, hero_tui.headless.labelers, hero_engine.run.resolve
 print(sorted({"textual", "PIL", "term_image", "numpy"} & set(sys.modules)))
 """
     done = subprocess.run(

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from hero_engine.engine.interrupts import Stop
 from hero_engine.errors import EngineError, HeroError, InputError
+from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.process import ending
@@ -46,8 +47,8 @@ def launch(folder: RunFolder, options: EngineOptions) -> int:
         InputError: another engine holds the run, or Accelerate refuses its configuration.
         EngineError: a process was killed, or failed without a word to the others.
     """
-    with engine_lock(folder):
-        pass
+    with engine_lock(folder), closing(folder.open_record()) as record:
+        rollback.complete(folder, record)  # before a process reads the task
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     failure: HeroError | None = None

@@ -28,6 +28,7 @@ from hero_engine.method.state import TrainingState
 from hero_engine.model import diffusion, seeds
 from hero_engine.model.memory import Size
 from hero_engine.results import evaluation, export, measures
+from hero_engine.run import collapse
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
@@ -102,7 +103,10 @@ def resume(run: Run, learned: TrainingState) -> int:
     trained = [r.number for r in run.record.rounds() if r.trained is not None]
     if not trained:
         return 0
-    state.load(learned, run.folder, trained[-1])
+    rolled_back = run.record.begins_after() == trained[-1]
+    state.load(learned, run.folder, trained[-1], rolled_back)
+    if learned.begun_anew:
+        log.info("%s", learned.begun_anew)
     return trained[-1] + 1
 
 
@@ -152,10 +156,12 @@ def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) ->
     metrics = {
         "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
         "noise_norm": norm_ratio(z_T),
+        "latent_contrast": measures.latent_contrast(rollout.z_0),
         "sample_s": time.monotonic() - started,
     }
     record.finish_sampling(round_number, metrics)
     log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
+    tell_of_collapse(run)
     return rollout
 
 
@@ -225,11 +231,22 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
         raise
 
 
+def tell_of_collapse(run: Run) -> None:
+    """Says in the record and the log if what is known of the latest round shows a collapse."""
+    found = collapse.find_collapse(collapse.figures(run.record))
+    latest = run.record.rounds()[-1]
+    if found is not None and found.words != latest.collapse:
+        run.record.set_collapse(latest.number, found.words, found.back_to)
+        todo = collapse.way_back(found.back_to, str(run.folder.path))
+        log.warning("round %d: %s %s", latest.number, found.words, todo)
+
+
 def learn(
     run: Run, learned: TrainingState, rollout: Rollout, labels: Labels, round_number: int
 ) -> None:
     """Embedding, reward, DDPO and noise pool from one round's labels, then its checkpoint."""
     started = time.monotonic()
+    tell_of_collapse(run)
     run.record.set_state("training")
     good = torch.zeros(len(rollout.z_0), dtype=torch.bool)
     good[sorted(labels.good)] = True
@@ -237,6 +254,8 @@ def learn(
     update_best_and_pool(learned, rollout, good, labels, run.task)
     metrics, outcome = train(run, learned, rollout, good, round_number)
 
+    outcome = f"{learned.begun_anew} {outcome}".strip()
+    learned.begun_anew = ""
     state.save(learned, run.folder, round_number)
     metrics["train_s"] = time.monotonic() - started
     run.record.finish_training(round_number, metrics, outcome)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -22,6 +22,9 @@ from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.task import Task
 
+EMBEDDER_FILE, OPTIMIZERS_FILE = "embedder.safetensors", "optimizers.safetensors"
+EMBEDDER, EMBEDDER_ADAM, LORA_ADAM = "the embedding", "the embedding's Adam", "the LoRA's AdamW"
+
 
 @dataclass
 class TrainingState:
@@ -31,6 +34,7 @@ class TrainingState:
         best_z_0: the reigning best's clean latent [C, H, W], the embedding's anchor; None before
             the first good picture.
         pool: the noises that the next round starts from; None: fresh noise.
+        begun_anew: what its checkpoint no longer had, in words for the person; "" is usual.
     """
 
     model: Model
@@ -39,6 +43,7 @@ class TrainingState:
     embedder_optimizer: torch.optim.Adam
     best_z_0: Tensor | None = None
     pool: NoisePool | None = None
+    begun_anew: str = ""
 
 
 def initial_state(model: Model, task: Task) -> TrainingState:
@@ -72,14 +77,19 @@ def bytes_held(state: TrainingState) -> int:
 def save(state: TrainingState, folder: RunFolder, round_number: int) -> None:
     """Writes the checkpoint of `round_number`; it appears only when it is whole.
 
-    The embedding and the optimizers, by far the largest part, are kept for the latest two rounds
-    only; every round keeps its LoRA and noise pool, from which pictures can be made.
+    The moments of the embedding's Adam, by far the largest part, are kept for the latest two rounds
+    only. All else stays, so that a run can go on from any round.
     """
     write_complete(folder.checkpoint(round_number), lambda path: _write(state, path))
-    if round_number >= 2:
-        older = folder.checkpoint(round_number - 2)
-        for name in ("optimizers.safetensors", "embedder.safetensors"):
-            (older / name).unlink(missing_ok=True)
+    _drop_moments(folder.checkpoint(round_number - 2) / OPTIMIZERS_FILE)
+
+
+def _drop_moments(path: Path) -> None:
+    """Leaves out the embedding's part of an optimizers' file, which says so from then on."""
+    tensors = load_file(path) if path.is_file() else {}
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("embedder.")}
+    if len(kept) < len(tensors):
+        write_complete(path, lambda new: save_file(kept, new, {"dropped": "embedder"}))
 
 
 def _write(state: TrainingState, path: Path) -> None:
@@ -89,12 +99,12 @@ def _write(state: TrainingState, path: Path) -> None:
     lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
     save_file(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},
-        path / "embedder.safetensors",
+        path / EMBEDDER_FILE,
     )
     save_file(
         _optimizer_tensors("lora", state.lora_optimizer)
         | _optimizer_tensors("embedder", state.embedder_optimizer),
-        path / "optimizers.safetensors",
+        path / OPTIMIZERS_FILE,
     )
     noise: dict[str, Tensor] = {}
     if state.best_z_0 is not None and state.pool is not None:
@@ -106,8 +116,14 @@ def _write(state: TrainingState, path: Path) -> None:
     save_file({n: t.clone() for n, t in noise.items()}, path / POOL_FILE)
 
 
-def load(state: TrainingState, folder: RunFolder, round_number: int) -> None:
+def load(
+    state: TrainingState, folder: RunFolder, round_number: int, rolled_back: bool = False
+) -> None:
     """Puts the checkpoint of `round_number` into `state`.
+
+    Args:
+        rolled_back: the run went back to this round, so that an older checkpoint is read than is
+            usual: what is no longer kept of it begins anew, which `state.begun_anew` says.
 
     Raises:
         EngineError: a file of it is missing or damaged, or does not fit the task's model.
@@ -115,13 +131,34 @@ def load(state: TrainingState, folder: RunFolder, round_number: int) -> None:
     path = folder.checkpoint(round_number)
     with _explained(path):
         load_lora(state.model, path)
-        state.embedder.load_state_dict(load_file(path / "embedder.safetensors"))
-        tensors = load_file(path / "optimizers.safetensors")
-        _load_optimizer(state.lora_optimizer, "lora", tensors)
-        _load_optimizer(state.embedder_optimizer, "embedder", tensors)
         noise = load_pool_tensors(path)
         if noise:
             state.best_z_0, state.pool = noise["best_z_0"], _pool(noise)
+        lost = _lost(path) if rolled_back else []
+        if EMBEDDER not in lost:
+            state.embedder.load_state_dict(load_file(path / EMBEDDER_FILE))
+        if LORA_ADAM not in lost:
+            tensors = load_file(path / OPTIMIZERS_FILE)
+            _load_optimizer(state.lora_optimizer, "lora", tensors)
+            _load_optimizer(state.embedder_optimizer, "embedder", tensors)
+        if lost and noise:  # without a good picture, nothing has been learned that could be lost
+            state.begun_anew = (
+                f"Begun anew, since round {round_number}'s checkpoint no longer has it: "
+                f"{', '.join(lost)}."
+            )
+
+
+def _lost(path: Path) -> list[str]:
+    """What the checkpoint folder `path` of an earlier round keeps no longer.
+
+    Earlier versions dropped both files as wholes.
+    """
+    lost = [] if (path / EMBEDDER_FILE).exists() else [EMBEDDER]
+    if not (path / OPTIMIZERS_FILE).exists():
+        return [*lost, EMBEDDER_ADAM, LORA_ADAM]
+    with safe_open(path / OPTIMIZERS_FILE, "pt") as optimizers:
+        dropped = "dropped" in (optimizers.metadata() or {})
+    return [*lost, EMBEDDER_ADAM] if dropped else lost
 
 
 def load_result(model: Model, path: Path) -> NoisePool | None:

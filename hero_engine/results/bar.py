@@ -1,52 +1,56 @@
 """How far a command of the engine is, on its standard error."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+CELLS = 24
 
 
 class PictureBar:
-    """A bar with an estimate in a terminal; a line a chunk elsewhere."""
+    """A bar with an estimate in a terminal, whose line begins with a carriage return; a line a
+    chunk elsewhere.
+
+    `hero-tui`, which shows what the engine says, tells by HERO_TUI_BAR that a terminal is there.
+    """
 
     def __init__(self, total: int) -> None:
         self._done, self._total = 0, total
         self._started = time.monotonic()
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[counts]}", markup=False),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._progress.add_task("drawing", total=total, counts=self._counts())
+        self._in_place = sys.stderr.isatty() or "HERO_TUI_BAR" in os.environ
 
     def __enter__(self) -> "PictureBar":
-        self._progress.start()
+        self._draw(0)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._in_place:
+            print(file=sys.stderr, flush=True)
 
     def within(self, pictures: int) -> Callable[[float], None]:
         """Shows a share of the next `pictures` as done."""
-        return lambda share: self._progress.update(
-            self._task, completed=self._done + share * pictures
-        )
+        return lambda share: self._draw(self._done + share * pictures)
 
     def advance(self, pictures: int) -> None:
         """Counts `pictures` that are on the disk."""
         self._done += pictures
-        self._progress.update(self._task, completed=self._done, counts=self._counts())
-        if not self._console.is_terminal:
-            pace = (time.monotonic() - self._started) / self._done
-            left = round(pace * (self._total - self._done))
-            said = f", about {left // 60}:{left % 60:02d} left" if self._done < self._total else ""
-            self._console.print(f"{self._counts()} pictures{said}")
+        self._draw(self._done)
+        if not self._in_place:
+            print(f"{self._counts()} pictures{self._left(self._done)}", file=sys.stderr, flush=True)
+
+    def _draw(self, done: float) -> None:
+        if self._in_place:
+            bar = "#" * int(CELLS * done / self._total)
+            line = f"drawing [{bar:<{CELLS}}] {self._counts()}{self._left(done)}"
+            print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
 
     def _counts(self) -> str:
         return f"{self._done} of {self._total}"
+
+    def _left(self, done: float) -> str:
+        if not 0 < done < self._total:
+            return ""
+        pace = (time.monotonic() - self._started) / done
+        left = round(pace * (self._total - done))
+        return f", about {left // 60}:{left % 60:02d} left"

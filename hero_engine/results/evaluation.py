@@ -18,7 +18,7 @@ from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.judges import why_no_oracle
 from hero_engine.run.pictures import save_picture
-from hero_engine.run.record import Final, Noise, Record
+from hero_engine.run.record import Noise, Record
 from hero_engine.run.task import Task
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def evaluate(
     record.set_state("sampling")
     noises: dict[Noise, NoisePool | None] = {"pi": learned.pool, "fresh": None}
     for which, pool in noises.items():
-        record.set_final(which, _evaluate(folder, record, task, learned, check, which, pool))
+        record.set_figures(which, _evaluate(folder, record, task, learned, check, which, pool))
 
 
 def _evaluate(
@@ -52,7 +52,7 @@ def _evaluate(
     check: Callable[[], None],
     which: Noise,
     pool: NoisePool | None,
-) -> Final:
+) -> dict[str, float]:
     model, count = learned.model, task.evaluation.images
     purpose: seeds.Purpose = "final-pi" if which == "pi" else "final-fresh"
     fresh = seeds.normal(task.seed, purpose, 0, range(count), model.latent_shape)
@@ -69,6 +69,6 @@ def _evaluate(
             good += oracle.judge(str(task.oracle), picture).good
         record.set_progress(phase, len(pictures), count)
         check()
-    result = Final(count, good, measures.diversity(np.stack(pictures)))
     log.info("%s: %d of %d good", phase, good, count)
-    return result
+    diversity = measures.diversity(np.stack(pictures))
+    return {"images": count, "good": good, "diversity": diversity}

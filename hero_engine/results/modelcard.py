@@ -169,9 +169,9 @@ def _success(record: Record, round_number: int) -> str:
             noise = around if r.number else fresh
             rows.append((model, noise, r.images, len(record.labels(r.number).good)))
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
-        for which, measured in record.final().items():
+        for which, figures in record.figures().items():
             noise = around if which == "pi" else fresh
-            rows.append(("final evaluation", noise, measured.images, measured.good))
+            rows.append(("final evaluation", noise, int(figures["images"]), int(figures["good"])))
     table = ["| Model | Initial noise | Pictures | Good | Success |", "|---|---|---|---|---|"]
     table += [f"| {m} | {z} | {n} | {good} | {good / n:.0%} |" for m, z, n, good in rows if n]
     return "\n".join(table)

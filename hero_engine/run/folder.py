@@ -72,6 +72,13 @@ class RunFolder:
         """The state after training round `number`."""
         return self.path / "checkpoints" / f"{number:03d}"
 
+    def line(self, number: int) -> "RunFolder":
+        """The rounds that the run left when it went back for the `number`th time, from 0.
+
+        A run folder of its own, whose name says whose line it is.
+        """
+        return RunFolder(self.path / "lines" / f"{self.name}-line-{number}")
+
     def final_image(self, noise: str, image: int) -> Path:
         return self.path / "final" / noise / f"{image:03d}.png"
 
@@ -234,9 +241,17 @@ def _found(which: str | None, runs_dir: Path) -> RunFolder:
     path = Path(which)
     if _is_run(path):
         return RunFolder(path.absolute())
-    matches = [run for run in runs if run.name == which] or [
-        run for run in runs if run.name.startswith(which)
-    ]
+    open_runs = [run for run in runs if not _is_closed(run.path)]
+    matches = (
+        [run for run in runs if run.name == which]
+        or [run for run in runs if run.name.startswith(which)]
+        or [
+            line
+            for run in open_runs
+            for line in list_runs(run.path / "lines")
+            if line.name == which
+        ]
+    )
     if len(matches) == 1:
         return matches[0]
     names = ", ".join(run.name for run in matches or runs) or "none"
@@ -389,17 +404,18 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing")
-    _remove(temporary)
+    remove(temporary)
     write(temporary)
     for file in [temporary, *temporary.rglob("*")]:
         _sync(file)
     if path.is_dir():
-        _remove(path)
+        remove(path)
     temporary.replace(path)
     _sync(path.parent)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -17,6 +17,17 @@ from hero_engine.run import yamlfile
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.task import Section, Task
 
+_SHAPE = "what is learned so far has its shape"
+_MODEL = "what is learned so far belongs to the model"
+FIXED: Mapping[str, str] = {
+    "name": "label files are for a task by its name",
+    **dict.fromkeys(("model", "revision", "variant", "config"), _MODEL),
+    **dict.fromkeys(("embedding.channels", "embedding.width", "embedding.head"), _SHAPE),
+    "update.lora_rank": _SHAPE,
+    "feedback.batch_size": "the budget counts rounds of one size",
+}
+"""Settings that hold for the whole of a run, and why."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -115,6 +126,30 @@ def load_frozen(path: Path) -> Task:
         InputError: the file is missing or not a task.
     """
     return _validate(yamlfile.read_mapping(path), str(path))
+
+
+def with_changes(task: Task, overrides: Sequence[str], seed: int | None) -> Task:
+    """The task of a run that goes on with other settings.
+
+    Args:
+        overrides: `section.field=value`, as in `resolve`.
+        seed: of the draws to come.
+
+    Raises:
+        InputError: a field does not exist, its value is none that it can have, or it cannot change
+            in the middle of a run.
+    """
+    values = task.model_dump(mode="json")
+    for text in overrides:
+        dotted, value = _parse_override(text)
+        if dotted in FIXED:
+            raise InputError(
+                f"--set {text}: {dotted} cannot change in the middle of a run: {FIXED[dotted]}"
+            )
+        _put(values, dotted, value)
+    if seed is not None:
+        values["seed"] = seed
+    return _validate(values, "--set")
 
 
 def setting_values(task: Task) -> list[tuple[str, Any]]:

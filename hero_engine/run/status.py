@@ -1,17 +1,21 @@
 """Where a run stands, as the one object that `hero-tui status --json` prints."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import Best
-from hero_engine.run.record import Final, Record, Round, RunState
+from hero_engine.run.record import Record, Round, RunState
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
 
 class RoundStatus(TypedDict):
-    """A submitted round. Seconds, and measures that the engine has not written, may be None."""
+    """A submitted round. Seconds, and measures that the engine has not written, may be None.
+
+    `outcome`: in words, what was not as usual; "" for a usual round.
+    """
 
     round: int
     images: int
@@ -25,6 +29,15 @@ class RoundStatus(TypedDict):
     label_s: float | None
     train_s: float | None
     wait_s: float | None
+    outcome: str
+
+
+class CollapseStatus(TypedDict):
+    """What the latest round shows of a collapse, and the trained round to go back to, if any."""
+
+    round: int
+    said: str
+    back_to: int | None
 
 
 class FinalStatus(TypedDict):
@@ -36,17 +49,23 @@ class FinalStatus(TypedDict):
 
 
 class Status(TypedDict):
-    """A run. `round` is the latest round begun, from 0; `final` is there once both are measured."""
+    """A run. `line` is how often it went back to an earlier round; all else is of its present line.
+
+    `round` is the latest round begun, from 0; `final` is there once both are measured, and
+    `collapse` if the latest round shows one, be it labelled or not.
+    """
 
     run: str
     task: str
     model: str
     state: RunState
+    line: int
     round: int
     rounds: int
     labels_used: int
     labels_budget: int
     history: list[RoundStatus]
+    collapse: NotRequired[CollapseStatus]
     final: NotRequired[dict[str, FinalStatus]]
 
 
@@ -64,13 +83,21 @@ def status(folder: RunFolder) -> Status:
             "task": task.name,
             "model": task.model,
             "state": _live(record.state()[0], folder),
+            "line": record.line(),
             "round": rounds[-1].number if rounds else 0,
             "rounds": task.feedback.rounds,
             "labels_used": sum(r.images for r in rounds if r.submitted is not None),
             "labels_budget": task.labels_budget,
             "history": _history(record, rounds),
         }
-        final = record.final()
+        if rounds and rounds[-1].collapse:
+            last = rounds[-1]
+            found["collapse"] = {
+                "round": last.number,
+                "said": last.collapse,
+                "back_to": last.back_to,
+            }
+        final = record.figures()
         if len(final) == 2:
             found["final"] = {noise: _final(measured) for noise, measured in final.items()}
     return found
@@ -105,6 +132,7 @@ def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
                 "label_s": _seconds(r.first_image, r.submitted),
                 "train_s": measured.get("train_s"),
                 "wait_s": _seconds(previous.submitted, r.first_image) if previous else 0.0,
+                "outcome": r.said,
             }
         )
         previous = r
@@ -115,9 +143,9 @@ def _seconds(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(end - start, 3)
 
 
-def _final(measured: Final) -> FinalStatus:
+def _final(figures: Mapping[str, float]) -> FinalStatus:
     return {
-        "images": measured.images,
-        "success_rate": measured.good / measured.images if measured.images else 0.0,
-        "diversity": measured.diversity,
+        "images": int(figures["images"]),
+        "success_rate": figures["good"] / figures["images"] if figures["images"] else 0.0,
+        "diversity": figures["diversity"],
     }

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hero_engine.errors import HeroError, InputError
+from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.record import Record
 from hero_tui.client.attached import Attached, Place
@@ -64,6 +65,7 @@ class RunClient:
         self._changes: int | None = None
         self._started: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        self._back_to: int | None = None
         self._engine: Engine = "none"
         self._engine_due = 0.0
         if self._record.state()[0] != "finished":
@@ -103,6 +105,16 @@ class RunClient:
         """Asks the engine to pause the run."""
         self.ask(self._stop)
 
+    def roll_back(self, number: int) -> None:
+        """Goes on from the state after training round `number`, once the engine has stopped."""
+
+        def ask(record: Record) -> None:
+            self._back_to = number
+            if self._engine not in {"none", "crashed"}:
+                self._stop(record)
+
+        self.ask(ask)
+
     def close(self) -> tuple[str, ...]:
         """Returns when everything that was asked is done; what failed of it, as messages."""
         if self._thread.is_alive():
@@ -117,7 +129,7 @@ class RunClient:
     def _work(self) -> None:
         try:
             while not self._closing:
-                failed = self._do_what_is_asked()
+                failed = self._do_what_is_asked() + self._roll_back_when_stopped()
                 self._look()
                 update = Update(self.view, self._done, failed)
                 if update != self._published:
@@ -140,6 +152,18 @@ class RunClient:
             except (HeroError, OSError) as error:
                 failed.append(str(error))
         return tuple(failed)
+
+    def _roll_back_when_stopped(self) -> tuple[str, ...]:
+        if self._back_to is None or self._engine not in {"none", "crashed"}:
+            return ()
+        number, self._back_to = self._back_to, None
+        self._changes = None
+        try:
+            rollback.roll_back(self.folder, number)
+            self._start(self._record)
+        except HeroError as error:
+            return (str(error),)
+        return ()
 
     def _look(self) -> None:
         """Reads the run anew if it may have changed."""

@@ -12,7 +12,7 @@ from typing import Literal
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import log_end
-from hero_engine.run.record import Final, Noise, Progress, Record, Round, RunState, Try
+from hero_engine.run.record import Noise, Progress, Record, Round, RunState, Try
 from hero_engine.run.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
@@ -55,6 +55,8 @@ class RunView:
     state: RunState
     error: str
     engine: Engine
+    line: int
+    """How often the run went back to an earlier round."""
     rounds: tuple[Round, ...]
     images: frozenset[int]
     seen: frozenset[int]
@@ -65,7 +67,7 @@ class RunView:
     outcomes: tuple[Outcome, ...]
     curves: Mapping[str, Curve]
     progress: Progress
-    final: Mapping[Noise, Final]
+    figures: Mapping[Noise, Mapping[str, float]]
     finishing: bool
     """Asked to evaluate the model as it is, and to end."""
     others: bool
@@ -77,6 +79,11 @@ class RunView:
     def engine_lives(self) -> bool:
         """Whether something goes on without the person."""
         return self.engine not in {"none", "crashed"}
+
+    @property
+    def collapsed(self) -> Round | None:
+        """The latest round, if it shows that the model has collapsed."""
+        return self.rounds[-1] if self.rounds and self.rounds[-1].collapse else None
 
     @property
     def open_round(self) -> Round | None:
@@ -113,7 +120,7 @@ class RunView:
                 ((of, best) for of, best in reversed(bests) if isinstance(best, int)), None
             ),
             outcomes=outcomes,
-            final={},
+            figures={},
         )
 
     @property
@@ -148,6 +155,7 @@ class RunReader:
         self._record = record
         self._task = task
         self._submitted: dict[int, tuple[Labels, float | None]] = {}
+        self._line = record.line()
 
     def read(self, engine: Engine, others: bool = False) -> RunView:
         """The run as it is now; `engine` and `others` are not in the record.
@@ -156,6 +164,9 @@ class RunReader:
             InputError: the record cannot be read.
         """
         record = self._record
+        if record.line() != self._line and record.unwritten_task() is None:
+            self._line, self._task = record.line(), self._folder.task()
+            self._submitted.clear()
         state, error = record.state()
         rounds = record.rounds()
         for round_ in rounds:
@@ -176,6 +187,7 @@ class RunReader:
             state=state,
             error=error,
             engine=engine,
+            line=self._line,
             rounds=tuple(rounds),
             images=frozenset() if last is None else frozenset(record.images(last)),
             seen=frozenset() if last is None else frozenset(record.seen(last)),
@@ -186,7 +198,7 @@ class RunReader:
             outcomes=outcomes,
             curves=self._curves(outcomes),
             progress=record.progress(),
-            final=record.final(),
+            figures=record.figures(),
             finishing=record.is_pending("finish"),
             others=others,
             log=log_end(self._folder) if gone else "",

@@ -220,10 +220,11 @@ def _outcome(
 def _summary(folder: RunFolder, record: Record) -> str:
     lines = ["Finished."]
     names = {"pi": "from the run's own noise", "fresh": "from fresh noise"}
-    for noise, measured in record.final().items():
+    for noise, figures in record.figures().items():
         lines.append(
-            f"  {names[noise]}: {measured.good} of {measured.images} good"
-            f" ({measured.good / max(1, measured.images):.0%}), diversity {measured.diversity:.3f}"
+            f"  {names[noise]}: {figures['good']:.0f} of {figures['images']:.0f} good"
+            f" ({figures['good'] / max(1, figures['images']):.0%}),"
+            f" diversity {figures['diversity']:.3f}"
         )
     lines.append(f"Its LoRA and noise pool: hero-tui export {reference(folder)}")
     return "\n".join(lines)

@@ -1,15 +1,18 @@
 """A run's progress on stderr, for who follows it without the interface."""
 
+import sys
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from hero_engine.run.collapse import way_back
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP
 from hero_engine.run.record import Record, Round
 from hero_tui.output import reference
+from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
 
 
@@ -20,10 +23,13 @@ class RunProgress:
         self._folder = folder
         self._record = record
         self._rounds = folder.task().feedback.rounds
-        self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._console = Console(
+            file=drawn(sys.stderr), highlight=False, markup=False, soft_wrap=True
+        )
         rounds = record.rounds()
         self._submitted = len([r for r in rounds if r.submitted is not None])
         self._trained = len([r for r in rounds if r.trained is not None])
+        self._collapse = rounds[-1].collapse if rounds else ""
         self._phase = ""
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -49,6 +55,9 @@ class RunProgress:
         for r in [r for r in rounds if r.submitted is not None][self._submitted :]:
             self._submitted += 1
             self.say(self._labelled(r))
+        if rounds and rounds[-1].collapse not in ("", self._collapse):
+            self._collapse, back_to = rounds[-1].collapse, rounds[-1].back_to
+            self.say(f"  {self._collapse} {way_back(back_to, reference(self._folder))}")
         for r in [r for r in rounds if r.trained is not None][self._trained :]:
             self._trained += 1
             if r.outcome:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hero_engine.run.folder import write_complete
 from hero_tui.client.runview import RunView
-from hero_tui.outside.roundpage import picture_name
+from hero_tui.outside.page import picture_name
 from hero_tui.outside.sheet import round_sheet
 from hero_tui.outside.viewer import Viewer
 

@@ -16,7 +16,7 @@ from socketserver import ThreadingTCPServer
 from typing import NamedTuple
 
 from hero_tui.client.runview import RunView
-from hero_tui.outside.roundpage import SHEET_NAME, STYLE, STYLE_NAME, picture_name, round_page
+from hero_tui.outside.page import SHEET_NAME, STYLE, STYLE_NAME, picture_name, round_page
 from hero_tui.outside.sheet import round_sheet
 
 ADDRESS = "127.0.0.1"

@@ -34,7 +34,7 @@ def is_mute(terminal: str, file: Path, now: float) -> bool:
     return terminal in _remembered(file, now)
 
 
-def remember(terminal: str, file: Path, now: float, mute: bool) -> None:
+def set_mute(terminal: str, file: Path, now: float, mute: bool) -> None:
     """Notes that `terminal` did not answer, or forgets that it did not."""
     remembered = _remembered(file, now)
     if mute:

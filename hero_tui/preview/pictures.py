@@ -117,6 +117,11 @@ class Pictures:
         if self.prefetched is not None:
             self.prefetched()
 
+    def forget(self) -> None:
+        """Keeps nothing: other pictures have the same paths from now on."""
+        with self._lock:
+            self._kept.clear()
+
     def kept_images(self) -> list[KittyImage]:
         """The images among what is kept, oldest first."""
         with self._lock:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hero_tui.preview.decision import Signs, Tmux, multiplexer_of
-from hero_tui.preview.mute import identity, is_mute, mute_file, remember
+from hero_tui.preview.mute import identity, is_mute, mute_file, set_mute
 from hero_tui.preview.replies import (
     NAME_QUERIES,
     NONE,
@@ -114,7 +114,7 @@ class _Probe:
         replies, typed = read_replies(self._read(self._limit))
         self._typed += typed
         mute = replies.attributes is None
-        remember(who, self._mute, time.time(), mute)
+        set_mute(who, self._mute, time.time(), mute)
         return replies, f"it did not answer within {self._limit:g} s" if mute else ""
 
     def _read(self, limit: float) -> bytes:

@@ -30,3 +30,7 @@ class Terminal:
     name: str = ""
     multiplexer: Multiplexer | None = None
     evidence: tuple[str, ...] = ()
+
+
+HALF_BLOCKS = Terminal("block", "truecolor")
+"""What any terminal of today can do."""

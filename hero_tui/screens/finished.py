@@ -12,6 +12,7 @@ from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
+from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot
@@ -29,14 +30,14 @@ def result(view: RunView) -> Content:
             (f"{first.success_rate:4.0%}", "bold"),
             (f"  {first.good} of {first.round.images} in round 0\n", QUIET),
         ]
-    for noise, final in view.final.items():
-        if final.images:
+    for noise, figures in view.figures.items():
+        if figures["images"]:
             lines += [
                 f"  {NOISES[noise]:13}",
-                (f"{final.good / final.images:4.0%}", "bold $success"),
-                (f"  {final.good} of {final.images}\n", QUIET),
+                (f"{figures['good'] / figures['images']:4.0%}", "bold $success"),
+                (f"  {figures['good']:.0f} of {figures['images']:.0f}\n", QUIET),
             ]
-    if not view.final:
+    if not view.figures:
         lines += [("  The final model has not been judged.\n", QUIET)]
     lines += [
         f"\n{view.labels_used} labels in {len(view.outcomes)} rounds.\n",
@@ -56,6 +57,7 @@ class FinishedScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(FinishedScreen.view)
+        yield CollapseLine(self.view).data_bind(FinishedScreen.view)
         with Horizontal():
             with VerticalScroll(id="result", can_focus=False):
                 yield Static("Finished", classes="title")

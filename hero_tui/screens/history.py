@@ -10,6 +10,7 @@ from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.screens.working import outcome_text
+from hero_tui.widgets.collapse import collapse_text
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.side import SidePanel
@@ -31,6 +32,7 @@ class HistoryScreen(RunDialog):
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("enter", "zoom", "zoom", id="zoom"),
+        Binding("b", "roll_back", "go on from here", id="history.rollback"),
         Binding("escape,h", "dismiss(None)", "back", id="history.close"),
     ]
 
@@ -57,9 +59,9 @@ class HistoryScreen(RunDialog):
         super().follow(view)
 
     def show_view(self) -> None:
-        self._outcome.update(
-            f"page {self.grid.page + 1}/{self.grid.pages}  " + outcome_text(self.view.outcomes[-1])
-        )
+        shown = self.view.outcomes[-1]
+        page = f"page {self.grid.page + 1}/{self.grid.pages}  "
+        self._outcome.update(page + outcome_text(shown) + collapse_text(shown.round))
 
     def action_round(self, by: int) -> None:
         number = self.round + by
@@ -67,6 +69,23 @@ class HistoryScreen(RunDialog):
             self.earlier = number
             self.follow(self._run)
             self.grid.show_image(0)
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action != "roll_back":
+            return True
+        run, shown = self._run, self.view.outcomes[-1].round
+        is_last = shown.number == run.rounds[-1].number == run.task.feedback.rounds - 1
+        return (
+            shown.trained is not None
+            and not is_last
+            and run.engine in {"running", "none", "crashed"}
+        )
+
+    def action_roll_back(self) -> None:
+        from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
+
+        self.app.push_screen(ConfirmRollbackScreen(self._run, self.pictures, self.round))
 
     def action_turn(self, by: int) -> None:
         page = self.grid.page + by

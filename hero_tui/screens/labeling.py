@@ -1,7 +1,5 @@
 """Labeling: a page of pictures, one key a picture."""
 
-from typing import TYPE_CHECKING, cast
-
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -17,14 +15,12 @@ from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunScreen
+from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
 from hero_tui.widgets.status import Clock, StatusLine
 from hero_tui.widgets.tile import Tile
-
-if TYPE_CHECKING:
-    from hero_tui.app import HeroApp
 
 
 class LabelingScreen(RunScreen):
@@ -81,14 +77,23 @@ class LabelingScreen(RunScreen):
     _stretch: Stretch | None = None
     _stretch_from = _stretch_to = 0
 
-    def __init__(self, view: RunView, pictures: Pictures, clock: Clock, at: int = 0) -> None:
-        """`at`: the picture whose page is shown first."""
+    def __init__(
+        self,
+        view: RunView,
+        pictures: Pictures,
+        clock: Clock,
+        at: int = 0,
+        suggested_order: bool = False,
+    ) -> None:
+        """`at`: the picture whose page is shown first; `suggested_order`: as in `Config`."""
         super().__init__(view, pictures, clock)
         self._at = at
+        self._suggested_order = suggested_order
 
     def compose(self) -> ComposeResult:
         view = self.view
         yield RunHeader(view).data_bind(LabelingScreen.view)
+        yield CollapseLine(view).data_bind(LabelingScreen.view)
         yield TaskLine(view).data_bind(LabelingScreen.view)
         with Horizontal():
             self.grid = PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)
@@ -120,7 +125,7 @@ class LabelingScreen(RunScreen):
     @property
     def suggests(self) -> bool:
         """Whether likely good pictures are wanted first as soon as they can be told."""
-        return cast("HeroApp", self.app).config.suggested_order and not self.likely_first
+        return self._suggested_order and not self.likely_first
 
     def _is_untouched(self) -> bool:
         return not self.view.seen and self.view.labels == Labels()

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from hero_engine.run.folder import RunFolder
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.runlist import ListedRun, read_runs
+from hero_tui.streams import traceback_console
 from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET, THEMES
 from hero_tui.widgets.status import Clock
@@ -104,6 +105,7 @@ class RunsApp(App[RunFolder]):
 
     def __init__(self, runs_dir: Path, config: Config = DEFAULTS, clock: Clock = time.time) -> None:
         super().__init__()
+        self.error_console = traceback_console()
         self._config = config
         self._runs_dir = runs_dir
         self._clock = clock

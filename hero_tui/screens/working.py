@@ -12,6 +12,7 @@ from hero_engine.run.labels import KEEP
 from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
+from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.curves import Curves
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
@@ -84,6 +85,7 @@ class WorkingScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(WorkingScreen.view)
+        yield CollapseLine(self.view).data_bind(WorkingScreen.view)
         yield Now(self.view, self.clock).data_bind(WorkingScreen.view)
         with Horizontal():
             with Vertical(id="so-far"):

@@ -57,7 +57,7 @@ class SuccessPlot(RunWidget):
     """
 
     def drawn_of(self, view: RunView) -> object:
-        return view.outcomes, view.final, view.task
+        return view.outcomes, view.figures, view.task
 
     def render(self) -> Content:
         view = self.view
@@ -68,7 +68,9 @@ class SuccessPlot(RunWidget):
             )
         width, height = self.content_size
         known = [(str(o.round.number), o.success_rate) for o in view.outcomes]
-        final = [(noise, of.good / of.images) for noise, of in view.final.items() if of.images]
+        final = [
+            (noise, of["good"] / of["images"]) for noise, of in view.figures.items() if of["images"]
+        ]
         known += final
         # A bar is as wide as its name at least; the first rounds go when there is no room.
         least = 5 if final else 4

@@ -1,6 +1,6 @@
 """The last round of a run as a web page: every picture with its number and its present label.
 
-Only text is made here; `hero_tui.viewer` serves it.
+Only text is made here; `hero_tui.outside.viewer` serves it.
 """
 
 from html import escape

@@ -1,138 +1,43 @@
-"""run.sqlite: what happened in a run, and the channel between the engine and who labels.
+"""The record of a run: what both sides write and read.
 
-Both sides poll `changes()`, which costs microseconds. Every write is one transaction, on the disk
-when the method returns (synchronous=FULL).
+Both sides poll `changes()`, which costs microseconds. Every method that writes is one transaction,
+on the disk when it returns.
 """
 
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
 from hero_engine.errors import InputError
-from hero_engine.run.journal import begin_journal, keep_journal
-from hero_engine.run.labels import KEEP, Labels, problem_with
-
-SCHEMA_VERSION = 2
-
-RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
-Command = Literal["stop", "finish"]
-Noise = Literal["pi", "fresh"]
-
-_SCHEMA = """
-CREATE TABLE run (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL
-);
--- A round's times are seconds since the epoch, each set once, in this order.
-CREATE TABLE rounds (
-    round INTEGER PRIMARY KEY, images INTEGER NOT NULL,
-    started REAL NOT NULL, first_image REAL, sampled REAL, submitted REAL, trained REAL,
-    outcome TEXT NOT NULL DEFAULT '',   -- what training did, in words, when it is not the usual
-    step INTEGER NOT NULL DEFAULT 0   -- the edit that is in force; 0: none
-);
-CREATE TABLE images (
-    round INTEGER NOT NULL, image INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0,
-    score REAL,   -- the engine's guess of the picture, once it has learned from labels
-    PRIMARY KEY (round, image)
-);
--- Every state the labels of a round have been in; undo and redo move rounds.step.
-CREATE TABLE edits (
-    round INTEGER NOT NULL, step INTEGER NOT NULL, good TEXT NOT NULL, best TEXT NOT NULL,
-    at REAL NOT NULL, PRIMARY KEY (round, step)
-);
-CREATE TABLE metrics (
-    round INTEGER NOT NULL, name TEXT NOT NULL, step INTEGER NOT NULL, value REAL NOT NULL,
-    PRIMARY KEY (round, name, step)
-);
-CREATE TABLE progress (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
-    started REAL NOT NULL, updated REAL NOT NULL
-);
--- Pictures asked for on the side; finished is NULL until the engine has seen to it.
-CREATE TABLE tries (
-    number INTEGER PRIMARY KEY, prompt TEXT NOT NULL, round INTEGER, images INTEGER NOT NULL
-    DEFAULT 0, error TEXT NOT NULL DEFAULT '', finished REAL
-);
-CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTEGER NOT NULL);
-CREATE TABLE final (
-    noise TEXT PRIMARY KEY, images INTEGER NOT NULL, good INTEGER NOT NULL, diversity REAL NOT NULL
-);
-"""
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round's size and times (seconds since the epoch; None: not yet)."""
-
-    number: int
-    images: int
-    started: float
-    first_image: float | None
-    sampled: float | None
-    submitted: float | None
-    trained: float | None
-    outcome: str
-    """Why training did less than usual, in words for the person; empty otherwise."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the engine is doing: `done` of `total` from `started` to `updated`, in seconds since the
-    epoch.
-    """
-
-    phase: str
-    done: int
-    total: int
-    started: float
-    updated: float
-
-    def seconds_left(self, now: float) -> float | None:
-        """An estimate, once something is done; it runs down until there is news."""
-        if self.done == 0:
-            return None
-        pace = (self.updated - self.started) / self.done
-        return max(0.0, pace * (self.total - self.done) - (now - self.updated))
-
-
-@dataclass(frozen=True)
-class Try:
-    """Pictures of `prompt` asked for on the side, from the model as it is in `round`.
-
-    `images` of them are there; `error` says why there are none.
-    """
-
-    number: int
-    prompt: str
-    round: int | None
-    images: int
-    error: str
-    finished: bool
-
-
-@dataclass(frozen=True)
-class Final:
-    """Success of the final model from one noise: `good` of `images`, and their diversity."""
-
-    images: int
-    good: int
-    diversity: float
+from hero_engine.run.labels import Labels, problem_with
+from hero_engine.run.record.database import Database
+from hero_engine.run.record.rows import (
+    Command,
+    Noise,
+    Progress,
+    Round,
+    RunState,
+    Try,
+    labels_of,
+    round_of,
+    try_of,
+)
 
 
 class Record:
     """An open run.sqlite. One object may be used from several threads."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._lock = threading.RLock()
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reading, self._writing = database.reading, database.writing
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
 
     @classmethod
     def create(cls, path: Path) -> "Record":
@@ -141,50 +46,33 @@ class Record:
         Raises:
             InputError: the folder is not writable, or the disk is full.
         """
-        with _explained(path):
-            connection = _connect(path, "rwc")
-            begin_journal(connection, path)
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
+
+        def fill(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT INTO run (only_row, state, created) VALUES (0, 'paused', ?)", (time.time(),)
             )
             connection.execute("INSERT INTO progress VALUES (0, '', 0, 0, 0, 0)")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
-        return cls(path, connection)
+
+        return cls(Database.create(path, fill))
 
     @classmethod
     def open(cls, path: Path) -> "Record":
-        """An existing record.
+        """An existing record; one of an earlier format is brought to this one.
 
         Raises:
-            InputError: it is missing, damaged, or written by a newer hero-tui.
+            InputError: it is missing, damaged, written by a newer hero-tui, or of an earlier
+                format and cannot be written.
         """
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file; is this a run folder?")
-        with _explained(path), _damage_explained(path):
-            connection = _connect(path, "rw")
-            keep_journal(connection, path)
-        record = cls(path, connection)
+        record = cls(Database.open(path))
         try:
-            record._check_version()
             record.state()
         except InputError:
             record.close()
             raise
         return record
 
-    def _check_version(self) -> None:
-        with self._reading() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{self.path}: format {version}, this hero-tui reads format {SCHEMA_VERSION}; "
-                "install the version that wrote it"
-            )
-
     def close(self) -> None:
-        self._connection.close()
+        self._database.close()
 
     def changes(self) -> int:
         """A number that differs whenever another process has changed the record since.
@@ -192,9 +80,7 @@ class Record:
         Raises:
             InputError: the record was moved or removed.
         """
-        self._check_place()
-        with self._reading() as connection:
-            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+        return self._database.changes()
 
     # -- the run ---------------------------------------------------------------------------
 
@@ -205,11 +91,6 @@ class Record:
             if state not in get_args(RunState):
                 raise ValueError(f"unknown state {state!r}")
             return state, str(error)
-
-    def created(self) -> float:
-        """When the run was created, in seconds since the epoch."""
-        with self._reading() as connection:
-            return float(connection.execute("SELECT created FROM run").fetchone()[0])
 
     def set_state(self, state: RunState, error: str = "") -> None:
         with self._writing() as connection:
@@ -254,10 +135,10 @@ class Record:
     def rounds(self) -> list[Round]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome"
-                " FROM rounds ORDER BY round"
+                "SELECT round, images, started, first_image, sampled, submitted, trained, outcome,"
+                " collapse, back_to FROM rounds ORDER BY round"
             )
-            return [_round(*row) for row in rows]
+            return [round_of(*row) for row in rows]
 
     def begin_round(self, number: int, images: int) -> None:
         """Opens a round and the state `sampling`; a round that was begun before is left as is."""
@@ -318,6 +199,65 @@ class Record:
             )
             _put_metrics(connection, number, {0: metrics})
 
+    def set_collapse(self, number: int, words: str, back_to: int | None) -> None:
+        """Says that the round's pictures show a collapse, and which round to go back to."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE rounds SET collapse = ?, back_to = ? WHERE round = ?",
+                (words, back_to, number),
+            )
+
+    # -- lines of rounds -----------------------------------------------------------------------
+
+    def line(self) -> int:
+        """How often the run went back: the number of the current line of rounds."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM lines").fetchone()[0])
+
+    def begins_after(self) -> int | None:
+        """The round that the current line went back to; None: the run never went back."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT back_to FROM lines ORDER BY line DESC").fetchone()
+            return None if row is None else int(row[0])
+
+    def roll_back(self, number: int, task: str) -> None:
+        """Forgets what came after training round `number`, and pauses the run.
+
+        `task` is the text that task.yaml is to have; until `task_is_written`, it has to be written.
+        """
+        with self._writing() as connection:
+            for table in ("rounds", "images", "edits", "metrics"):
+                connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
+            # A try of round N + 1 is of the model after training round N.
+            connection.execute(
+                "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
+            )
+            connection.execute("DELETE FROM figures")
+            connection.execute("UPDATE commands SET taken = 1")
+            connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")
+            connection.execute(
+                "INSERT INTO lines (back_to, began, task) VALUES (?, ?, ?)",
+                (number, time.time(), task),
+            )
+            connection.execute("UPDATE run SET state = 'paused', error = ''")
+
+    def unwritten_task(self) -> str | None:
+        """The text that task.yaml is still to have after the run went back; None: it has it."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT task FROM lines WHERE NOT written ORDER BY line DESC"
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+    def task_is_written(self) -> None:
+        with self._writing() as connection:
+            connection.execute("UPDATE lines SET written = 1")
+
+    def copy_to(self, path: Path) -> None:
+        """Writes the record as it is to a new file."""
+        with self._reading() as connection:
+            connection.execute("VACUUM INTO ?", (str(path),))
+
     # -- labels ------------------------------------------------------------------------------
 
     def labels(self, number: int) -> Labels:
@@ -327,7 +267,7 @@ class Record:
                 "SELECT good, best FROM edits JOIN rounds USING (round, step) WHERE round = ?",
                 (number,),
             ).fetchone()
-            return _labels(*row) if row else Labels()
+            return labels_of(*row) if row else Labels()
 
     def label(self, number: int, labels: Labels) -> None:
         """Makes `labels` the round's labels; what had been undone can no longer be redone.
@@ -478,10 +418,7 @@ class Record:
             rows = connection.execute(
                 "SELECT number, prompt, round, images, error, finished FROM tries ORDER BY number"
             )
-            return [
-                Try(int(n), str(prompt), _number(of), int(images), str(error), finished is not None)
-                for n, prompt, of, images, error, finished in rows
-            ]
+            return [try_of(*row) for row in rows]
 
     def finish_try(self, number: int, round_number: int, images: int, error: str = "") -> None:
         """Says that a try's pictures are complete, or why there are none."""
@@ -494,7 +431,7 @@ class Record:
     # -- metrics -----------------------------------------------------------------------------
 
     def add_metrics(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Adds one point to each of a round's curves."""
+        """Adds one point to each of a round's curves; a value that is not finite leaves a gap."""
         with self._writing() as connection:
             _put_metrics(connection, number, {step: metrics})
 
@@ -509,87 +446,21 @@ class Record:
                 curves.setdefault(str(name), []).append((int(step), float(value)))
             return curves
 
-    def set_final(self, noise: Noise, final: Final) -> None:
+    def set_figures(self, noise: Noise, figures: Mapping[str, float]) -> None:
+        """What the final evaluation from `noise` found, by name; other names stay."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO final VALUES (?, ?, ?, ?)",
-                (noise, final.images, final.good, final.diversity),
+            connection.executemany(
+                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?)",
+                [(noise, name, value) for name, value in _finite(figures)],
             )
 
-    def final(self) -> dict[Noise, Final]:
+    def figures(self) -> dict[Noise, dict[str, float]]:
+        """By noise and name; a noise that was judged has `images`, `good` and `diversity`."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT noise, images, good, diversity FROM final")
-            found = {n: Final(int(images), int(good), float(d)) for n, images, good, d in rows}
+            found: dict[str, dict[str, float]] = {}
+            for noise, name, value in connection.execute("SELECT noise, name, value FROM figures"):
+                found.setdefault(noise, {})[name] = float(value)
             return {noise: found[noise] for noise in get_args(Noise) if noise in found}
-
-    # -- transactions ------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self.path), _damage_explained(self.path):
-            yield self._connection
-
-    def _check_place(self) -> None:
-        # An open file can be written long after it was removed, and all would be lost.
-        if not self.path.exists():
-            raise InputError(f"{self.path}: it is gone; was the run folder moved or removed?")
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; a method that writes may call another within it."""
-        with self._lock, _explained(self.path):
-            if self._connection.in_transaction:
-                yield self._connection
-                return
-            self._check_place()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=30,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = (getattr(error, "sqlite_errorname", None) or "").removeprefix("SQLITE_")
-        kind = code.split("_")[0]
-        advice = {
-            "FULL": "the disk is full; free some space and run the same command again",
-            "READONLY": "it cannot be written; check the folder's owner and mode",
-            "CANTOPEN": "it cannot be opened; was the folder moved, removed or made read-only?",
-            "IOERR": "the disk reports an error; is the folder still there?",
-            "CORRUPT": "it is damaged; restore it from a copy",
-            "NOTADB": "it is not a hero-tui record; restore it from a copy",
-            "BUSY": "another process holds it; try again",
-        }.get(kind, f"{error}; it may be damaged or not a hero-tui record")
-        raise InputError(f"{path}: {advice}") from error
-
-
-@contextmanager
-def _damage_explained(path: Path) -> Iterator[None]:
-    """Reading what SQLite's own checks let through: bytes that are not text, rows that lack."""
-    try:
-        yield
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: it is damaged ({error}); restore it from a copy") from error
 
 
 def _put_metrics(
@@ -598,41 +469,13 @@ def _put_metrics(
     connection.executemany(
         "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)",
         [
-            (number, name, step, float(value))
+            (number, name, step, value)
             for step, metrics in points.items()
-            for name, value in metrics.items()
+            for name, value in _finite(metrics)
         ],
     )
 
 
-def _round(*row: Any) -> Round:
-    number, images, started, first_image, sampled, submitted, trained, outcome = row
-    if int(images) < 1:
-        raise ValueError(f"a round of {images} pictures")
-    return Round(
-        number=int(number),
-        images=int(images),
-        started=float(started),
-        first_image=_time(first_image),
-        sampled=_time(sampled),
-        submitted=_time(submitted),
-        trained=_time(trained),
-        outcome=str(outcome),
-    )
-
-
-def _time(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _labels(good: str, best: str) -> Labels:
-    images, chosen = json.loads(good), json.loads(best)
-    if not all(isinstance(image, int) for image in images):
-        raise ValueError(f"labels {good!r}")
-    if chosen is not None and chosen != KEEP and not isinstance(chosen, int):
-        raise ValueError(f"best {best!r}")
-    return Labels.of(images, chosen)
+def _finite(named: Mapping[str, float]) -> Iterable[tuple[str, float]]:
+    """What can be kept: SQLite has no NaN, and JSON neither NaN nor infinity."""
+    return [(name, float(value)) for name, value in named.items() if isfinite(value)]

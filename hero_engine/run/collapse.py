@@ -1,0 +1,153 @@
+"""Whether a run has collapsed: the model draws one picture, or none that is good any more.
+
+Each round is held against the rounds before it, in two ways, and where few pictures leave a doubt
+there is no verdict. Thresholds and what they were tried on: docs/method.md, "When a run collapses".
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hero_engine.run.record import Record
+
+LOST_SUCCESS = 1 / 2
+"""Of the best success so far: with less left, beyond what so few pictures vary, it is lost."""
+
+LOST_DIVERSITY = 1 / 3
+"""Of round 0's diversity: with less left, the pictures are all alike."""
+
+FIRST_JUDGED = 2
+"""The first round whose success counts: until then, people find out what they call good."""
+
+SOUND_DIVERSITY = 1 / 2
+"""Of round 0's diversity: what a round has that is worth going back to."""
+
+LOST_CONTRAST = 1 / 2
+"""The latents' contrast has become so many times round 0's, or less; or 1 / that, or more."""
+
+Z = 1.96
+"""Of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    """What is known of a round's pictures, which the model after the round before has drawn.
+
+    Attributes:
+        good: of `images`; None before the labels are submitted.
+        diversity: of the pictures; None where it is not measured (yet).
+        contrast: of their latents: how far they have drifted from what a model draws; None as well.
+    """
+
+    round: int
+    images: int
+    good: int | None
+    diversity: float | None
+    contrast: float | None = None
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What a round's pictures show, in words, and the round to go back to.
+
+    `back_to` is the trained round whose model drew the last sound pictures; None: not even the
+    first round's training left it sound.
+    """
+
+    words: str
+    back_to: int | None
+
+
+def find_collapse(rounds: Sequence[RoundFigures]) -> Collapse | None:
+    """Whether the last of `rounds` shows a collapse against those before it; None: it doesn't."""
+    *before, now = rounds
+    tests = (_success_sign, _diversity_sign, _contrast_sign)
+    signs = [sign for sign in (test(before, now) for test in tests) if sign]
+    if not signs:
+        return None
+    sound = [r.round for r in before if r.round > 0 and _is_sound(before, r)]
+    return Collapse(f"Collapse: {'; '.join(signs)}.", sound[-1] - 1 if sound else None)
+
+
+def figures(record: Record) -> list[RoundFigures]:
+    """What the record knows of each round."""
+    found = []
+    for r in record.rounds():
+        measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
+        good = None if r.submitted is None else len(record.labels(r.number).good)
+        diversity, contrast = measured.get("diversity"), measured.get("latent_contrast")
+        found.append(RoundFigures(r.number, r.images, good, diversity, contrast))
+    return found
+
+
+def way_back(back_to: int | None, run: str) -> str:
+    """What to do about a collapse; `run` names the run in a command."""
+    if back_to is None:
+        return "Start again with a smaller update.learning_rate."
+    return f"Go back to the model before it: hero-tui rollback {run} --round {back_to}"
+
+
+def _success_sign(before: Sequence[RoundFigures], now: RoundFigures) -> str:
+    best = max((r for r in before if r.good is not None), key=_surely_good, default=None)
+    if (
+        best is None
+        or now.round < FIRST_JUDGED
+        or now.good is None
+        or not _success_is_lost(best, now)
+    ):
+        return ""
+    return (
+        f"{now.good} of {now.images} pictures are good, in round {best.round} it was "
+        f"{best.good} of {best.images}"
+    )
+
+
+def _diversity_sign(before: Sequence[RoundFigures], now: RoundFigures) -> str:
+    first = before[0].diversity if before else None
+    if first is None or now.diversity is None or not now.diversity < first * LOST_DIVERSITY:
+        return ""
+    return (
+        f"the pictures are all but the same (diversity {now.diversity:.2g}, in round "
+        f"{before[0].round} it was {first:.2g})"
+    )
+
+
+def _contrast_sign(before: Sequence[RoundFigures], now: RoundFigures) -> str:
+    first = before[0].contrast if before else None
+    if not first or now.contrast is None:
+        return ""
+    ratio = now.contrast / first
+    if not (ratio < LOST_CONTRAST or ratio > 1 / LOST_CONTRAST):
+        return ""
+    how = "washed out" if ratio < 1 else "glaring"
+    return (
+        f"the pictures are {how} (contrast of the latents {now.contrast:.2g}, in round "
+        f"{before[0].round} it was {first:.2g})"
+    )
+
+
+def _is_sound(rounds: Sequence[RoundFigures], r: RoundFigures) -> bool:
+    first = rounds[0].diversity
+    varied = first is None or r.diversity is None or r.diversity >= first * SOUND_DIVERSITY
+    succeeds = r.good is not None and not any(
+        _success_is_lost(other, r) for other in rounds if other.good is not None
+    )
+    return varied and succeeds
+
+
+def _success_is_lost(best: RoundFigures, now: RoundFigures) -> bool:
+    assert now.good is not None
+    return wilson(now.good, now.images)[1] < LOST_SUCCESS * _surely_good(best)
+
+
+def _surely_good(r: RoundFigures) -> float:
+    assert r.good is not None
+    return wilson(r.good, r.images)[0]
+
+
+def wilson(good: int, images: int) -> tuple[float, float]:
+    """The 95 % interval of a success rate (Wilson 1927), for `images` of at least 1."""
+    share, spread = good / images, Z * Z / images
+    middle = share + spread / 2
+    half = Z * math.sqrt(share * (1 - share) / images + spread / images / 4)
+    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)

@@ -1,0 +1,121 @@
+"""What is read from a record: values, and rows that are checked when they become one."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hero_engine.run.labels import KEEP, Labels
+
+RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
+Command = Literal["stop", "finish"]
+Noise = Literal["pi", "fresh"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round's size and times (seconds since the epoch; None: not yet)."""
+
+    number: int
+    images: int
+    started: float
+    first_image: float | None
+    sampled: float | None
+    submitted: float | None
+    trained: float | None
+    outcome: str
+    """Why training did less than usual, in words for the person; empty otherwise."""
+    collapse: str = ""
+    """What shows in its pictures that the model has collapsed, in words; empty: nothing does."""
+    back_to: int | None = None
+    """The trained round to go back to then; None: there is none that was sound."""
+
+    @property
+    def said(self) -> str:
+        """What was not as usual, in words; "" for a usual round."""
+        return f"{self.collapse} {self.outcome}".strip()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the engine is doing: `done` of `total` from `started` to `updated`, in seconds since the
+    epoch.
+    """
+
+    phase: str
+    done: int
+    total: int
+    started: float
+    updated: float
+
+    def seconds_left(self, now: float) -> float | None:
+        """An estimate, once something is done; it runs down until there is news."""
+        if self.done == 0:
+            return None
+        pace = (self.updated - self.started) / self.done
+        return max(0.0, pace * (self.total - self.done) - (now - self.updated))
+
+
+@dataclass(frozen=True)
+class Try:
+    """Pictures of `prompt` asked for on the side, from the model as it is in `round`.
+
+    `images` of them are there; `error` says why there are none.
+    """
+
+    number: int
+    prompt: str
+    round: int | None
+    images: int
+    error: str
+    finished: bool
+
+
+def round_of(*row: Any) -> Round:
+    """A row of `rounds`, in the order of `Round`'s fields."""
+    number, images, started, first_image, sampled, submitted, trained, *said = row
+    outcome, collapse, back_to = said
+    if int(images) < 1:
+        raise ValueError(f"a round of {images} pictures")
+    return Round(
+        number=int(number),
+        images=int(images),
+        started=float(started),
+        first_image=_time_of(first_image),
+        sampled=_time_of(sampled),
+        submitted=_time_of(submitted),
+        trained=_time_of(trained),
+        outcome=str(outcome),
+        collapse=str(collapse),
+        back_to=_number_of(back_to),
+    )
+
+
+def _time_of(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _number_of(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def try_of(*row: Any) -> Try:
+    """A row of `tries`, in the order of `Try`'s fields."""
+    number, prompt, of, images, error, finished = row
+    return Try(
+        number=int(number),
+        prompt=str(prompt),
+        round=_number_of(of),
+        images=int(images),
+        error=str(error),
+        finished=finished is not None,
+    )
+
+
+def labels_of(good: str, best: str) -> Labels:
+    """A row of `edits`."""
+    images, chosen = json.loads(good), json.loads(best)
+    if not all(isinstance(image, int) for image in images):
+        raise ValueError(f"labels {good!r}")
+    if chosen is not None and chosen != KEEP and not isinstance(chosen, int):
+        raise ValueError(f"best {best!r}")
+    return Labels.of(images, chosen)

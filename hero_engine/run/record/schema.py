@@ -1,0 +1,79 @@
+"""The tables of run.sqlite, their version, and how a record of an earlier version gets there."""
+
+SCHEMA_VERSION = 3
+
+TABLES = """
+CREATE TABLE run (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
+    state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL
+);
+-- A round's times are seconds since the epoch, each set once, in this order.
+CREATE TABLE rounds (
+    round INTEGER PRIMARY KEY, images INTEGER NOT NULL,
+    started REAL NOT NULL, first_image REAL, sampled REAL, submitted REAL, trained REAL,
+    outcome TEXT NOT NULL DEFAULT '',   -- what training did, in words, when it is not the usual
+    collapse TEXT NOT NULL DEFAULT '',  -- what shows in its pictures that the model has collapsed
+    back_to INTEGER,                    -- and the round to go back to, if there is one
+    step INTEGER NOT NULL DEFAULT 0   -- the edit that is in force; 0: none
+);
+CREATE TABLE images (
+    round INTEGER NOT NULL, image INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0,
+    score REAL,   -- the engine's guess of the picture, once it has learned from labels
+    PRIMARY KEY (round, image)
+);
+-- Every state the labels of a round have been in; undo and redo move rounds.step.
+CREATE TABLE edits (
+    round INTEGER NOT NULL, step INTEGER NOT NULL, good TEXT NOT NULL, best TEXT NOT NULL,
+    at REAL NOT NULL, PRIMARY KEY (round, step)
+);
+-- Finite values only: where a curve has none, it has a gap.
+CREATE TABLE metrics (
+    round INTEGER NOT NULL, name TEXT NOT NULL, step INTEGER NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (round, name, step)
+);
+CREATE TABLE progress (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
+    phase TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
+    started REAL NOT NULL, updated REAL NOT NULL
+);
+-- A row for each time that the run went back: from then on it is line 1, 2, ... with this task.
+-- Rounds that were left are not in this file any more (rollback.py).
+CREATE TABLE lines (
+    line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL, task TEXT NOT NULL,
+    written INTEGER NOT NULL DEFAULT 0   -- whether task.yaml and the folders are the line's
+);
+-- Pictures asked for on the side; finished is NULL until the engine has seen to it.
+CREATE TABLE tries (
+    number INTEGER PRIMARY KEY, prompt TEXT NOT NULL, round INTEGER, images INTEGER NOT NULL
+    DEFAULT 0, error TEXT NOT NULL DEFAULT '', finished REAL
+);
+CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTEGER NOT NULL);
+-- Of the final evaluation, from each noise: images, good, diversity, and whatever else is measured.
+CREATE TABLE figures (
+    noise TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (noise, name)
+);
+"""
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE rounds ADD COLUMN collapse TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE rounds ADD COLUMN back_to INTEGER",
+        """
+        CREATE TABLE lines (
+            line INTEGER PRIMARY KEY, back_to INTEGER NOT NULL, began REAL NOT NULL,
+            task TEXT NOT NULL, written INTEGER NOT NULL DEFAULT 0
+        )
+        """,
+        """
+        CREATE TABLE figures (
+            noise TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (noise, name)
+        )
+        """,
+        "INSERT INTO figures SELECT noise, 'images', images FROM final",
+        "INSERT INTO figures SELECT noise, 'good', good FROM final",
+        "INSERT INTO figures SELECT noise, 'diversity', diversity FROM final",
+        "DROP TABLE final",
+        "DELETE FROM metrics WHERE abs(value) = 9e999",
+    ),
+}
+"""The statements that make a record of each earlier version one of the next."""

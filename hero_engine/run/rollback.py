@@ -1,0 +1,121 @@
+"""Going back to an earlier round: its model becomes the current one, and nothing is lost.
+
+The line of rounds that is left becomes a run folder of its own, lines/0 in the run's, with the next
+number each time: what works on a run works on it, too. Its files are hard links where the file
+system has them, and so take no room until they differ.
+
+Killed at any instant, the run is either as it was or as it was asked for: the line that is left is
+made under another name and renamed, then the record changes in one transaction, which has the
+settings of the new line in it. What remains to be done on the disk, the next engine does.
+"""
+
+import os
+import shutil
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+
+from hero_engine.errors import EngineError, InputError
+from hero_engine.run import yamlfile
+from hero_engine.run.folder import RunFolder, engine_lock, remove, trained_round, write_complete
+from hero_engine.run.record import Record
+from hero_engine.run.task import Task
+
+KEPT_OF_A_LINE = ("rounds", "checkpoints", "tries", "sheets", "final", "exports")
+"""Folders that a line which is left takes along; what else is in the folder belongs to no line."""
+
+
+def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) -> RunFolder:
+    """Makes the state after training `round_number` the run's current one, and the run paused.
+
+    Args:
+        task: the settings to go on with; None: as they are, but with `next_seed`, so that the next
+            round has other pictures.
+
+    Returns:
+        The folder of the line that was left.
+
+    Raises:
+        InputError: the round is not trained, nothing came after it, or an engine is running.
+        EngineError: the line that is left cannot be kept: the disk is full, say. The run is as it
+            was.
+    """
+    with engine_lock(folder), closing(folder.open_record()) as record:
+        complete(folder, record)
+        now = folder.task()
+        task = task or with_next_seed(now, record)
+        trained_round(folder, round_number)
+        if round_number == record.rounds()[-1].number == task.feedback.rounds - 1:
+            raise InputError(
+                f"--round {round_number}: {folder.name} has no round after it, so there is nothing "
+                "to take back; name an earlier one, or add rounds with --set feedback.rounds=N"
+            )
+        left = folder.line(record.line())
+        try:
+            write_complete(left.path, lambda path: _copy(folder, record, path))
+        except OSError as error:
+            raise EngineError(
+                f"{left.path}: cannot keep the rounds that are left: {error.strerror or error}; "
+                "the run is as it was"
+            ) from None
+        record.roll_back(round_number, yamlfile.dump(task.model_dump(mode="json")))
+        complete(folder, record)
+    return left
+
+
+def with_next_seed(task: Task, record: Record) -> Task:
+    """The task with the next line's own seed, which is always the same."""
+    name = f"{task.seed}/line {record.line() + 1}".encode()
+    seed = int.from_bytes(blake2b(name, digest_size=4).digest(), "little")
+    return task.model_copy(update={"seed": seed})
+
+
+def complete(folder: RunFolder, record: Record) -> None:
+    """Makes the folder's files those of the record's current line, if a rollback was cut short.
+
+    The caller holds the engine's lock.
+
+    Raises:
+        EngineError: the folder cannot be written to.
+    """
+    text = record.unwritten_task()
+    if text is None:
+        return
+    kept = {f"{r.number:03d}" for r in record.rounds()}
+    try:
+        for numbered in ("rounds", "checkpoints", "sheets"):
+            for path in (folder.path / numbered).glob("*"):
+                if path.stem not in kept:
+                    remove(path)
+        for path in (folder.path / "final", folder.exports):
+            remove(path)
+        write_complete(folder.task_file, lambda path: _write(path, text))
+    except OSError as error:
+        raise EngineError(
+            f"{folder.path}: the run goes on from an earlier round, but its files cannot be put in "
+            f"order: {error.strerror or error}; when that is mended, continue the run"
+        ) from None
+    record.task_is_written()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def _copy(folder: RunFolder, record: Record, target: Path) -> None:
+    """Makes the run folder `target`, in which the run could go on as it is."""
+    target.mkdir(mode=0o700)
+    for name in KEPT_OF_A_LINE:
+        if (folder.path / name).is_dir():
+            shutil.copytree(folder.path / name, target / name, copy_function=_link)
+    copy = RunFolder(target)
+    # These two are written to in place, by hand or by SQLite.
+    shutil.copy2(folder.task_file, copy.task_file)
+    record.copy_to(copy.record_file)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not on this file system
+        shutil.copy2(source, target)

@@ -1,0 +1,48 @@
+"""Asks before the run goes back to an earlier round."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from hero_tui.client.runview import RunView
+from hero_tui.messages import RollbackAsked
+from hero_tui.preview.pictures import Pictures
+from hero_tui.screens.run_screen import RunDialog
+from hero_tui.text import plain
+
+
+class ConfirmRollbackScreen(RunDialog):
+    """Enter makes the model after round `number` the current one."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS = [
+        Binding("enter", "roll_back", "go back", id="rollback.confirm"),
+        Binding("escape", "dismiss(None)", "leave it as it is", id="rollback.cancel"),
+    ]
+
+    def __init__(self, view: RunView, pictures: Pictures, number: int) -> None:
+        super().__init__(view, pictures)
+        self._number = number
+
+    def compose(self) -> ComposeResult:
+        view, number = self.view, self._number
+        left = sum(o.round.images for o in view.outcomes if o.round.number > number)
+        command = f"hero-tui rollback {view.folder.name} --round {number} --set"
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = f"Go back to the model after round {number}?"
+            yield Static(
+                Content(
+                    f"Round {number + 1} is drawn anew by the model as it was after training round "
+                    f"{number}, from other noise. What came after it ({left} labels) is kept as a "
+                    f"run of its own: {plain(view.folder.line(view.line).name)}.\n\nTo go on with "
+                    f"other settings, leave this and use:\n{plain(command)} update.learning_rate="
+                    f"{view.task.update.learning_rate / 2:g}"
+                )
+            )
+        yield Footer(compact=True, show_command_palette=False)
+
+    def action_roll_back(self) -> None:
+        self.post_message(RollbackAsked(self._number))
+        self.dismiss(None)

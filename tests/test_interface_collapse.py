@@ -1,0 +1,143 @@
+"""A collapse is told on every screen of the run, and two keys lead back."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hero_engine.run.folder import RunFolder
+from hero_engine.run.record import Record
+from hero_tui.app import HeroApp
+from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
+from hero_tui.screens.finished import FinishedScreen
+from hero_tui.screens.history import HistoryScreen
+from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.screens.stopped import StoppedScreen
+from hero_tui.screens.working import WorkingScreen
+from hero_tui.widgets.collapse import CollapseLine
+from tests.interface_runs import (
+    FakeEngine,
+    interface,
+    make_run,
+    sample_round,
+    submit_round,
+    train_round,
+    until,
+)
+
+WORDS = "Collapse: the pictures are all but the same."
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return make_run(tmp_path, images=8, rounds=4)
+
+
+@pytest.fixture
+def record(run: RunFolder) -> Iterator[Record]:
+    """Two rounds are trained; the third one's pictures, which wait for labels, show a collapse."""
+    with closing(run.open_record()) as record:
+        for number in range(3):
+            sample_round(run, record, number)
+            if number < 2:
+                submit_round(record, number, good=[0, 1], best=0)
+                train_round(record, number)
+        record.set_collapse(2, WORDS, back_to=0)
+        yield record
+
+
+def line(app: HeroApp) -> str:
+    return str(app.screen.query_one(CollapseLine).render())
+
+
+async def test_it_is_told_while_labeling_training_and_in_the_end(
+    run: RunFolder, record: Record
+) -> None:
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        await until(pilot, lambda: app.screen.query_one(CollapseLine).size.height > 0)
+        assert WORDS in line(app)
+        assert "h: round 0, to go back to its model." in line(app)
+        submit_round(record, 2, good=[], best=None)
+        record.set_state("training")
+        await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
+        assert WORDS in line(app)
+        record.finish_training(2, {})
+        record.set_state("finished")
+        await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
+        assert WORDS in line(app)
+
+
+async def test_a_healthy_run_has_no_line_for_it(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        sample_round(run, record, 0)
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        assert not app.screen.query_one(CollapseLine).display
+
+
+async def test_its_round_says_so_in_the_history(run: RunFolder, record: Record) -> None:
+    submit_round(record, 2, good=[], best=None)
+    async with interface(run) as (app, pilot):
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        assert app.screen.round == 0, "the round to go back to"
+        await pilot.press("right", "right")
+        await until(pilot, lambda: app.screen.round == 2)
+        assert WORDS in str(app.screen.query_one("#outcome").render())
+
+
+async def test_two_keys_and_a_confirmation_go_back(run: RunFolder, record: Record) -> None:
+    async with interface(run, engine=False, start_engine=lambda folder: FakeEngine(3)) as (
+        app,
+        pilot,
+    ):
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        assert app.view.line == 0
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
+        assert app.view.line == 1
+        assert [r.number for r in app.view.rounds] == [0]
+        assert [r.number for r in run.line(0).open_record().rounds()] == [0, 1, 2]
+        # The engine draws round 1 anew; what is shown of it is not what was kept.
+        sample_round(run, record, 1)
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        submit_round(record, 1, good=[7], best=7)
+        await until(pilot, lambda: len(app.view.outcomes) == 2)
+        assert app.view.outcomes[1].labels.best == 7
+
+
+async def test_an_engine_is_stopped_first(run: RunFolder, record: Record) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: record.is_pending("stop"))
+        assert app.view.line == 0
+
+
+async def test_the_last_round_of_a_run_is_nothing_to_go_back_to(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        for number in range(4):
+            sample_round(run, record, number)
+            submit_round(record, number, good=[0, 1], best=0)
+            train_round(record, number)
+        record.set_state("finished")
+    async with interface(run) as (app, pilot):
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await pilot.press("b")
+        assert isinstance(app.screen, HistoryScreen)
+        await pilot.press("left", "b")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
