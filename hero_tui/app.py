@@ -4,19 +4,16 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from rich.console import RenderableType
 from textual import events, work
-from textual.app import App
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import Screen
 
 from hero_engine.run.record import Record
-from hero_tui.cells import Cells, Change, Frame, erases_to_background
+from hero_tui.cells import Cells, Change, erases_to_background
 from hero_tui.client.run_client import Operation, RunClient, Update
 from hero_tui.client.runview import RunView, Stage
 from hero_tui.config import DEFAULTS, Config
@@ -41,6 +38,7 @@ from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.streams import traceback_console
 from hero_tui.text import plain, plain_lines
+from hero_tui.textual_private import CompositorUpdate, Frame, FrameApp
 from hero_tui.theme import THEMES
 from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.status import Clock
@@ -82,7 +80,7 @@ def _commands() -> "type[Provider]":
     return Commands
 
 
-class HeroApp(App[int]):
+class HeroApp(FrameApp[int]):
     """One run; the app's result is the exit code."""
 
     TITLE = "hero-tui"
@@ -156,7 +154,7 @@ class HeroApp(App[int]):
         self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
         pacer = None if self.is_headless else Pacer()
-        self._layer = Layer(self, self._pictures, self._cells, self._write_after_frame, pacer)
+        self._layer = Layer(self, self._pictures, self._cells, self.write_code, pacer)
         await self._show_stage()
         self._tell_of_others()
         self._client.follow(lambda update: self.post_message(Updated(update)))
@@ -170,18 +168,11 @@ class HeroApp(App[int]):
 
     # -- pictures, after the frame -------------------------------------------------------------
 
-    def _write_after_frame(self, code: str) -> None:
-        if self._driver is not None:
-            self._driver.write(code)
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if not isinstance(renderable, Frame):
-            super()._display(screen, renderable)
-            return
+    def write_frame(self, frame: Frame, write: Callable[[CompositorUpdate], None]) -> None:
         if self._layer is not None:
             self._layer.frame_comes()
-        change = Change(renderable, self._cells)
-        super()._display(screen, cast(RenderableType, change))
+        change = Change(frame, self._cells)
+        write(change)
         if self.is_headless:
             change.render_segments(self.console)
         if self._layer is not None:

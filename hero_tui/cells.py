@@ -17,13 +17,12 @@ from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
+from hero_tui.textual_private import CompositorUpdate, Frame, LayoutUpdate, colours_of
+
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-Frame = LayoutUpdate | ChopsUpdate
-"""Of Textual's compositor: all cells, or some."""
 ERASED = 8
 """More blanks than these in a row are erased, where that leaves the background's colour."""
 ATTRIBUTES = {
@@ -132,8 +131,7 @@ class Change(CompositorUpdate):
         self.regions: list[Region] = []
 
     def render_segments(self, console: Console) -> str:
-        colours = console._color_system or ColorSystem.TRUECOLOR  # as Textual has it
-        code, self.regions = self._cells.change(self._frame, colours)
+        code, self.regions = self._cells.change(self._frame, colours_of(console))
         return code
 
 

@@ -170,11 +170,13 @@ def run(
 ) -> None:
     """Start a run, and label it in the terminal; or let a file, the oracle or a function label."""
     from hero_engine.run.folder import create_run
+    from hero_engine.run.modelfiles import check_local_model
     from hero_engine.run.resolve import resolve
     from hero_tui import start
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     resolved = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
+    check_local_model(resolved.model, resolved.config, resolved.variant)
     chosen = _labeler(resolved, labels, oracle, labeler)
     if chosen is None and not detach:
         start.require_terminal("run")
@@ -509,16 +511,18 @@ def tasks_show(
 @tasks_app.command("check")
 def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE")]) -> None:
     """Check task files."""
-    from hero_engine.run.resolve import resolve
+    from hero_engine.run.resolve import remarks, resolve
 
     problems = []
     for file in files:
         try:
-            resolve(file)
+            task = resolve(file).task
         except InputError as error:
             problems.append(str(error))
         else:
             print(f"{plain(file)}: ok")
+            for remark in remarks(task):
+                print(f"{plain(file)}: {plain(remark)}")
     if problems:
         raise InputError("\n".join(problems))
 

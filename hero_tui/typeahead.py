@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from textual import events
 
-# Textual's own reader of keys: what was typed early then means what it would mean now.
-from textual._xterm_parser import XTermParser
+# XTermParser is Textual's own reader of keys: what was typed early means what it would mean now.
+from hero_tui.textual_private import XTermParser
 
 
 def typed_keys(typed: bytes) -> Iterator[events.Key | events.Paste]:

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from hero_tui.cells import PLAIN, Cells, Change, Frame, changed, characters, pens
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
+from hero_tui.textual_private import ChopsUpdate, LayoutUpdate
 from tests.interface_runs import all_complete, interface, make_sampled_run, until
 
 WIDTH, HEIGHT = 12, 2

@@ -211,6 +211,8 @@ def test_without_terminal_or_labeler_a_run_is_refused_before_it_is_made(hero_tui
         (["--oracle", "--set", "sampling.steps=many"], "sampling.steps"),
         (["--oracle", "--set", "nonsense"], "nonsense"),
         (["--oracle", "--name", "../elsewhere"], "--name"),
+        (["--oracle", "--set", "oracle=blak-cat"], "did you mean 'black-cat'"),
+        (["--labels", "labels.yaml", "--model", "."], "has no model_index.json"),
     ],
 )
 def test_wrong_options_make_no_run(arguments: list[str], expected: str, hero_tui: Cli) -> None:
@@ -614,9 +616,13 @@ def test_tasks_are_listed_shown_and_checked(hero_tui: Cli) -> None:
     assert "profile embedded" in rows["update.steps"]
     assert "paper" in rows["noise.best_ratio"]
     Path("wrong.yaml").write_text(TASK + "color: blue\n")
-    code, out, err = hero_tui("tasks", "check", "task.yaml", "wrong.yaml", "missing.yaml")
+    Path("weighted.yaml").write_text(TASK.replace("a thing", "a (red:1.3) thing", 1))
+    given = ("task.yaml", "wrong.yaml", "missing.yaml", "weighted.yaml")
+    code, out, err = hero_tui("tasks", "check", *given)
     assert code == 2
-    assert out == "task.yaml: ok\n"
+    first, second, remark = out.splitlines()
+    assert (first, second) == ("task.yaml: ok", "weighted.yaml: ok")
+    assert remark.startswith("weighted.yaml: (red:1.3) is read letter by letter")
     assert "wrong.yaml: color: there is no such field" in err
     assert "missing.yaml" in err
 

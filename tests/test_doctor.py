@@ -144,7 +144,7 @@ def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
 
 def test_in_a_terminal_it_asks_and_shows_a_picture(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
-        assert command(terminal.theirs, tmp_path, "--images", "block").wait(60) == 0
+        assert command(terminal.theirs, tmp_path, "--images", "block").wait(200) == 0
         assert terminal.waiting() == b""
         said = terminal.said.decode()
     assert "kitty(0.35.2)" in said
@@ -155,7 +155,7 @@ def test_in_a_terminal_it_asks_and_shows_a_picture(tmp_path: Path) -> None:
 
 def test_the_protocol_that_was_found_shows_the_picture_too(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
-        assert command(terminal.theirs, tmp_path).wait(60) == 0
+        assert command(terminal.theirs, tmp_path).wait(200) == 0
         assert terminal.waiting() == b""
         said = terminal.said.decode()
     assert "pictures: kitty" in said

@@ -1,14 +1,15 @@
 """What `hero-tui doctor` says of processor, memory, disk and model."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants
 
 from hero_engine.engine import doctor
+from hero_engine.model import pretrained
 from hero_engine.run.task import Task
 
 
@@ -39,19 +40,24 @@ def test_a_model_that_does_not_fit_is_told_of_before_a_run(
 def test_a_model_that_the_disk_has_no_room_for_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = SimpleNamespace(folder=tmp_path, name_of_class="StableDiffusionXLPipeline")
-    files = [
-        SimpleNamespace(rfilename="unet/diffusion_pytorch_model.safetensors", size=5 * 10**18),
-        SimpleNamespace(rfilename="unet/diffusion_pytorch_model.fp16.safetensors", size=10**18),
-        SimpleNamespace(rfilename="text_encoder/model.safetensors", size=10**18),
-        SimpleNamespace(rfilename="unet/model.bin", size=10**18),
-    ]
-    monkeypatch.setattr(doctor, "model_index", lambda *_: index)
+    index = {
+        "_class_name": "StableDiffusionXLPipeline",
+        "unet": ["a", "b"],
+        "text_encoder": ["", ""],
+    }
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    sizes = {
+        "unet/diffusion_pytorch_model.safetensors": 5 * 10**18,
+        "unet/diffusion_pytorch_model.fp16.safetensors": 10**18,
+        "text_encoder/model.safetensors": 10**18,
+        "unet/model.bin": 10**18,
+        "unet/config.json": 1,
+        "text_encoder/config.json": 1,
+    }
     monkeypatch.setattr(
-        doctor,
-        "HfApi",
-        lambda: SimpleNamespace(model_info=lambda *_, **__: SimpleNamespace(siblings=files)),
+        pretrained, "hf_hub_download", lambda *_, **__: str(tmp_path / "model_index.json")
     )
+    monkeypatch.setattr(pretrained, "_sizes_on_hub", lambda *_: sizes)
     assert "6000000000.0 GB to fetch" in facts("some/xl")["model"]
     assert "HF_HOME" in advice("some/xl")
 
@@ -68,13 +74,13 @@ def test_a_model_that_cannot_be_read_is_told_of_with_the_way_out(
 
 def test_a_checkpoint_that_is_no_safetensors_file_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt").write_bytes(b"\x80\x02}q\x00.")
-    assert "expected a Stable Diffusion" in advice(str(tmp_path / "model.ckpt"))
+    assert "expected a .safetensors file" in advice(str(tmp_path / "model.ckpt"))
 
 
 def test_a_model_that_was_fetched_in_part_is_not_there(
-    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(Path(tiny_task().model), tmp_path / "part")
     shutil.rmtree(folder / "text_encoder")
-    monkeypatch.setattr(doctor, "_size_on_hub", lambda model: 2 * 10**9)
-    assert "2.0 GB to fetch" in facts(str(folder))["model"]
+    assert "its text_encoder has no config.json" in advice(str(folder))
+    assert "cannot be used" in facts(str(folder))["model"]

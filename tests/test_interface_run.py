@@ -348,6 +348,13 @@ async def test_markup_and_escapes_in_a_task_are_shown_not_obeyed(tmp_path: Path)
             assert "\x1b" not in said(app)
 
 
+async def test_the_task_screen_says_what_is_hard(tmp_path: Path) -> None:
+    run = make_sampled_run(tmp_path, images=8, categories=("counting", "\x1b[31mred"))  # type: ignore[arg-type]
+    async with interface(run) as (app, pilot):
+        await pilot.press("t")
+        await until(pilot, lambda: "counting, \\x1b[31mred" in said(app))
+
+
 async def test_markup_and_escapes_in_names_and_logs_are_shown_not_obeyed(tmp_path: Path) -> None:
     name = HOSTILE.replace("/", "")
     run = RunFolder(make_run(tmp_path, images=8, rounds=2).path.rename(tmp_path / name))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
@@ -84,7 +84,7 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
         save_file(lora.diffusers_state_dict(parameters(engine)), tmp_path / "lora.safetensors")
     else:
         base = base_of(engine)
-        tensors = lora.kohya_state_dict(parameters(engine), base.architecture)
+        tensors = lora.kohya_state_dict(parameters(engine), base)
         (tmp_path / "lora.safetensors").write_bytes(lora.serialise(tensors, metadata(base)))
 
     fresh = DiffusionPipeline.from_pretrained(pipeline_folder)
@@ -98,7 +98,7 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
 
 def test_the_kohya_file_has_an_alpha_for_every_layer(pipeline_folder: Path) -> None:
     engine = taught(pipeline_folder)
-    tensors = lora.kohya_state_dict(parameters(engine), base_of(engine).architecture)
+    tensors = lora.kohya_state_dict(parameters(engine), base_of(engine))
     layers = {name.split(".", 1)[0] for name in tensors}
     assert len(layers) == len(parameters(engine)) / 2
     for layer in layers:
@@ -111,7 +111,7 @@ def test_the_kohya_file_has_an_alpha_for_every_layer(pipeline_folder: Path) -> N
 
 def test_sdxls_layers_are_named_as_in_its_original_unet(tmp_path: Path) -> None:
     engine = taught(save_tiny_xl_pipeline(tmp_path))
-    tensors = lora.kohya_state_dict(parameters(engine), "xl")
+    tensors = lora.kohya_state_dict(parameters(engine), base_of(engine))
     places = {name.removeprefix("lora_unet_").split("_transformer")[0] for name in tensors}
     # Where SDXL has attention: kohya's and everybody's SDXL LoRAs have these places.
     assert places == {
@@ -122,6 +122,85 @@ def test_sdxls_layers_are_named_as_in_its_original_unet(tmp_path: Path) -> None:
     # The first block up is the deep one.
     assert "lora_unet_output_blocks_0_1_transformer_blocks_1_attn2_to_out_0.alpha" in tensors
     assert "lora_unet_output_blocks_3_1_transformer_blocks_1_attn2_to_out_0.alpha" not in tensors
+
+
+def of_layers(folder: Path, layers: int | list[int], **changes: Any) -> Path:
+    """SDXL's tiny pipeline with another UNet, of so many layers in its blocks."""
+    save_tiny_xl_pipeline(folder)
+    pipeline = DiffusionPipeline.from_pretrained(folder / "pipeline")
+    config = dict(pipeline.unet.config) | {"layers_per_block": layers} | changes
+    pipeline.register_modules(unet=UNet2DConditionModel.from_config(config))
+    pipeline.save_pretrained(folder / "pipeline")
+    return folder / "pipeline"
+
+
+@pytest.mark.parametrize("mid_block", ["UNetMidBlock2DCrossAttn", None])
+def test_an_sdxl_of_one_layer_a_block_loads_whole(tmp_path: Path, mid_block: str | None) -> None:
+    folder = of_layers(
+        tmp_path, 1, mid_block_type=mid_block, transformer_layers_per_block=[1, 2, 3]
+    )
+    engine = taught(folder)
+    tensors = lora.kohya_state_dict(parameters(engine), base_of(engine))
+    places = {name.removeprefix("lora_unet_").split("_transformer")[0] for name in tensors}
+    assert places == {
+        *(f"input_blocks_{n}_1" for n in (3, 5)),
+        *(f"output_blocks_{n}_1" for n in range(4)),
+        *({"middle_block_1"} if mid_block else set()),
+    }
+    (tmp_path / "lora.safetensors").write_bytes(lora.serialise(tensors, {}))
+    fresh = DiffusionPipeline.from_pretrained(folder)
+    fresh.load_lora_weights(tmp_path, weight_name="lora.safetensors")
+    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.unet))
+
+
+def test_blocks_of_unlike_layers_are_numbered_as_in_their_original_unet(tmp_path: Path) -> None:
+    folder = of_layers(tmp_path, [1, 2, 1])
+    engine = taught(folder)
+    tensors = lora.kohya_state_dict(parameters(engine), base_of(engine))
+    places = {name.removeprefix("lora_unet_").split("_transformer")[0] for name in tensors}
+    layers = original_unet(load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+    assert places == {
+        layer.split(".transformer")[0].replace(".", "_") for layer in layers if "attn1" in layer
+    }
+
+
+def original_unet(tensors: dict[str, Tensor]) -> list[str]:
+    """The layers of a UNet counted one after the other, as the original code makes them."""
+    found = []
+    for part, start in (("down", 1), ("up", 0)):
+        number = start
+        for block in range(3):
+            names = [n for n in tensors if n.startswith(f"{part}_blocks.{block}.")]
+            for layer in range(len({n.split(".")[3] for n in names if "resnets" in n})):
+                inside = [n for n in names if f".attentions.{layer}." in n]
+                side = "input" if part == "down" else "output"
+                found += [f"{side}_blocks.{number}.1.{n.split('.', 4)[4]}" for n in inside]
+                number += 1
+            number += part == "down"  # its downsampler
+    return found + [
+        f"middle_block.1.{n.split('.', 3)[3]}" for n in tensors if "mid_block.attentions" in n
+    ]
+
+
+def test_where_no_name_is_right_there_is_no_kohya_file() -> None:
+    layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight"
+    uneven = LoraBase("v1", "epsilon", 512, 512, (1, 2, 2, 2))
+    with pytest.raises(ValueError, match="1, 2, 2, 2 layers"):
+        lora.kohya_state_dict({layer: torch.zeros(4, 8)}, uneven)
+    second = "mid_block.attentions.1.transformer_blocks.0.attn1.to_q.lora_A.weight"
+    with pytest.raises(ValueError, match="no place for lora_unet_mid_block_attentions_1"):
+        lora.kohya_state_dict({second: torch.zeros(4, 8)}, LoraBase("xl", "epsilon", 512, 512))
+
+
+def test_a_checkpoint_that_does_not_say_its_layers_tells_by_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "lora.safetensors"
+    said = {"architecture": "xl", "prediction_type": "epsilon", "width": 512, "height": 512}
+    for attentions in (1, 2):
+        names = [f"down_blocks.1.attentions.{n}.x.lora_A.weight" for n in range(attentions)]
+        save_file(
+            {n: torch.zeros(1) for n in names}, path, metadata={"base_model": json.dumps(said)}
+        )
+        assert set(lora.load_checkpoint(path)[1].layers) == {attentions}
 
 
 def test_the_header_says_what_the_lora_is_for(tmp_path: Path) -> None:

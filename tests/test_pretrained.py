@@ -142,6 +142,39 @@ def test_an_offset_and_scale_of_each_channel_is_obeyed(tiny_task: Make, tmp_path
     assert (other.decode(undone).int() - plain.int()).abs().max() <= 1
 
 
+def test_a_folder_of_one_variant_is_taken(tiny_task: Make, tmp_path: Path) -> None:
+    folder = shutil.copytree(Path(tiny_task().model), tmp_path / "fp16")
+    for part in ("unet", "text_encoder"):  # the VAE has none
+        (weights,) = (folder / part).glob("*.safetensors")
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    pipeline = load_pipeline(tiny_task(model=str(folder)), torch.float32)
+    assert pipeline.unet.config.sample_size == 8
+
+
+@pytest.mark.parametrize("part", ["feature_extractor", "image_encoder", "safety_checker"])
+def test_what_draws_nothing_from_text_need_not_be_there(
+    tiny_task: Make, tmp_path: Path, part: str
+) -> None:
+    folder = shutil.copytree(Path(tiny_task().model), tmp_path / "without")
+    change(folder / "model_index.json", **{part: ["transformers", "CLIPImageProcessor"]})
+    assert getattr(load_pipeline(tiny_task(model=str(folder)), torch.float32), part) is None
+
+
+def test_a_tokenizer_without_a_limit_has_its_encoders(tiny_task: Make, tmp_path: Path) -> None:
+    folder = shutil.copytree(Path(tiny_task().model), tmp_path / "endless")
+    settings = folder / "tokenizer" / "tokenizer_config.json"
+    settings.write_text(
+        json.dumps(
+            {n: v for n, v in json.loads(settings.read_text()).items() if n != "model_max_length"}
+        )
+    )
+    assert diffusion.load(tiny_task(model=str(folder))).prompts.states.shape[1] == 77
+    with pytest.raises(InputError, match=r"^prompt 'a a a.*this model reads at most 77"):
+        diffusion.load(tiny_task(model=str(folder), prompts=["a " * 80]))
+    with pytest.raises(InputError, match=r"^negative_prompt 'a a a.*at most 77"):
+        diffusion.load(tiny_task(model=str(folder), negative_prompt="a " * 80))
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 
@@ -188,6 +221,12 @@ def test_damaged_weights_are_named(tiny_task: Make, tmp_path: Path) -> None:
         ("model_index.json", {"_class_name": "FluxPipeline"}, "it is a FluxPipeline"),
         ("vae/config.json", {"latent_channels": 8}, "as those for inpainting do"),
         ("scheduler/scheduler_config.json", {"prediction_type": "sample"}, "it predicts sample"),
+        (
+            "scheduler/scheduler_config.json",
+            {"rescale_betas_zero_snr": True},
+            "rescale_betas_zero_snr with epsilon-prediction",
+        ),
+        ("unet/config.json", {"sample_size": None}, '"sample_size": 64'),
     ],
 )
 def test_another_architecture_is_refused(
@@ -281,15 +320,42 @@ def test_offline_without_a_cached_model_the_way_out_is_named(
     assert "--set config=FOLDER" in refusal(tiny_task(model=str(file)))
 
 
+@pytest.mark.parametrize(
+    "gone", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/config.json", "tokenizer"]
+)
+def test_a_cache_that_was_filled_in_part_is_said_to_be(
+    tiny_task: Make,
+    at_hub: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    gone: str,
+) -> None:
+    at_hub("http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    path = cached(tmp_path, Path(tiny_task().model)) / gone
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    said = refusal(tiny_task(model="some/model"))
+    assert "hf download some/model" in said
+    assert "unset" not in said
+
+
+def cached(tmp_path: Path, folder: Path) -> Path:
+    """A copy of a pipeline's folder as the hub's cache has it, under the name some/model."""
+    place = tmp_path / "cache" / "models--some--model"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("0123456789" * 4)
+    return Path(shutil.copytree(folder, place / "snapshots" / ("0123456789" * 4)))
+
+
 def test_a_model_in_the_cache_is_used_offline(
     tiny_task: Make, at_hub: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     at_hub("http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    cached = tmp_path / "cache" / "models--some--model"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text("0123456789" * 4)
-    shutil.copytree(Path(tiny_task().model), cached / "snapshots" / ("0123456789" * 4))
+    cached(tmp_path, Path(tiny_task().model))
     pipeline = load_pipeline(tiny_task(model="some/model"), torch.float32)
     assert pipeline.unet.config.sample_size == 8
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
 from hero_engine.run.folder import RunFolder
-from hero_engine.run.resolve import load_frozen, resolve, setting_values, shipped_tasks
+from hero_engine.run.judges import why_no_oracle
+from hero_engine.run.resolve import (
+    load_frozen,
+    remarks,
+    resolve,
+    setting_values,
+    shipped_tasks,
+)
 from tests.mangling import SCALARS, mangled, refusal
 
 MINIMAL = "name: small\nprompts: [a cat]\ncriteria: [a cat is seen]\n"
@@ -98,6 +105,32 @@ def test_a_frozen_task_is_read_back_without_layers(tmp_path: Path) -> None:
             assert load_frozen(tmp_path / "task.yaml") == task
 
 
+def test_reserved_names_win_over_files_of_that_name(
+    task_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "black-cat").write_text(MINIMAL)
+    assert resolve(str(task_file), model="embedded").task.model == "embedded"
+    assert resolve(write(task_file, "model: embedded\n")).task.model == "embedded"
+    there = resolve(str(task_file), model="./embedded").task
+    assert (there.model, there.update.steps) == (str(tmp_path / "embedded"), "last")
+    assert resolve("black-cat").task.name == "black-cat"
+    assert resolve("./black-cat").task.name == "small"
+
+
+def test_weights_of_words_are_remarked_on(task_file: Path) -> None:
+    assert remarks(resolve(str(task_file)).task) == []
+    for prompt in ("a (black:1.3) cat", "a cat <lora:cat:1>", "((black)) cat", "a [[cat]]"):
+        overrides = [f"prompts=['{prompt}']"]
+        (remark,) = remarks(resolve(str(task_file), overrides=overrides).task)
+        assert "read letter by letter" in remark
+    assert remarks(resolve(str(task_file), overrides=["negative_prompt=(blurry:1.2)"]).task)
+    assert not remarks(
+        resolve(str(task_file), overrides=["prompts=['a cat (9:30, indoors)']"]).task
+    )
+
+
 # -- what is refused, and how ----------------------------------------------------------------
 
 
@@ -112,6 +145,10 @@ def test_a_frozen_task_is_read_back_without_layers(tmp_path: Path) -> None:
         ("sampling:\n", "sampling", "found None"),
         ("sampling: {steps: 4}\nupdate: {k: 5}\n", "update.k", "at most sampling.steps"),
         ("seed: -1\n", "seed", "greater than or equal to 0"),
+        ("oracle: blak-cat\n", "oracle", "did you mean 'black-cat'? expected one of black-cat, "),
+        ("oracle: unicorn\n", "oracle", "there is no oracle 'unicorn'; expected one of"),
+        ("transfer_prompts: a cat\n", "transfer_prompts", "expected a list, such as ['a cat']"),
+        ("embedding: {channels: 3}\n", "embedding.channels", "expected a list, such as [3]"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_and_field(
@@ -165,6 +202,18 @@ def test_a_wrong_override_is_named(text: str, task_file: Path) -> None:
 def test_an_unknown_task_lists_the_shipped_ones(name: str) -> None:
     with pytest.raises(InputError, match="black-cat, blue-rose, hand"):
         resolve(name)
+
+
+def test_an_oracle_of_the_command_line_is_checked_too(task_file: Path) -> None:
+    with pytest.raises(InputError, match=r"command line: oracle: .* mean 'mountain'"):
+        resolve(str(task_file), overrides=["oracle=mountains"])
+
+
+def test_a_run_with_an_oracle_that_there_is_not_can_still_be_read(tmp_path: Path) -> None:
+    frozen = tmp_path / "task.yaml"
+    frozen.write_text(MINIMAL + "oracle: blak-cat\nmodel: embedded\n")
+    task = load_frozen(frozen)
+    assert "does not exist" in str(why_no_oracle(task))
 
 
 def test_infinite_and_missing_files_are_refused(tmp_path: Path) -> None:

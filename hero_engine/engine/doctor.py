@@ -1,6 +1,5 @@
 """What the engine would find here: processor or GPU, precision, memory, disk and the model."""
 
-import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,15 +10,15 @@ from pathlib import Path
 import psutil
 import torch
 from accelerate import Accelerator
-from huggingface_hub import HfApi, constants
-from safetensors import SafetensorError, safe_open
+from huggingface_hub import constants
 
 from hero_engine.cartoons import is_embedded
+from hero_engine.errors import InputError
 from hero_engine.model.diffusion import choose_dtype
-from hero_engine.model.pretrained import explained, find_source, model_index
+from hero_engine.model.pretrained import explained, find_pipeline
+from hero_engine.run.modelfiles import check_local_model, find_source, read_header
 
 GB = 1e9
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
 
 @dataclass(frozen=True)
@@ -98,42 +97,25 @@ def _model(model: str) -> tuple[str, str, int, int]:
     """Where the model is, what is wrong with it, its parameters, and the bytes still to fetch."""
     source = find_source(model)
     try:
+        check_local_model(model)
         if source.is_file():
             return "a single file", "", _parameters([source]), 0
-        index = model_index(model, None)
-        parts = PARTS if "XL" in index.name_of_class else PARTS[:3]
-        there = [_weights(index.folder / part) for part in parts]
-        if all(there):
-            where = "in its folder" if source.is_dir() else "in the cache"
-            files = list(itertools.chain.from_iterable(there))
-            return f"{index.name_of_class}, {where}", "", _parameters(files), 0
-        size = _size_on_hub(model)
-    except (OSError, ValueError, SafetensorError) as error:
+        found = find_pipeline(model, None, None)
+    except (OSError, ValueError) as error:
         return "cannot be read", f"Model {model}: {explained(error, model, None)}.", 0, 0
-    return f"{index.name_of_class}, {size / GB:.1f} GB to fetch from the hub", "", 0, size
-
-
-def _weights(part: Path) -> list[Path]:
-    """The part's weights, of one variant: the plain ones, if they are there."""
-    files = sorted(part.glob("*.safetensors"))
-    return [file for file in files if file.name.count(".") == 1] or files
+    except InputError as error:
+        said = str(error)
+        return "cannot be used", f"{said[0].upper()}{said[1:]}.", 0, 0
+    name = found.family.pipeline.__name__
+    name += f", variant {found.variant}" if found.variant else ""
+    weights = [file for part in found.parts for file in found.weights(part)]
+    missing = [file for file in weights if not (found.folder / file).is_file()]
+    if missing:
+        size = sum(found.sizes[file] for file in missing)
+        return f"{name}, {size / GB:.1f} GB to fetch from the hub", "", 0, size
+    where = "in its folder" if source.is_dir() else "in the cache"
+    return f"{name}, {where}", "", _parameters([found.folder / file for file in weights]), 0
 
 
 def _parameters(files: Sequence[Path]) -> int:
-    count = 0
-    for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            # A safe_open is no mapping.
-            count += sum(prod(tensors.get_slice(n).get_shape()) for n in tensors.keys())  # noqa: SIM118
-    return count
-
-
-def _size_on_hub(model: str) -> int:
-    files = HfApi().model_info(model, files_metadata=True).siblings or []
-    return sum(
-        file.size or 0
-        for file in files
-        if file.rfilename.startswith(tuple(f"{part}/" for part in PARTS))
-        and file.rfilename.endswith("model.safetensors")
-        and file.rfilename.count("/") == 1
-    )
+    return sum(prod(shape) for file in files for shape in read_header(file).shapes.values())

@@ -94,6 +94,10 @@ def family_of(pipeline: Any) -> Family:
     return FAMILIES[architecture_of(pipeline.unet)]
 
 
-def family_named(name_of_class: str) -> Family | None:
-    """The first family of that pipeline class of diffusers; those of one class load alike."""
-    return next((f for f in FAMILIES.values() if f.pipeline.__name__ == name_of_class), None)
+def family_named(name_of_class: str) -> Family:
+    """The first family of that pipeline class of diffusers; those of one class load alike.
+
+    Raises:
+        StopIteration: none has it.
+    """
+    return next(f for f in FAMILIES.values() if f.pipeline.__name__ == name_of_class)

@@ -6,7 +6,7 @@ A checkpoint says what model its LoRA is for, so the other files are made from i
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,36 @@ from torch import Tensor
 from hero_engine.errors import EngineError
 from hero_engine.model.family import FAMILIES, Architecture, PredictionType, architecture_of
 
-_LDM_BLOCKS = re.compile(r"(?P<part>down|up)_blocks_(?P<block>\d+)_attentions_(?P<layer>\d+)_")
+_BLOCK = re.compile(
+    r"lora_unet_((?P<part>down|up)_blocks_(?P<block>\d+)|mid_block)_attentions_(?P<layer>\d+)_"
+    r"(?=transformer_blocks_\d+_attn[12]_to_(q|k|v|out_0)\.)"
+)
+_DOWN_LAYER = re.compile(r"down_blocks\.\d+\.attentions\.(\d+)\.")
 
 
 @dataclass(frozen=True)
 class LoraBase:
-    """The model that a LoRA changes, as far as its files tell; sizes are of pictures, in pixels."""
+    """The model that a LoRA changes, as far as its files tell.
+
+    Attributes:
+        width: of its pictures, in pixels, as `height`.
+        layers: of its UNet's blocks on the way down, a number each; up, each has one more.
+    """
 
     architecture: Architecture
     prediction_type: PredictionType
     width: int
     height: int
+    layers: tuple[int, ...] = (2, 2, 2, 2)
 
     @classmethod
     def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "LoraBase":
         """Of a pipeline's parts."""
         size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = size if isinstance(size, list | tuple) else (size, size)
-        return cls(architecture_of(unet), prediction_type, width * scale, height * scale)
+        layers, blocks = unet.config.layers_per_block, len(unet.config.down_block_types)
+        layers = tuple(layers) if isinstance(layers, list | tuple) else (layers,) * blocks
+        return cls(architecture_of(unet), prediction_type, width * scale, height * scale, layers)
 
 
 def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:
@@ -53,8 +65,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], LoraBase]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            base = LoraBase(**json.loads((file.metadata() or {})["base_model"]))
-        return load_file(path), base
+            said = json.loads((file.metadata() or {})["base_model"])
+        tensors = load_file(path)
+        layers = said.pop("layers", None) or _layers_by_names(tensors)
+        return tensors, LoraBase(**said, layers=tuple(layers))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         reason = "it does not say what model it is for" if isinstance(error, KeyError) else error
         raise EngineError(
@@ -78,7 +92,13 @@ def diffusers_state_dict(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"unet.{name}": tensor.contiguous() for name, tensor in converted.items()}
 
 
-def kohya_state_dict(lora: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+def _layers_by_names(names: Iterable[str]) -> tuple[int, ...]:
+    """For a checkpoint that does not say: as many in each block as the fullest has attentions."""
+    most = max((int(n) for name in names for n in _DOWN_LAYER.findall(name)), default=0) + 1
+    return (most,) * 4
+
+
+def kohya_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Tensor]:
     """What ComfyUI, A1111 and Forge load; for every layer an `.alpha`, which equals its rank.
 
     Names are those of sd-scripts' own LoRAs: diffusers' for 1.x and 2.x, and for SDXL those of
@@ -86,22 +106,36 @@ def kohya_state_dict(lora: Mapping[str, Tensor], architecture: Architecture) -> 
 
     Args:
         lora: of `peft_state_dict`.
+
+    Raises:
+        ValueError: by no name would each of the layers be found.
     """
     converted = convert_state_dict_to_kohya({f"unet.{name}": t for name, t in lora.items()})
-    if FAMILIES[architecture].original_names:
-        converted = {_ldm_name(name): tensor for name, tensor in converted.items()}
+    if FAMILIES[base.architecture].original_names:
+        converted = {_original_name(name, base.layers): t for name, t in converted.items()}
+    elif len(set(base.layers)) > 1:
+        # ComfyUI counts on as many layers in each block, and would put some of them elsewhere.
+        counts = ", ".join(map(str, base.layers))
+        raise ValueError(f"its UNet's blocks have {counts} layers, expected as many in each")
     return {name: tensor.contiguous() for name, tensor in converted.items()}
 
 
-def _ldm_name(name: str) -> str:
-    # The original SDXL UNet numbers its layers throughout: input_blocks_0 is the first
-    # convolution, then come 2 layers and a downsampler a block; up, 3 layers a block.
-    def place(found: re.Match[str]) -> str:
-        number = 3 * int(found["block"]) + int(found["layer"])
+def _original_name(name: str, layers: Sequence[int]) -> str:
+    """The name by the original UNet, which numbers its layers throughout: input_blocks_0 is the
+    first convolution, then come a block's layers and its downsampler; up, one layer more a block.
+    """
+    found = _BLOCK.match(name)
+    if found is None or (found["part"] is None and found["layer"] != "0"):
+        raise ValueError(f"the original UNet has no place for {name}")
+    if found["part"] is None:
+        place = "middle_block_1"
+    else:
+        block, layer = int(found["block"]), int(found["layer"])
+        before = layers if found["part"] == "down" else tuple(reversed(layers))
+        number = sum(count + 1 for count in before[:block]) + layer
         down = found["part"] == "down"
-        return f"input_blocks_{1 + number}_1_" if down else f"output_blocks_{number}_1_"
-
-    return _LDM_BLOCKS.sub(place, name).replace("mid_block_attentions_0_", "middle_block_1_")
+        place = f"input_blocks_{1 + number}_1" if down else f"output_blocks_{number}_1"
+    return f"lora_unet_{place}_{name[found.end() :]}"
 
 
 def kohya_metadata(

@@ -5,7 +5,8 @@ model is a folder like any other. Weights are safetensors only, and no code of a
 """
 
 import errno
-import json
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,63 +14,113 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub import hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from hero_engine.cartoons import WEIGHTS, is_embedded
 from hero_engine.errors import EngineError, InputError
-from hero_engine.model.family import FAMILIES, family_named, family_of
+from hero_engine.model.family import Family, family_named, family_of
 from hero_engine.model.memory import is_shortage
+from hero_engine.run.modelfiles import (
+    EXPECTED,
+    INDEX,
+    V_PREDICTION,
+    ZERO_SNR,
+    check_local_model,
+    check_settings,
+    choose_variant,
+    files_in,
+    find_source,
+    read_index,
+    read_single_file,
+    used_parts,
+    weight_files,
+)
 from hero_engine.run.task import Task
 
-INDEX = "model_index.json"
-EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
-XL_ONLY = "conditioner.embedders.1.model.ln_final.weight"
-"""A tensor that of all single files only SDXL's have: of its second text encoder."""
+log = logging.getLogger(__name__)
 
-V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
-"""Empty tensors by which a single file of SDXL says that it is no epsilon model, and trained to
-zero terminal SNR (as ComfyUI reads them)."""
+_UNREACHABLE = (
+    "the Hugging Face hub cannot be reached from here (or HF_HUB_OFFLINE is set); fetch it where "
+    "it can (`hf download {model}`) and give the folder as --model, or learn the ropes with "
+    "--model embedded"
+)
 
 
 @dataclass(frozen=True)
-class ModelIndex:
-    """A pipeline's model_index.json: the folder that it is in, and the class that it names."""
+class PipelineFiles:
+    """Where a pipeline's files are, before they are read.
+
+    Attributes:
+        folder: that its model_index.json is in: its own, or of the hub's cache.
+        family: by the class that the index names.
+        parts: of `modelfiles.PARTS`, which it has.
+        sizes: bytes of its files, as 'part/file': of all there are, also those still on the hub.
+        variant: of its weight files.
+    """
 
     folder: Path
-    name_of_class: str
+    family: Family
+    parts: Sequence[str]
+    sizes: Mapping[str, int]
+    variant: str | None
+
+    def weights(self, part: str) -> list[str]:
+        """The part's weight files, as 'part/file'."""
+        return weight_files(part, self.sizes, self.variant)
 
 
-def find_source(model: str) -> Path:
-    """Where `model` is, if it is a folder or a file; else the path of that name is not there."""
-    return WEIGHTS if is_embedded(model) else Path(model)
+def find_pipeline(model: str, revision: str | None, variant: str | None) -> PipelineFiles:
+    """The files of a pipeline folder, or of a name on the hub, whose index is fetched if need be.
 
-
-def model_index(model: str, revision: str | None) -> ModelIndex:
-    """The index of a pipeline, fetched if it has to be.
+    Args:
+        variant: wanted, of the weight files; None: the plain ones, or the only one that there is.
 
     Raises:
         OSError, ValueError: it cannot be read, or names what cannot be taught; `explained` says so.
+        InputError: not all of it is in the cache, and the hub cannot be reached.
     """
-    folder = find_source(model)
-    if folder.is_dir():
-        index = folder / INDEX
-    else:
-        index = Path(hf_hub_download(model, INDEX, revision=revision))
-    name = json.loads(index.read_text("utf-8")).get("_class_name")
-    if family_named(str(name)) is None:
-        raise ValueError(f"it is a {name}; {EXPECTED}")
-    return ModelIndex(index.parent, name)
+    source = find_source(model)
+    local = source.is_dir()
+    folder = source if local else Path(hf_hub_download(model, INDEX, revision=revision)).parent
+    index = read_index(folder)
+    on_hub = None if local else _sizes_on_hub(model, revision)
+    sizes = on_hub or {file: (folder / file).stat().st_size for file in files_in(folder)}
+    parts, family = used_parts(index), family_named(index["_class_name"])
+    try:
+        check_settings(index, sizes)
+        chosen = choose_variant(parts, sizes, variant)
+    except ValueError as error:
+        if local or on_hub is not None:
+            raise
+        raise InputError(
+            f"model {model}: {error} in the cache of this machine, and "
+            f"{_UNREACHABLE.format(model=model)}"
+        ) from error
+    if chosen != variant:
+        log.info(
+            "model %s: its weights are there as '%s' only; that variant is taken", model, chosen
+        )
+    return PipelineFiles(folder, family, parts, sizes, chosen)
+
+
+def _sizes_on_hub(model: str, revision: str | None) -> dict[str, int] | None:
+    try:
+        files = HfApi().model_info(model, revision=revision, files_metadata=True).siblings or []
+    except Exception as error:  # of whichever library speaks HTTP for the hub's
+        log.info("model %s: the hub does not list its files: %s", model, _first_line(error))
+        return None
+    return {file.rfilename: file.size or 0 for file in files}
 
 
 def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
@@ -81,6 +132,7 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
         InputError: the model cannot be found or read, or is of another architecture.
         EngineError: there is no memory or disk left for it.
     """
+    check_local_model(task.model, task.config, task.variant)
     source = find_source(task.model)
     # Their bars would fill the engine's log; the record shows progress.
     diffusers_logging.disable_progress_bar()
@@ -91,7 +143,7 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
         else:
             pipeline = _from_pretrained(task, dtype)
     except (
-        OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, MemoryError,
+        OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, MemoryError,
         SafetensorError,
     ) as error:  # fmt: skip
         if is_shortage(error):
@@ -105,23 +157,22 @@ def load_pipeline(task: Task, dtype: torch.dtype) -> Any:
                 "larger disk, then continue the run"
             ) from error
         raise InputError(
-            f"model {task.model}: {explained(error, task.model, task.revision)}"
+            f"model {task.model}: {explained(error, task.model, task.revision, task.config)}"
         ) from error
     _check_architecture(pipeline, task.model)
+    _limit_prompts(pipeline)
     if not family_of(pipeline).half_vae and not pipeline.vae.config.force_upcast:
         pipeline.vae.to(dtype)
     return pipeline
 
 
 def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
-    family = family_named(model_index(task.model, task.revision).name_of_class)
-    assert family is not None, "the index was checked"
-    source = find_source(task.model)
-    local = source.is_dir()
+    found = find_pipeline(task.model, task.revision, task.variant)
+    family, local = found.family, find_source(task.model).is_dir()
     return family.pipeline.from_pretrained(
-        str(source),
+        str(found.folder) if local else task.model,
         revision=None if local else task.revision,
-        variant=task.variant,
+        variant=found.variant,
         dtype=dtype if family.half_vae else {"vae": torch.float32, "default": dtype},
         use_safetensors=True,
         local_files_only=local,
@@ -130,13 +181,8 @@ def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
 
 
 def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> Any:
-    if source.suffix != ".safetensors":
-        raise ValueError(
-            "expected a .safetensors file; other checkpoints can run code when they are read"
-        )
-    with safe_open(source, framework="pt") as file:
-        names = set(file.keys())
-    family = FAMILIES["xl" if XL_ONLY in names else "v1"]
+    single = read_single_file(source)
+    family = family_named(single.pipeline)
     pipeline = family.pipeline.from_single_file(
         str(source), config=config, dtype=dtype, **family.left_out
     )
@@ -145,10 +191,10 @@ def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> A
             str(source), config=config, subfolder="vae", dtype=torch.float32
         )
         pipeline.register_modules(vae=vae)
-    if V_PREDICTION in names:
-        # diffusers takes SDXL's own, which predicts epsilon.
+    if V_PREDICTION in single.marks or (config is None and single.says_v):
+        # diffusers takes the family's own, which predicts epsilon.
         changes: dict[str, Any] = {"prediction_type": "v_prediction"}
-        if ZERO_SNR in names:
+        if ZERO_SNR in single.marks:
             changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
         pipeline.register_modules(
             scheduler=DDIMScheduler.from_config(
@@ -158,14 +204,20 @@ def _from_single_file(source: Path, config: str | None, dtype: torch.dtype) -> A
     return pipeline
 
 
-def explained(error: Exception, model: str, revision: str | None) -> str:
+def explained(error: Exception, model: str, revision: str | None, config: str | None = None) -> str:
     """What is the matter with a model that could not be read, and what to do about it."""
     page = f"https://huggingface.co/{model}"
-    if isinstance(error, LocalEntryNotFoundError | HfHubHTTPError) and Path(model).is_file():
+    hub_errors = LocalEntryNotFoundError | HfHubHTTPError | OfflineModeIsEnabled
+    if isinstance(error, hub_errors) and Path(model).is_file():
         return (
-            "a single file takes its settings and tokenizers from the Hugging Face hub, which "
-            f"cannot be read from here ({_first_line(error)}); name a pipeline folder of its "
+            f"a single file takes its settings and tokenizers from {config or 'a model'} on the "
+            "Hugging Face hub, which cannot be read from here; name a pipeline folder of its "
             "architecture with --set config=FOLDER"
+        )
+    if config is not None and not isinstance(error, hub_errors):
+        return (
+            f"cannot be loaded with config {config}, which may be of another architecture: "
+            f"{_first_line(error)}; name a pipeline of its own with --set config=FOLDER-OR-NAME"
         )
     match error:
         case GatedRepoError():
@@ -180,11 +232,10 @@ def explained(error: Exception, model: str, revision: str | None) -> str:
                 "the hub has no such model, or it is private; check the name (owner/name), or log "
                 "in with `hf auth login`"
             )
-        case LocalEntryNotFoundError():
+        case LocalEntryNotFoundError() | OfflineModeIsEnabled():
             return (
-                "it is not in the cache of this machine, and the Hugging Face hub cannot be "
-                f"reached from here; fetch it where it can (`hf download {model}`) and give the "
-                "folder as --model, or learn the ropes with --model embedded"
+                f"not all of it is in the cache of this machine, and "
+                f"{_UNREACHABLE.format(model=model)}"
             )
         case EntryNotFoundError() if INDEX in str(error):
             return f"it is not a pipeline of diffusers' format; {EXPECTED}"
@@ -193,10 +244,10 @@ def explained(error: Exception, model: str, revision: str | None) -> str:
                 "there is no such file or folder, and it is no name on the Hugging Face hub "
                 "(owner/name)"
             )
-        case FileNotFoundError() if str(error.filename).endswith(INDEX):
-            return f"the folder has no {INDEX}; {EXPECTED}"
         case HfHubHTTPError():
             return f"the Hugging Face hub answered: {_first_line(error)}; try again later"
+    if isinstance(error.__cause__, hub_errors):
+        return explained(error.__cause__, model, revision, config)
     return f"cannot be loaded: {_first_line(error)}; {EXPECTED}, with safetensors weights"
 
 
@@ -207,7 +258,7 @@ def _first_line(error: Exception) -> str:
 
 def _check_architecture(pipeline: Any, model: str) -> None:
     """Raises InputError for a model that has the class's name but not its inputs."""
-    unet, vae = pipeline.unet.config, pipeline.vae.config
+    unet, vae, scheduler = (p.config for p in (pipeline.unet, pipeline.vae, pipeline.scheduler))
     wrong = ""
     if unet.in_channels != vae.latent_channels:
         wrong = f"its UNet takes {unet.in_channels} channels, as those for inpainting do"
@@ -217,7 +268,29 @@ def _check_architecture(pipeline: Any, model: str) -> None:
         wrong = "it has only a second text encoder, as SDXL's refiner"
     elif DDIMScheduler not in pipeline.scheduler.compatibles:
         wrong = f"its {type(pipeline.scheduler).__name__} cannot be exchanged for DDIM"
-    elif pipeline.scheduler.config.prediction_type not in ("epsilon", "v_prediction"):
-        wrong = f"it predicts {pipeline.scheduler.config.prediction_type}"
+    elif scheduler.prediction_type not in ("epsilon", "v_prediction"):
+        wrong = f"it predicts {scheduler.prediction_type}"
+    elif scheduler.prediction_type == "epsilon" and scheduler.get("rescale_betas_zero_snr"):
+        wrong = (
+            "its scheduler_config.json has rescale_betas_zero_snr with epsilon-prediction, and "
+            "noise alone says nothing of the picture; one that was trained so predicts v "
+            "(`prediction_type: v_prediction`)"
+        )
+    elif unet.sample_size is None:
+        wrong = (
+            "its unet/config.json does not say for which size it was made; write the latents' "
+            'there: `"sample_size": 64` for pictures of 512x512, 96 for 768, 128 for 1024'
+        )
     if wrong:
         raise InputError(f"model {model}: {wrong}; {EXPECTED}")
+
+
+def _limit_prompts(pipeline: Any) -> None:
+    """Has each tokenizer cut at what its encoder reads, also where its own files set no limit."""
+    for name in ("", "_2"):
+        tokenizer, encoder = (
+            getattr(pipeline, part + name, None) for part in ("tokenizer", "text_encoder")
+        )
+        if tokenizer is not None and encoder is not None:
+            most = encoder.config.max_position_embeddings
+            tokenizer.model_max_length = min(tokenizer.model_max_length, most)

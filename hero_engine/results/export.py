@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 
+log = logging.getLogger(__name__)
+
 
 def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> list[Path]:
     """Writes the files of the round `wanted`, or of the latest, into `destination`.
 
-    The same round of the same run gives the same bytes.
+    The same round of the same run gives the same bytes. Where no names fit every layer of the UNet,
+    the kohya-format file is left out, and the log says so.
 
     Raises:
         InputError: the round is not trained, or none is.
@@ -33,18 +37,25 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     tensors, base = lora.load_checkpoint(checkpoint / "lora.safetensors")
     peft = lora.peft_state_dict(tensors)
     name = task.name if wanted is None else f"{task.name}-round-{number}"
-    kohya = lora.serialise(
-        lora.kohya_state_dict(peft, base.architecture), _metadata(record, task, base, number, name)
-    )
+    kohya_name = f"{name}.safetensors"
+    try:
+        kohya = lora.serialise(
+            lora.kohya_state_dict(peft, base), _metadata(record, task, base, number, name)
+        )
+    except ValueError as error:
+        log.warning("%s for ComfyUI, A1111 and Forge is left out: %s", kohya_name, error)
+        kohya = None
     pool = load_pool_tensors(checkpoint)
     try:
-        paths = [destination / DIFFUSERS_FILE, destination / f"{name}.safetensors"]
-        paths += [destination / POOL_FILE]
+        paths = [destination / DIFFUSERS_FILE]
         diffusers = lora.diffusers_state_dict(peft)
         write_complete(paths[0], lambda path: _write(path, save(diffusers, {"format": "pt"})))
-        write_complete(paths[1], lambda path: _write(path, kohya))
+        if kohya is not None:
+            paths.append(destination / kohya_name)
+            write_complete(paths[-1], lambda path: _write(path, kohya))
         drawing = json.dumps(how_to_draw(task, base, number), ensure_ascii=False)
-        write_complete(paths[2], lambda path: _write(path, save(pool, {"hero_tui": drawing})))
+        paths.append(destination / POOL_FILE)
+        write_complete(paths[-1], lambda path: _write(path, save(pool, {"hero_tui": drawing})))
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
         write_complete(destination / "README.md", lambda path: _write(path, card.encode()))

@@ -37,7 +37,13 @@ def model_card(
     """
     taught = taught_rounds(record, round_number)
     labels = sum(r.images for r in taught)
-    kohya_file = next(name for name in hashes if name not in (DIFFUSERS_FILE, POOL_FILE))
+    kohya_file = next((n for n in hashes if n not in (DIFFUSERS_FILE, POOL_FILE)), None)
+    others = (
+        f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "
+        "noise; what the noise pool adds needs the lines above, or `hero-tui generate`."
+        if kohya_file
+        else "There is no file for ComfyUI, A1111 and Forge: their names do not fit its UNet."
+    )
     pool = f"{pool_size} and the best of them" if pool_size else "none: no picture was good"
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
@@ -59,8 +65,7 @@ def model_card(
         "## Use",
         "With diffusers, from this folder:",
         f"```python\n{use(task, base, '.', with_pool=pool_size > 0)}```",
-        f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "
-        "noise; what the noise pool adds needs the lines above, or `hero-tui generate`.",
+        others,
         f"`{POOL_FILE}` has the initial noises z_T of good pictures ({pool}): `best_z_T` "
         "[C, H, W], `good_z_T` [G, C, H, W], and of the best picture `best_z_0`. Its metadata "
         "(key `hero_tui`, JSON) says how to draw around one of them, and with which sampler.",

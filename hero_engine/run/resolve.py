@@ -5,17 +5,23 @@ each value came from is kept, for `tasks show`.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from hero_engine.cartoons import SUBJECTS, is_embedded
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.task import Section, Task
+
+_WEIGHTED = re.compile(r"\([^()]*:\s*\d*\.?\d+\s*\)|<\w+:[^<>]*>|\(\([^()]+\)\)|\[\[[^\[\]]+\]\]")
+"""How other programs write the weight of words, and a LoRA, into a prompt."""
 
 _SHAPE = "what is learned so far has its shape"
 _MODEL = "what is learned so far belongs to the model"
@@ -46,17 +52,17 @@ def shipped_tasks() -> dict[str, Path]:
 
 
 def find_task(name_or_path: str) -> Path:
-    """The file of a shipped task's name, or of a path.
+    """The file of a shipped task's name, or of a path; a file of such a name is `./name`.
 
     Raises:
         InputError: neither exists.
     """
-    path = Path(name_or_path)
-    if os.path.isfile(path):  # noqa: PTH113, False for a name that is too long
-        return path
     shipped = shipped_tasks()
     if name_or_path in shipped:
         return shipped[name_or_path]
+    path = Path(name_or_path)
+    if os.path.isfile(path):  # noqa: PTH113, False for a name that is too long
+        return path
     raise InputError(
         f"{name_or_path}: no such task file, and no shipped task of that name; "
         f"shipped tasks: {', '.join(shipped)}"
@@ -98,7 +104,7 @@ def resolve(
         options["seed"] = seed
 
     # The file alone is checked first, so that its mistakes are reported as its own.
-    _validate(written, str(path))
+    _check_oracle(_validate(written, str(path)), str(path))
     chosen_model = str(
         options.get("model", written.get("model", Task.model_fields["model"].default))
     )
@@ -115,8 +121,33 @@ def resolve(
     for dotted, value in options.items():
         _put(values, dotted, value)
         origins[dotted] = "command line"
-    task = _validate(values, f"{path} with {profile.name} profile and command line")
+    where = f"{path} with {profile.name} profile and command line"
+    task = _validate(values, where)
+    _check_oracle(task, where)
     return Resolved(task, origins)
+
+
+def _check_oracle(task: Task, where: str) -> None:
+    # Not in Task, so that a run which was begun before this check can be read.
+    if task.oracle is None or task.oracle in SUBJECTS:
+        return
+    near = get_close_matches(task.oracle, SUBJECTS, n=1)
+    meant = f"did you mean '{near[0]}'? " if near else ""
+    raise InputError(
+        f"{where}: oracle: there is no oracle {_shortened(task.oracle)}; {meant}"
+        f"expected one of {', '.join(SUBJECTS)}, or none"
+    )
+
+
+def remarks(task: Task) -> list[str]:
+    """What whoever wrote the task may not expect, though nothing is wrong with it."""
+    weighted = _WEIGHTED.search("\n".join((*task.prompts, task.negative_prompt)))
+    if weighted is None:
+        return []
+    return [
+        f"{weighted[0]} is read letter by letter: weights of words, and LoRAs, in a prompt mean "
+        "nothing here"
+    ]
 
 
 def load_frozen(path: Path) -> Task:
@@ -163,10 +194,10 @@ def _local_path(value: Any, field: str) -> str | None:
     Raises:
         InputError: it can only be a path, and there is nothing.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (field == "model" and is_embedded(value)):
         return None
     path = Path(value).expanduser()
-    if path.exists():
+    if _is_there(path):
         return str(path.absolute())
     if value.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".ckpt"):
         raise InputError(
@@ -174,6 +205,16 @@ def _local_path(value: Any, field: str) -> str | None:
             "folder, a .safetensors file, or a name on the Hugging Face hub (owner/name)"
         )
     return None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return True  # what is the matter with it is for `modelfiles` to say
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _validate(values: Mapping[str, Any], where: str) -> Task:
@@ -191,6 +232,8 @@ def describe(error: ValidationError, where: str) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "there is no such field"
+        elif problem["type"] == "tuple_type" and isinstance(problem["input"], str | int | float):
+            message = f"expected a list, such as [{_shortened(problem['input'])}]"
         elif problem["type"] != "missing" and not isinstance(problem["input"], dict | BaseModel):
             message += f", found {_shortened(problem['input'])}"
         lines.append(f"{where}: {field}: {message}")

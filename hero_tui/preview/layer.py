@@ -16,13 +16,13 @@ from textual.app import App, ScreenStackError
 from textual.errors import NoWidget
 from textual.geometry import Region
 from textual.timer import Timer
-from textual.widgets._toast import Toast
 
 from hero_tui.cells import Cells, Change
 from hero_tui.preview import kitty
 from hero_tui.preview.drawing import PART, KittyImage, Parts, Placement, Text
 from hero_tui.preview.pacer import REQUEST, Pacer
 from hero_tui.preview.pictures import Pictures
+from hero_tui.textual_private import Toast
 from hero_tui.widgets.picture import Picture
 
 

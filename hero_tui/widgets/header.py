@@ -1,7 +1,6 @@
 """The lines above the pictures: which run and round this is, and what makes a picture good."""
 
 from textual.content import Content
-from textual.reactive import reactive
 
 from hero_tui.client.runview import RunView
 from hero_tui.text import plain
@@ -24,8 +23,6 @@ class RunHeader(RunWidget):
     }
     """
 
-    pages: reactive[str] = reactive("")
-
     def render(self) -> Content:
         view = self.view
         round_ = view.rounds[-1].number if view.rounds else 0
@@ -38,8 +35,6 @@ class RunHeader(RunWidget):
         ]
         if view.open_round is not None and view.images:
             parts += [SEPARATOR, (f"{len(view.labels.good)} good", "$success")]
-        if self.pages:
-            parts += [SEPARATOR, self.pages]
         left = Content.assemble(*parts)
         name = Content.styled(plain(view.folder.name), FAINT)
         gap = self.content_size.width - left.cell_length - name.cell_length
