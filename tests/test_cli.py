@@ -469,7 +469,7 @@ def test_a_run_of_another_user_is_named_and_the_others_are_listed(
 ) -> None:
     for name in ("theirs", "mine"):
         hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", name)
-    monkeypatch.setattr(folders, "_is_closed", lambda path: path.name == "theirs")
+    monkeypatch.setattr(folders, "_is_closed", lambda path: path.name == "theirs" and path.is_dir())
     monkeypatch.setattr(folders, "_user", lambda number: "alice")
     code, out, _ = hero_tui("runs")
     assert code == 0
