@@ -1,9 +1,10 @@
 # Two commands do everything on a fresh machine with Python 3.11 to 3.13; both can be repeated:
-#   make run    installs into .venv, then teaches the embedded model a black cat in a box
-#   make test   installs into .venv with what the tests need, then lints and tests
+#   make run         installs into .venv, then teaches the embedded model a black cat in a box
+#   make test        installs into .venv with what the tests need, then lints and tests
+#   make test-quick  the same without the tests marked slow, for while you change things
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint
+.PHONY: help run test test-quick lint
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,9 +12,11 @@ WANTED := pyproject.toml constraints.txt
 RUN := hero-tui run tasks/black-cat.yaml --model embedded
 # No terminal, nobody to label: the oracle does.
 TERMINAL := [ -t 0 ] && [ -t 1 ]
+# A file's tests mostly stay with one worker, which shares its models and runs among them.
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
 help:
-	@sed -n '1,3s/^# *//p' Makefile
+	@sed -n '1,4s/^# *//p' Makefile
 
 run: $(VENV)/installed
 	@if $(TERMINAL); then \
@@ -24,7 +27,10 @@ run: $(VENV)/installed
 	fi
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(PYTEST)
+
+test-quick: lint
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -4,19 +4,20 @@
 `run FOLDER` N times and waits for them: the first is the main process, the others its helpers.
 """
 
-import errno
 import logging
 import os
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from hero_engine.engine.failures import explained
 from hero_engine.engine.interrupts import Interrupts, Stop
-from hero_engine.engine.launcher import is_helper, is_launched, launch
-from hero_engine.errors import EngineError, HeroError
+from hero_engine.engine.launcher import forget_other_launchers, is_helper, is_launched, launch
+from hero_engine.errors import HeroError
 from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
@@ -28,6 +29,8 @@ USAGE = (
     "generate FOLDER REQUEST [DESTINATION] | doctor MODEL"
 )
 
+PAUSED = 3
+
 HUB = "https://huggingface.co"
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 done, 2 wrong input, 3 paused, 4 failed."""
     # Its hints about image processors, which nothing here uses, would fill the log.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    forget_other_launchers(os.environ)
     match arguments:
         case ["run", folder, *given]:
             options = parse(given)
@@ -66,9 +70,12 @@ def run(folder: RunFolder, options: EngineOptions = DEFAULT_OPTIONS) -> int:
 
         help_main(folder, options)
         return 0
-    code = run_main(folder, options)
+    return _exit_code(run_main(folder, options))
+
+
+def _exit_code(code: int) -> int:
     # A launcher takes every other code for a failure; that the run is paused is in the record.
-    return 0 if is_launched() and code == 3 else code
+    return 0 if is_launched() and code == PAUSED else code
 
 
 def run_main(folder: RunFolder, options: EngineOptions) -> int:
@@ -77,8 +84,11 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
         record = folder.open_record()
         rollback.complete(folder, record)
         task = folder.task()
+        if record.state()[0] == "finished":
+            log.info("the run is finished, there is nothing left to do")
+            return 0
         interrupts = Interrupts(record)
-        interrupts.listen()
+        interrupts.listen(lambda: _leave(folder, record))
         try:
             # torch takes seconds to import; another engine is refused before that.
             from hero_engine.engine import loop
@@ -87,16 +97,26 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
             team = Team.of_this_engine()
             loop.run_to_the_end(loop.Run(folder, record, task, interrupts, options, team))
         except Stop:
-            log.info("stopped; continue with `hero-tui attach %s`", folder.name)
-            record.set_state("paused")
-            return 3
+            _say_paused(folder, record)
+            return PAUSED
         except Exception as error:
-            failure = _explained(error)
+            failure = explained(error)
             if not isinstance(error, HeroError):
                 log.exception("the engine failed")
             _try_to_record(record, failure)
             raise failure from error
     return 0
+
+
+def _say_paused(folder: RunFolder, record: Record) -> None:
+    log.info("stopped; continue with `hero-tui attach %s`", folder.name)
+    record.set_state("paused")
+
+
+def _leave(folder: RunFolder, record: Record) -> NoReturn:
+    """Ends the process in the midst of what it does, wherever its threads are."""
+    _say_paused(folder, record)
+    os._exit(_exit_code(PAUSED))
 
 
 def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
@@ -126,22 +146,6 @@ def doctor(model: str) -> int:
 
     show(examine(model))
     return 0
-
-
-def _explained(error: Exception) -> HeroError:
-    if isinstance(error, HeroError):
-        return error
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        todo = {
-            errno.ENOSPC: "free some space",
-            errno.EDQUOT: "free some space",
-            errno.EROFS: "make the file system writable",
-            errno.EACCES: "check the folder's owner and mode",
-            errno.ENOENT: "was the run folder moved or removed?",
-        }.get(error.errno or 0, "look into the disk")
-        return EngineError(f"{where}{error.strerror or error}; {todo}, then continue the run")
-    return EngineError(f"{type(error).__name__}: {error} (the engine log has the details)")
 
 
 def _try_to_record(record: Record, failure: HeroError) -> None:

@@ -227,14 +227,19 @@ def resume(
 
     from hero_engine.run.folder import check_no_engine_elsewhere, find_run
     from hero_engine.run.labelfile import submitted_labels
+    from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
     check_no_engine_elsewhere(folder)
     task = folder.task()
     with closing(folder.open_record()) as record:
+        if record.state()[0] == "finished":
+            message(f"{folder.name} is finished: no more is learned, and no labels are used.")
+            message(summary(folder, record))
+            return
         submitted = submitted_labels(record)
-        ending = record.state()[0] == "finished" or record.is_pending("finish")
+        ending = record.is_pending("finish")
     chosen = _labeler(task, labels, oracle, labeler, submitted)
     if chosen is None and not ending and len(submitted) < task.feedback.rounds and not detach:
         raise InputError(
@@ -273,10 +278,10 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Stop a run's engine once it has finished the write it is in; nothing is lost."""
     from hero_engine.run.folder import find_run
-    from hero_engine.run.process import stop_engine
+    from hero_engine.run.process import STOP_SECONDS, stop_engine
 
     folder = find_run(run, runs_dir)
-    if stop_engine(folder):
+    if stop_engine(folder, seconds=STOP_SECONDS):
         message(f"Stopped {folder.name}. Continue with `hero-tui attach {reference(folder)}`.")
     else:
         message(f"{folder.name}: no engine is running, nothing to stop.")

@@ -88,7 +88,7 @@ def start_engine(folder: RunFolder) -> Forked:
     return fork(main, ["run", str(folder.path)], folder.log_file)
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"

@@ -1,13 +1,11 @@
 """An engine without a model, for tests of what drives one: it only speaks the record's protocol.
 
-`python fake_engine.py FOLDER ['failing with CODE' | dying]`: pictures are flat colours, training
-is instant.
+Its arguments are FOLDER ['failing with CODE' | dying]. Pictures are flat colours, training is
+instant.
 """
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,26 +13,20 @@ from PIL import Image
 
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.record import Record
+from tests.forked import Forked, fork
 
 
 class StopRequested(Exception):  # noqa: N818, as hero_engine.interrupts.Stop
     pass
 
 
-def start(folder: RunFolder, *misbehaviour: str) -> "subprocess.Popen[bytes]":
+def start(folder: RunFolder, *misbehaviour: str) -> Forked:
     """What `process.start_engine` does, for this engine."""
-    with folder.log_file.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, __file__, str(folder.path), *misbehaviour],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        )
+    return fork(main, [str(folder.path), *misbehaviour], folder.log_file)
 
 
-def main(folder: RunFolder, misbehaviour: str = "") -> int:
+def main(arguments: list[str]) -> int:
+    folder, misbehaviour = RunFolder(Path(arguments[0])), "".join(arguments[1:])
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     with engine_lock(folder):
@@ -90,7 +82,3 @@ def labels_came(record: Record, number: int, stopped: threading.Event) -> bool:
             return False
         stopped.wait(0.01)
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main(RunFolder(Path(sys.argv[1])), *sys.argv[2:]))

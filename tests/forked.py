@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["hero_engine.__main__", "hero_engine.engine.loop", "hero_engine.engine.team"]
+        ["hero_engine.__main__", "hero_engine.engine.loop", "tests.fake_engine"]
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -66,10 +66,12 @@ class Forked:
 def fork(main: Callable[[list[str]], int], arguments: list[str], log_file: Path) -> Forked:
     """Runs `main` (a module's function) on `arguments`; what it prints is appended to `log_file`.
 
-    It has this process's environment and a session of its own; it ends with this process.
+    It has this process's folder and environment, and a session of its own; it ends with this one.
     """
     process = _server().Process(
-        target=_run, args=(main, arguments, str(log_file), dict(os.environ)), daemon=True
+        target=_run,
+        args=(main, arguments, str(log_file), str(Path.cwd()), dict(os.environ)),
+        daemon=True,
     )
     process.start()
     return Forked(process)
@@ -79,9 +81,11 @@ def _run(
     main: Callable[[list[str]], int],
     arguments: list[str],
     log_file: str,
+    folder: str,
     environment: dict[str, str],
 ) -> None:
     os.setsid()
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

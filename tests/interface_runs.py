@@ -5,6 +5,7 @@
 
 import asyncio
 import inspect
+import io
 import os
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing, nullcontext
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,13 @@ def painted(number: int, side: int = 64) -> Image.Image:
     return Image.fromarray(np.where(disc[..., None], front, ground).astype(np.uint8))
 
 
+@cache
+def _png(paint: Paint, number: int) -> bytes:
+    file = io.BytesIO()
+    paint(number).save(file, "png")
+    return file.getvalue()
+
+
 def add_pictures(
     folder: RunFolder, record: Record, number: int, images: Iterable[int], paint: Paint = painted
 ) -> None:
@@ -68,7 +77,7 @@ def add_pictures(
     images = list(images)
     folder.image(number, 0).parent.mkdir(parents=True, exist_ok=True)
     for image in images:
-        paint(100 * number + image).save(folder.image(number, image))
+        folder.image(number, image).write_bytes(_png(paint, 100 * number + image))
     record.add_images(number, images)
 
 

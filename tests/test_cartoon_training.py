@@ -21,6 +21,8 @@ from hero_engine.cartoons.drawing import CAPTIONS, PROMPTS
 from hero_engine.cartoons.stage import Stage, run
 from hero_engine.cartoons.train import Training, train
 
+pytestmark = pytest.mark.slow
+
 TINY = Training(pictures=12, vae_steps=3, vae_batch=2, unet_steps=3, unet_batch=2)
 STAGES = ("vae", "diffusion")
 

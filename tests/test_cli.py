@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,10 @@ from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
-from hero_tui import cli
+from hero_tui import cli, enginecommand
 from hero_tui.config import Config
 from tests import fake_engine
+from tests.forked import Forked
 
 TASK = """
 name: test-task
@@ -52,11 +52,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Forked]]:
     """The engines that the commands start: fakes; none outlives the test."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Forked] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(fake_engine.start(folder))
         return started[-1]
 
@@ -236,6 +236,16 @@ def test_resume_ends_a_fully_labelled_run_with_nobody_to_label(hero_tui: Cli) ->
     assert hero_tui("resume")[0] == 0
 
 
+def test_resume_of_a_finished_run_says_so_and_starts_nothing(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    monkeypatch.setattr(process, "start_engine", lambda *args: pytest.fail("it is finished"))
+    code, _, err = hero_tui("resume", "done", "--labels", "labels.yaml")
+    assert code == 0
+    assert "done is finished: no more is learned" in err
+
+
 def test_finish_ends_a_run_early(hero_tui: Cli) -> None:
     Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
     hero_tui("run", "task.yaml", "--labels", "short.yaml")
@@ -303,11 +313,11 @@ def test_a_run_folder_that_is_removed_is_an_error_and_no_traceback(hero_tui: Cli
 
 
 def test_a_killed_engine_is_reported_and_its_run_continues(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+        def start(folder: RunFolder, options: EngineOptions) -> Forked:
             engines.append(fake_engine.start(folder, "dying"))
             engines[-1].wait()
             return engines[-1]
@@ -329,10 +339,10 @@ def test_a_killed_engine_is_reported_and_its_run_continues(
 def test_a_failed_engine_gives_its_reason(
     code: int,
     hero_tui: Cli,
-    engines: list["subprocess.Popen[bytes]"],
+    engines: list[Forked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         engines.append(fake_engine.start(folder, f"failing with {code}"))
         return engines[-1]
 
@@ -346,11 +356,11 @@ def test_a_failed_engine_gives_its_reason(
 
 
 def test_options_of_the_engine_reach_it(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[EngineOptions] = []
 
-    def start(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+    def start(folder: RunFolder, options: EngineOptions) -> Forked:
         started.append(options)
         engines.append(fake_engine.start(folder))
         return engines[-1]
@@ -645,11 +655,11 @@ def test_export_and_generate_are_the_engines_work(
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
     asked: list[list[str]] = []
 
-    def engine(command: list[str], check: bool) -> "subprocess.CompletedProcess[bytes]":
-        asked.append(command[command.index("hero_engine") + 1 :])
-        return subprocess.CompletedProcess(command, 4)
+    def failing(*arguments: str) -> list[str]:
+        asked.append(list(arguments))
+        return [sys.executable, "-I", "-S", "-c", "raise SystemExit(4)"]
 
-    monkeypatch.setattr(subprocess, "run", engine)
+    monkeypatch.setattr(enginecommand, "command", failing)
     run = Path("runs/done")
     assert hero_tui("export")[0] == 4
     assert hero_tui("export", "done", "--round", "1")[0] == 4
@@ -682,7 +692,7 @@ def test_what_the_engine_would_refuse_is_refused_at_once(
     arguments: list[str], expected: str, hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(enginecommand, "command", None)
     code, out, err = hero_tui(*arguments)
     assert (code, out) == (2, "")
     assert expected in err

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hero_engine.errors import EngineError
 from hero_engine.method import embedding
 from hero_engine.method.embedding import Embedder
 from hero_engine.run.task import Embedding
@@ -87,3 +88,19 @@ def test_initial_weights_come_from_the_generator_alone() -> None:
     second = make()
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_loss_that_is_no_number_stops_the_training_with_a_way_out(value: float) -> None:
+    embedder = make(shape=(4, 8, 8))
+    before = [p.clone() for p in embedder.parameters()]
+    optimizer = torch.optim.Adam(embedder.parameters())
+    good, bad = torch.full((1, 4, 8, 8), value), torch.zeros(2, 4, 8, 8)
+    steps: list[int] = []
+    with pytest.raises(EngineError, match=r"diverged.*embedding\.learning_rate.*task\.yaml"):
+        embedding.train(
+            embedder, optimizer, good[0], good, bad, Embedding(steps=3),
+            lambda step, loss: steps.append(step),
+        )  # fmt: skip
+    assert steps == []
+    assert all(torch.equal(p, b) for p, b in zip(embedder.parameters(), before, strict=True))

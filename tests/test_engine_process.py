@@ -5,7 +5,8 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from tests.engine_runs import (
     new_run,
     run_here,
     start_engine,
+    tiny_task_of,
     wait_until,
 )
 
+FinishedRun = Callable[[Task, Sequence[Labels]], RunFolder]
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
 
@@ -61,13 +64,11 @@ def labels_of(folder: RunFolder) -> list[Labels]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_instants_it_ends_in_the_same_bits(
-    tiny_task: Callable[..., Task], tmp_path: Path, seed: int
+    tiny_task: Callable[..., Task], finished_run: FinishedRun, tmp_path: Path, seed: int
 ) -> None:
     """kill -9 in every phase, again and again; then the files equal an uninterrupted run's."""
     task = tiny_task(embedding={"steps": 40}, sampling={"steps": 12})
-    undisturbed = new_run(tmp_path, task, "undisturbed")
-    to_the_end(undisturbed)
-
+    undisturbed = finished_run(task, SCRIPT)
     folder = new_run(tmp_path, task, "killed")
     moments = random.Random(seed)  # noqa: S311
     for phase in PHASES:
@@ -154,15 +155,25 @@ def failing(folder: RunFolder) -> str:
     return error
 
 
-def paused_after_a_round(task: Task, where: Path) -> RunFolder:
-    folder = new_run(where, task)
-    record = folder.open_record()
-    engine = start_engine(folder)
-    with labeler(folder, SCRIPT[:1]):
-        wait_until(lambda: len(record.rounds()) == 2 and record.state()[0] == "labeling", "round 1")
-    record.send("stop")
-    assert engine.wait(timeout=30) == 3
+@pytest.fixture(scope="module")
+def paused_run(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Paused after a round; for reading."""
+    folder = new_run(tmp_path_factory.mktemp("paused"), tiny_task_of(tiny_pipeline))
+    with closing(folder.open_record()) as record:
+        engine = start_engine(folder)
+        with labeler(folder, SCRIPT[:1]):
+            wait_until(
+                lambda: len(record.rounds()) == 2 and record.state()[0] == "labeling", "round 1"
+            )
+        record.send("stop")
+        assert engine.wait(timeout=30) == 3
     return folder
+
+
+@pytest.fixture
+def paused(paused_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of it."""
+    return RunFolder(shutil.copytree(paused_run.path, tmp_path / "run"))
 
 
 def test_a_missing_model_is_named(
@@ -173,32 +184,25 @@ def test_a_missing_model_is_named(
     assert "no-such-model" in failing(folder)
 
 
-def test_a_damaged_checkpoint_fails_and_is_left_as_it_was(
-    tiny_task: Callable[..., Task], tmp_path: Path
-) -> None:
-    folder = paused_after_a_round(tiny_task(), tmp_path)
-    damaged = folder.checkpoint(0) / "lora.safetensors"
+def test_a_damaged_checkpoint_fails_and_is_left_as_it_was(paused: RunFolder) -> None:
+    damaged = paused.checkpoint(0) / "lora.safetensors"
     damaged.write_bytes(b"not a tensor file")
-    assert "checkpoints/000: the checkpoint cannot be read" in failing(folder)
+    assert "checkpoints/000: the checkpoint cannot be read" in failing(paused)
     assert damaged.read_bytes() == b"not a tensor file"
 
 
-def test_a_damaged_rollout_is_named(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
-    folder = paused_after_a_round(tiny_task(), tmp_path)
-    folder.rollout(1).write_bytes(b"cut")
-    assert "rollout.safetensors" in failing(folder)
+def test_a_damaged_rollout_is_named(paused: RunFolder) -> None:
+    paused.rollout(1).write_bytes(b"cut")
+    assert "rollout.safetensors" in failing(paused)
 
 
-def test_a_damaged_task_is_named_and_nothing_is_touched(
-    tiny_task: Callable[..., Task], tmp_path: Path
-) -> None:
-    folder = paused_after_a_round(tiny_task(), tmp_path)
-    text = folder.task_file.read_text()
-    folder.task_file.write_text(text.replace("guidance_scale", "guidance"))
-    before = final_hashes(folder)
-    assert start_engine(folder).wait(timeout=30) == 2
-    assert "task.yaml: sampling.guidance: there is no such field" in log_of(folder)
-    assert final_hashes(folder) == before
+def test_a_damaged_task_is_named_and_nothing_is_touched(paused: RunFolder) -> None:
+    text = paused.task_file.read_text()
+    paused.task_file.write_text(text.replace("guidance_scale", "guidance"))
+    before = final_hashes(paused)
+    assert start_engine(paused).wait(timeout=30) == 2
+    assert "task.yaml: sampling.guidance: there is no such field" in log_of(paused)
+    assert final_hashes(paused) == before
 
 
 def test_a_record_of_a_newer_version_is_refused_untouched(
@@ -224,7 +228,10 @@ def test_a_removed_folder_ends_the_engine(tiny_task: Callable[..., Task], tmp_pa
 
 
 def test_a_full_disk_fails_clearly_and_the_run_continues_with_space(
-    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task],
+    finished_run: FinishedRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from hero_engine.__main__ import run as run_engine
     from hero_engine.method import rollout
@@ -242,6 +249,4 @@ def test_a_full_disk_fails_clearly_and_the_run_continues_with_space(
     assert failure.value.exit_code == 4  # type: ignore[attr-defined]
     assert folder.open_record().state()[0] == "failed"
     run_here(folder, SCRIPT)
-    undisturbed = new_run(tmp_path, tiny_task(), "undisturbed")
-    run_here(undisturbed, SCRIPT)
-    assert final_hashes(folder) == final_hashes(undisturbed)
+    assert final_hashes(folder) == final_hashes(finished_run(tiny_task(), SCRIPT))

@@ -16,7 +16,10 @@ from hero_engine.run.folder import list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import stop_engine
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux"),
+]
 
 SETTINGS = ("feedback.batch_size=8", "feedback.rounds=2", "sampling.steps=4", "update.k=2")
 

@@ -9,23 +9,31 @@ import torch
 from safetensors.torch import load_file
 
 from hero_engine.engine import loop
+from hero_engine.engine.interrupts import Stop
+from hero_engine.errors import EngineError
+from hero_engine.method.batch import Batch
+from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
-from tests.engine_runs import final_hashes, new_run, run_here
+from tests.engine_runs import final_hashes, new_run, run_here, wait_until
 
 USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
 
 @pytest.fixture
-def run(tiny_task: Callable[..., Task], tmp_path: Path) -> Callable[..., tuple[RunFolder, Record]]:
+def run(
+    tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder]
+) -> Callable[..., tuple[RunFolder, Record]]:
+    """A finished run by its script and settings; who asks for the same gets the same, to read."""
+
     def go(script: list[Labels], **changes: object) -> tuple[RunFolder, Record]:
         feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))  # type: ignore[call-overload]
         task = tiny_task(feedback=feedback, **changes)
-        folder = new_run(tmp_path, task, f"run{len(list(tmp_path.iterdir()))}")
-        return folder, run_here(folder, script)
+        folder = finished_run(task, script)
+        return folder, folder.open_record()
 
     return go
 
@@ -83,10 +91,10 @@ def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> Non
 
 
 def test_pictures_on_the_side_change_nothing_in_the_run(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    plain, tried = (new_run(tmp_path, tiny_task(), name) for name in ("plain", "tried"))
-    run_here(plain, USUAL)
+    plain, _ = run(USUAL)
+    tried = new_run(tmp_path, tiny_task(feedback={"rounds": 3}))
     with closing(tried.open_record()) as record:
         record.ask_try("a dog")
         record.ask_try("too long a prompt " * 30)
@@ -124,9 +132,10 @@ def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Call
 
 
 def test_success_that_is_lost_is_told_with_the_way_back(
-    run: Callable, caplog: pytest.LogCaptureFixture
+    tiny_task: Callable[..., Task], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder, record = run([Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
+    folder = new_run(tmp_path, tiny_task())
+    record = run_here(folder, [Labels.of(range(8), 5), Labels.of(range(8), KEEP), Labels()])
     lost = record.rounds()[2]
     assert "0 of 8 pictures are good, in round 0 it was 8 of 8" in lost.collapse
     assert lost.back_to == 0
@@ -136,10 +145,10 @@ def test_success_that_is_lost_is_told_with_the_way_back(
 
 
 def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
-    run: Callable, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([0.3, 0.25, 0.05])
-    monkeypatch.setattr(loop.measures, "diversity", lambda pictures: next(measured))
+    monkeypatch.setattr(loop, "MEASURES", {"diversity": lambda batch: next(measured)})
     told = []
     learn = loop.learn
 
@@ -148,7 +157,7 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
         learn(run, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "learn", note_and_learn)
-    run(USUAL)
+    run_here(new_run(tmp_path, tiny_task()), USUAL)
     assert told[:2] == ["", ""]
     assert "diversity 0.05, in round 0 it was 0.3" in told[2]
 
@@ -197,6 +206,60 @@ def test_every_reward_trains(run: Callable, name: str) -> None:
     assert record.metrics(0)["reward_std"][0][1] > 0
 
 
+@pytest.mark.parametrize("name", ["binary", "no-embedding"])
+def test_a_reward_without_the_embedding_does_not_train_it(run: Callable, name: str) -> None:
+    """Nor is it spoken of, and nobody is shown guesses of what has learned nothing."""
+    folder, record = run([USUAL[0], Labels.of(range(8), 5)], reward={"name": name})
+    first, second = (load_file(folder.checkpoint(r) / "embedder.safetensors") for r in (0, 1))
+    assert all(torch.equal(tensor, second[n]) for n, tensor in first.items())
+    assert "embedding_loss" not in record.metrics(0)
+    assert not any("embedding" in outcome for outcome in outcomes(record))
+    assert record.scores(1) == {}
+
+
+def test_a_round_can_be_submitted_before_its_pictures_are_measured(
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}))
+    record = folder.open_record()
+
+    def late(batch: Batch) -> float:
+        wait_until(lambda: record.rounds()[0].submitted, "labels, which must not wait")
+        assert "diversity" not in record.metrics(0)
+        return len(batch.pictures) / 8
+
+    monkeypatch.setattr(loop, "MEASURES", {"diversity": late})
+    assert run_here(folder, USUAL[:1]).metrics(0)["diversity"] == [(0, 1.0)]
+
+
+def test_what_was_not_measured_when_the_engine_ended_is_by_the_next(
+    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, undisturbed = run(USUAL[:1])
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}))
+
+    def end(*args: object) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "measure", end)
+        with pytest.raises(Stop):
+            run_here(folder, USUAL[:1])
+    assert not {"diversity", "latent_contrast"} & folder.open_record().metrics(0).keys()
+    measured = run_here(folder, USUAL[:1]).metrics(0)
+    for name in ("diversity", "latent_contrast"):
+        assert measured[name] == undisturbed.metrics(0)[name]
+
+
+def test_a_reward_that_is_no_number_is_said_with_a_way_out(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Reward(lambda batch: batch.z_0.flatten(1)[:, 0] * torch.nan, uses_embedding=False)
+    monkeypatch.setattr(loop, "REWARDS", {"binary": nothing})
+    with pytest.raises(EngineError, match="the reward binary of 8 pictures is not a finite number"):
+        run(USUAL[:1], reward={"name": "binary"})
+
+
 def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Callable) -> None:
     several = {"prompts": ["a cat", "b"]}
     batch, _ = run(USUAL[:1], **several)
@@ -219,10 +282,11 @@ def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Pat
     assert run_here(folder, []).state()[0] == "finished"
 
 
-def test_labels_replay_to_the_same_tensors(run: Callable) -> None:
+def test_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
     first, record = run(USUAL)
     replayed = [record.labels(r) for r in range(3)]
-    second, _ = run(replayed)
+    second = new_run(tmp_path, first.task())
+    run_here(second, replayed)
     assert final_hashes(first) == final_hashes(second)
 
 

@@ -18,6 +18,8 @@ from hero_engine.model import diffusion, lora
 from hero_engine.model.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
+pytestmark = pytest.mark.slow
+
 SAVE: dict[str, Callable[[Path], Path]] = {
     "v1": save_tiny_pipeline,
     "v2": save_tiny_v2_pipeline,

@@ -1,8 +1,11 @@
 """Diversity of a batch of pictures."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from hero_engine.results import measures
 from hero_engine.results.measures import diversity
 
 
@@ -19,3 +22,18 @@ def test_it_is_the_mean_rms_difference_over_pairs() -> None:
     scaled = pictures / 255
     pairs = [np.sqrt(((scaled[i] - scaled[j]) ** 2).mean()) for i in range(5) for j in range(i)]
     assert diversity(pictures) == pytest.approx(float(np.mean(pairs)))
+
+
+def test_diversity_is_the_same_in_blocks_and_takes_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    flat = pictures.reshape(8, -1) / 255
+    distances = [((a - b) ** 2).mean() ** 0.5 for n, a in enumerate(flat) for b in flat[:n]]
+    whole = diversity(pictures)
+    assert whole == pytest.approx(float(np.mean(distances)), rel=1e-12)
+    monkeypatch.setattr(measures, "BLOCK", 200)
+    tracemalloc.start()
+    assert diversity(pictures) == whole
+    assert tracemalloc.get_traced_memory()[1] < pictures.size
+    tracemalloc.stop()

@@ -177,3 +177,34 @@ def test_a_run_goes_on_and_the_record_says_so(
     for number in (0, 1):
         found, expected = (Rollout.load(run.rollout(number)) for run in (short, plain))
         torch.testing.assert_close(found.z_0, expected.z_0, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "cudaErrorMemoryAllocation: out of memory",
+        "HIP out of memory. Tried to allocate 2.00 GiB",
+        "HIP error: hipErrorOutOfMemory",
+        "HIP error: hipErrorMemoryAllocation",
+        "HIPBLAS_STATUS_ALLOC_FAILED when calling `hipblasCreate(handle)`",
+        "miopenStatusAllocFailed",
+        "rocblas_status_memory_error",
+        "MPS backend out of memory (MPS allocated: 9 GB)",
+        "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_a_shortage_is_known_however_it_is_said(said: str) -> None:
+    assert memory.is_shortage(RuntimeError(said))
+
+
+def test_other_errors_are_no_shortage() -> None:
+    assert memory.is_shortage(MemoryError())
+    assert not memory.is_shortage(RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED"))
+    assert not memory.is_shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not memory.is_shortage(ValueError("out of memory"))

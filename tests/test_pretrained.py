@@ -25,6 +25,8 @@ from tests.engine_runs import new_run, run_here
 from tests.single_file import save_single_file
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURES = {
     "1.x": save_tiny_pipeline,
     "2.x": save_tiny_v2_pipeline,

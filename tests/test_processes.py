@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from hero_engine.engine.launcher import why
+from hero_engine.__main__ import main
+from hero_engine.engine.launcher import SIGN, forget_other_launchers, is_launched, why
 from hero_engine.engine.team import Team
 from hero_engine.errors import InputError
 from hero_engine.method.rollout import Rollout, chunks_of
@@ -32,14 +33,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def one_thread_each(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In this process and in engines, so that bits can be compared."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def engine_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -92,7 +87,7 @@ def assert_same_run(folder: RunFolder, undisturbed: RunFolder) -> None:
 
 
 def test_two_processes_by_a_label_file_and_then_one_make_the_same_run(
-    task: Task, tmp_path: Path
+    task: Task, finished_run: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
     """Two rounds by `hero-tui run --num-processes 2`, which pauses; the last one by one process."""
     (tmp_path / "task.yaml").write_text(yamlfile.dump(task.model_dump(mode="json")))
@@ -112,13 +107,11 @@ def test_two_processes_by_a_label_file_and_then_one_make_the_same_run(
         assert {"loss", "ratio_error", "grad_norm"} <= record.metrics(1).keys()
 
     run_here(folder, SCRIPT).close()
-    undisturbed = new_run(tmp_path, task, "one")
-    run_here(undisturbed, SCRIPT).close()
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, finished_run(task, SCRIPT))
 
 
 def test_a_helper_that_is_killed_stops_the_run_which_then_continues(
-    task: Task, tmp_path: Path
+    task: Task, finished_run: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
     folder = new_run(tmp_path, task)
     with closing(folder.open_record()) as record:
@@ -139,9 +132,7 @@ def test_a_helper_that_is_killed_stops_the_run_which_then_continues(
     assert not processes_of(folder)
 
     run_here(folder, SCRIPT).close()
-    undisturbed = new_run(tmp_path, task, "undisturbed")
-    run_here(undisturbed, SCRIPT).close()
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, finished_run(task, SCRIPT))
 
 
 @pytest.mark.parametrize("victim", ["main", "launcher"])
@@ -188,7 +179,7 @@ def test_processes_that_do_not_fit_the_machine_are_refused(
     monkeypatch: pytest.MonkeyPatch, here: str, gpus: int, reason: str
 ) -> None:
     for name, value in {
-        "TORCHELASTIC_RUN_ID": "x",
+        SIGN: "1",
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": here,
     }.items():
@@ -196,3 +187,39 @@ def test_processes_that_do_not_fit_the_machine_are_refused(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(InputError, match=reason):
         Team.of_this_engine()
+
+
+def test_what_a_cluster_left_in_the_environment_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else PyTorch waits for the other processes, without end."""
+    left = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "10.0.0.1",
+        "MASTER_PORT": "29500",
+        "TORCHELASTIC_RUN_ID": "x",
+        "SLURM_PROCID": "1",
+        "SLURM_NTASKS": "2",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "PMI_SIZE": "2",
+        "MV2_COMM_WORLD_SIZE": "2",
+        "ACCELERATE_MIXED_PRECISION": "fp16",
+        "ACCELERATE_USE_FSDP": "true",
+    }
+    own = {"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/models", "OMP_NUM_THREADS": "4"}
+    for name, value in (left | own).items():
+        monkeypatch.setenv(name, value)
+    assert main([]) == 2
+    assert not left.keys() & os.environ.keys()
+    assert own.items() <= os.environ.items()
+    assert not is_launched()
+
+
+def test_what_our_own_launcher_says_is_kept() -> None:
+    told = {SIGN: "1", "RANK": "1", "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    environment = dict(told)
+    forget_other_launchers(environment)
+    assert environment == told

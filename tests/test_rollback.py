@@ -12,7 +12,7 @@ from hero_engine import __main__ as engine
 from hero_engine.engine import loop
 from hero_engine.errors import InputError
 from hero_engine.run import rollback
-from hero_engine.run.folder import RunFolder, engine_lock, find_run
+from hero_engine.run.folder import RunFolder, engine_lock, find_run, write_complete
 from hero_engine.run.labelfile import submitted_labels
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record
@@ -28,6 +28,28 @@ AGAIN = [FIRST[0], Labels.of([5, 7], 5), Labels.of([0, 1], KEEP)]
 def finished_run(where: Path, task: Task, script: list[Labels] = FIRST) -> RunFolder:
     folder = new_run(where, task)
     run_here(folder, script).close()
+    return folder
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, tiny_task: Callable[..., Task]) -> RunFolder:
+    """A finished run of two rounds as no engine has made it: with a file in each of its folders."""
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}))
+    with closing(folder.open_record()) as record:
+        for number in range(2):
+            record.begin_round(number, 8)
+            record.add_images(number, range(8))
+            record.finish_sampling(number, {})
+            record.label(number, FIRST[number])
+            record.submit(number)
+            record.finish_training(number, {})
+            write_complete(folder.image(number, 0), lambda path: path.write_text("picture"))
+            for tensors in ("lora", "noise_pool"):
+                file = folder.checkpoint(number) / f"{tensors}.safetensors"
+                write_complete(file, lambda path: path.write_text("tensors"))
+        for exported in (folder.final_image("pi", 0), folder.exports / "lora.safetensors"):
+            write_complete(exported, lambda path: path.write_text("of the end"))
+        record.set_state("finished")
     return folder
 
 
@@ -108,10 +130,9 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_in_the_middle_it_is_as_before_or_as_asked_for(
-    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    labelled: RunFolder, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    task = tiny_task(feedback={"rounds": 2})
-    folder = finished_run(tmp_path, task, FIRST[:2])
+    folder, task = labelled, labelled.task()
     before = final_hashes(folder)
     wanted = with_changes(task, ["update.learning_rate=5e-4"], 7)
 
@@ -141,30 +162,24 @@ def test_killed_in_the_middle_it_is_as_before_or_as_asked_for(
         assert submitted_labels(record) == FIRST[:2]
 
 
-def test_settings_can_change_and_the_left_line_keeps_its_own(
-    tiny_task: Callable[..., Task], tmp_path: Path
-) -> None:
-    folder = finished_run(tmp_path, tiny_task())
-    old = folder.task()
-    wanted = with_changes(old, ["update.learning_rate=1e-4", "feedback.rounds=2"], None)
-    left = rollback.roll_back(folder, 0, wanted)
-    assert folder.task() == wanted
+def test_settings_can_change_and_the_left_line_keeps_its_own(labelled: RunFolder) -> None:
+    old = labelled.task()
+    wanted = with_changes(old, ["update.learning_rate=1e-4", "feedback.rounds=5"], None)
+    left = rollback.roll_back(labelled, 0, wanted)
+    assert labelled.task() == wanted
+    assert status(labelled)["labels_budget"] == 40
     assert left.task() == old
-    run_here(folder, AGAIN).close()
-    assert [r["round"] for r in status(folder)["history"]] == [0, 1]
 
 
-def test_a_run_can_go_back_again_and_from_a_line_that_was_left(
-    tiny_task: Callable[..., Task], tmp_path: Path
-) -> None:
-    folder = finished_run(tmp_path, tiny_task(feedback={"rounds": 2}), FIRST[:2])
-    seeds = {folder.task().seed}
+def test_a_run_can_go_back_again_and_from_a_line_that_was_left(labelled: RunFolder) -> None:
+    seeds = {labelled.task().seed}
     for line in range(2):
-        left = rollback.roll_back(folder, 0)
-        assert left.path == folder.line(line).path
-        seeds.add(folder.task().seed)
+        left = rollback.roll_back(labelled, 0)
+        assert left.path == labelled.line(line).path
+        seeds.add(labelled.task().seed)
     assert len(seeds) == 3
-    assert rollback.roll_back(folder.line(0), 0).path == folder.line(0).line(0).path
+    first = labelled.line(0)
+    assert rollback.roll_back(first, 0).path == first.line(0).path
 
 
 def test_what_the_checkpoint_no_longer_has_begins_anew_and_is_told(
@@ -193,52 +208,33 @@ def test_a_run_of_an_earlier_version_goes_back_too(
         assert "the embedding, the embedding's Adam, the LoRA's AdamW" in record.rounds()[1].outcome
 
 
-@pytest.fixture
-def paused(tmp_path: Path, tiny_task: Callable[..., Task]) -> RunFolder:
-    """A run of two trained rounds, without an engine's doing."""
-    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}))
-    with closing(folder.open_record()) as record:
-        for number in range(2):
-            record.begin_round(number, 8)
-            record.add_images(number, range(8))
-            record.finish_sampling(number, {})
-            record.label(number, FIRST[number])
-            record.submit(number)
-            record.finish_training(number, {})
-        record.set_state("finished")
-    return folder
-
-
-def test_an_untrained_round_is_refused(paused: RunFolder) -> None:
+def test_an_untrained_round_is_refused(labelled: RunFolder) -> None:
     with pytest.raises(InputError, match="--round 5: expected a trained round"):
-        rollback.roll_back(paused, 5)
+        rollback.roll_back(labelled, 5)
 
 
-def test_with_nothing_to_take_back_it_is_refused(paused: RunFolder) -> None:
+def test_with_nothing_to_take_back_it_is_refused(labelled: RunFolder) -> None:
     with pytest.raises(InputError, match="no round after it"):
-        rollback.roll_back(paused, 1)
-    rollback.roll_back(paused, 1, with_changes(paused.task(), ["feedback.rounds=3"], None))
-    assert status(paused)["labels_budget"] == 24
+        rollback.roll_back(labelled, 1)
+    rollback.roll_back(labelled, 1, with_changes(labelled.task(), ["feedback.rounds=3"], None))
+    assert status(labelled)["labels_budget"] == 24
 
 
-def test_under_a_running_engine_it_is_refused(paused: RunFolder) -> None:
-    with engine_lock(paused), pytest.raises(InputError, match="hero-tui stop"):
-        rollback.roll_back(paused, 0)
-    assert status(paused)["line"] == 0
+def test_under_a_running_engine_it_is_refused(labelled: RunFolder) -> None:
+    with engine_lock(labelled), pytest.raises(InputError, match="hero-tui stop"):
+        rollback.roll_back(labelled, 0)
+    assert status(labelled)["line"] == 0
 
 
 def test_where_there_are_no_hard_links_files_are_copied(
-    paused: RunFolder, monkeypatch: pytest.MonkeyPatch
+    labelled: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paused.image(1, 0).parent.mkdir(parents=True)
-    paused.image(1, 0).write_bytes(b"picture")
-
     def unsupported(*args: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(rollback.os, "link", unsupported)
-    left = rollback.roll_back(paused, 0)
-    assert left.image(1, 0).read_bytes() == b"picture"
+    left = rollback.roll_back(labelled, 0)
+    assert left.image(1, 0).read_text() == "picture"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hero_engine.cartoons import vision
 from hero_engine.cartoons.judges import black_cat, blue_rose, hand, mountain, narcissus, safety
 from hero_engine.cartoons.verdict import Verdict, bad
 
-__all__ = ["Verdict", "judge", "scenery"]
+__all__ = ["Verdict", "judge"]
 
 # Drawings and pictures of the trained model stay below 6, pixel noise is above 20.
 MAX_ROUGHNESS = 12.0
@@ -49,8 +49,3 @@ def judge(subject: str, image: Image.Image | NDArray[np.uint8]) -> Verdict:
     if steepness < MIN_STEEPNESS:
         return bad("smeared")
     return Verdict(True, "", 0.75 * verdict.quality + 0.25 * min(1.0, steepness / 0.8))
-
-
-def scenery(image: Image.Image | NDArray[np.uint8]) -> str:
-    """Whether the mountains in `image` are rather "green" or rather "snowy"."""
-    return mountain.scenery(vision.read(image))

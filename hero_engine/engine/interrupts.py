@@ -5,6 +5,8 @@ The engine looks between writes, so whatever it was writing is whole when it goe
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from hero_engine.run.record import Record
@@ -24,12 +26,13 @@ class Interrupts:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._stop = threading.Event()
-        self._finishing = False
+        self._leave: Callable[[], object] | None = None
         # A stop that was sent while no engine ran must not end the next one.
         record.take("stop")
 
-    def listen(self) -> None:
-        """Makes SIGTERM and SIGINT ask for a stop."""
+    def listen(self, leave: Callable[[], object]) -> None:
+        """Makes SIGTERM and SIGINT ask for a stop; `leave` ends the process (`at_once`)."""
+        self._leave = leave
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
@@ -38,20 +41,49 @@ class Interrupts:
 
     def check_stop(self) -> None:
         """Raises Stop if one was asked for."""
+        if self._is_stop_asked():
+            raise Stop
+
+    def _is_stop_asked(self) -> bool:
         if self._record.is_pending("stop"):
             self._record.take("stop")
             self._stop.set()
-        if self._stop.is_set():
-            raise Stop
+        return self._stop.is_set()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Has a stop end the process while the block runs, which writes nothing.
+
+        A model is fetched and loaded in minutes, by threads and libraries that no exception
+        reaches.
+        """
+        done = threading.Event()
+
+        def watch(leave: Callable[[], object]) -> None:
+            while not done.wait(0.1):
+                if self._is_stop_asked():
+                    leave()
+                    return
+
+        if self._leave is None:
+            yield
+            return
+        watching = threading.Thread(target=watch, args=(self._leave,), name="at once", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watching.join()
 
     def check(self) -> None:
-        """Raises Stop, or Finish the first time that one is pending.
+        """Raises Stop or Finish if one was asked for.
 
-        Finish stays pending until the run has ended, so that it survives an interruption.
+        Finish stays pending, so that it survives an interruption: what ends the run anyway, the
+        final evaluation, asks `check_stop` only.
         """
         self.check_stop()
-        if not self._finishing and self._record.is_pending("finish"):
-            self._finishing = True
+        if self._record.is_pending("finish"):
             raise Finish
 
     def wait(self, seconds: float) -> None:

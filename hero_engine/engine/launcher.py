@@ -7,9 +7,10 @@ could not say so itself is recorded here, when all are gone.
 
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -26,10 +27,32 @@ Ends = Mapping[int, tuple[int, int]]
 log = logging.getLogger(__name__)
 
 
+SIGN = "HERO_ENGINE_LAUNCHER"
+"""The environment's variable that says that `launch` has started a process."""
+
+_OF_LAUNCHERS = re.compile(
+    r"(RANK|WORLD_SIZE|(LOCAL|GROUP|ROLE)_(RANK|WORLD_SIZE)|ROLE_NAME|NODE_RANK|MASTER_(ADDR|PORT)"
+    r"|CROSS_(RANK|SIZE)|(TORCHELASTIC|ACCELERATE|FSDP|OMPI|PMI|PMIX|MPI|MV2|SLURM)_.*)"
+)
+
+
 def is_launched() -> bool:
-    """Whether this process is one of several that a launcher, ours or the user's, has started."""
-    # Clusters set WORLD_SIZE for purposes of their own; the launcher's own sign comes with it.
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether this process is one of several that `launch` has started."""
+    return SIGN in os.environ
+
+
+def forget_other_launchers(environment: MutableMapping[str, str]) -> None:
+    """Removes what a launcher has told its processes, unless that launcher is `launch`.
+
+    A job on a cluster, or the shell that it has opened, says in its environment that it is one of
+    so many processes. PyTorch and Accelerate would wait for the others, without end. Under a
+    user's own torchrun each process so is an engine by itself: the first holds the run, the others
+    are refused; `--num-processes` is the way.
+    """
+    if SIGN in environment:
+        return
+    for name in [name for name in environment if _OF_LAUNCHERS.fullmatch(name)]:
+        del environment[name]
 
 
 def is_helper() -> bool:
@@ -49,6 +72,8 @@ def launch(folder: RunFolder, options: EngineOptions) -> int:
     """
     with engine_lock(folder), closing(folder.open_record()) as record:
         rollback.complete(folder, record)  # before a process reads the task
+        if record.state()[0] == "finished":
+            return 0
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     failure: HeroError | None = None
@@ -84,6 +109,7 @@ def _start_and_wait(folder: RunFolder, options: EngineOptions) -> Ends:
 
     processes, each = options.num_processes, replace(options, num_processes=1)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ[SIGN] = str(os.getpid())
     if sys.flags.safe_path:
         os.environ["PYTHONSAFEPATH"] = "1"
     # --multi_gpu is Accelerate's word for torch's launcher, which starts CPU processes, too.

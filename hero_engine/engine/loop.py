@@ -6,12 +6,13 @@ that was interrupted anywhere goes on from the latest one.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hero_engine.engine import fitting, tryout
@@ -19,20 +20,24 @@ from hero_engine.engine.background import in_background
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.engine.team import Team
-from hero_engine.method import ddpo, embedding, reward, state
+from hero_engine.errors import EngineError
+from hero_engine.method import ddpo, embedding, state
 from hero_engine.method.advantage import advantages
+from hero_engine.method.batch import Batch, LabelledBatch
 from hero_engine.method.ddpo import DDPO
 from hero_engine.method.pool import NoisePool, norm_ratio, sample_initial_noise
+from hero_engine.method.reward import REWARDS, similarity_to_best
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import TrainingState
 from hero_engine.model import diffusion, seeds
 from hero_engine.model.memory import Size
-from hero_engine.results import evaluation, export, measures
+from hero_engine.results import evaluation, export
+from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
-from hero_engine.run.pictures import save_picture
+from hero_engine.run.pictures import read_picture, save_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 
@@ -60,21 +65,26 @@ def run_to_the_end(run: Run) -> None:
     """
     task = run.task
     run.record.set_progress("loading", 0, 1)
-    learned = state.initial_state(diffusion.load(task, run.options.is_small), task)
+    with run.interrupts.at_once():
+        model = diffusion.load(task, run.options.is_small)
+    learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
+            run.interrupts.check()
             z_T = sample_initial_noise(
                 learned.pool, fresh_noise(run, learned, round_number), task.noise
             )
             rollout = collect(run, learned, z_T, round_number)
-            rollout = remeasure_log_probs(run, learned, rollout, round_number)
-            labels = wait_for_labels(run, learned, round_number)
+            with in_background() as hand_over:
+                hand_over(partial(measure, run, rollout, round_number))
+                rollout = remeasure_log_probs(run, learned, rollout, round_number)
+                labels = wait_for_labels(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
-    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check)
+    evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check_stop)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
     run.team.dismiss(learned.model)
@@ -126,7 +136,6 @@ def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) ->
         record.set_state("labeling")
         return Rollout.load(folder.rollout(round_number))
     started = time.monotonic()
-    pictures: dict[int, np.ndarray] = {}
     saved = 0
     record.begin_round(round_number, len(z_T))
     record.set_progress("sampling", 0, len(z_T))
@@ -146,23 +155,38 @@ def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) ->
     with in_background() as hand_over:
 
         def keep(images: Sequence[int], z_0: Tensor, decoded: Tensor) -> None:
-            drawn = decoded.numpy()
-            pictures.update(zip(images, drawn, strict=True))
-            hand_over(partial(save, images, drawn, guesses(learned, z_0)))
+            scores = guesses(learned, run.task, z_0)
+            hand_over(partial(save, images, decoded.numpy(), scores))
             run.interrupts.check()
 
         rollout = run.team.sample(learned.model, run.task, z_T, round_number, keep, folder, wait)
         write_complete(folder.rollout(round_number), rollout.save)
-    metrics = {
-        "diversity": measures.diversity(np.stack([pictures[image] for image in sorted(pictures)])),
-        "noise_norm": norm_ratio(z_T),
-        "latent_contrast": measures.latent_contrast(rollout.z_0),
-        "sample_s": time.monotonic() - started,
-    }
+    metrics = {"noise_norm": norm_ratio(z_T), "sample_s": time.monotonic() - started}
     record.finish_sampling(round_number, metrics)
     log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
-    tell_of_collapse(run)
     return rollout
+
+
+def measure(run: Run, rollout: Rollout, round_number: int) -> None:
+    """Records the figures about a round's pictures, if they are not there yet.
+
+    They take seconds for large pictures, which somebody who labels need not wait for; from the
+    files, so that they are the same after an interruption.
+    """
+    if not MEASURES.keys() <= run.record.metrics(round_number).keys():
+        batch = Batch(*batch_of(run, rollout, round_number))
+        run.record.add_metrics(round_number, 0, {name: of(batch) for name, of in MEASURES.items()})
+    tell_of_collapse(run)
+
+
+def batch_of(
+    run: Run, rollout: Rollout, round_number: int
+) -> tuple[Tensor, list[str], Callable[[], NDArray[np.uint8]]]:
+    """The round's clean latents, prompts and what reads its pictures: a `Batch`'s first fields."""
+    images = torch.arange(len(rollout.z_0))
+    prompts = [run.task.prompts[prompt] for prompt in prompts_of(images, run.task).tolist()]
+    paths = [run.folder.image(round_number, image) for image in images.tolist()]
+    return rollout.z_0, prompts, lambda: np.stack([read_picture(path) for path in paths])
 
 
 def remeasure_log_probs(
@@ -185,15 +209,16 @@ def remeasure_log_probs(
 
 
 @torch.no_grad()
-def guesses(learned: TrainingState, z_0: Tensor) -> list[float] | None:
+def guesses(learned: TrainingState, task: Task, z_0: Tensor) -> list[float] | None:
     """Similarity to the reigning best (Eq. 4) before the labels: what the person may find good.
 
-    None before there is a best.
+    None before there is a best, or if the reward has no use for the embedding, which is not trained
+    then.
     """
-    if learned.best_z_0 is None:
+    if learned.best_z_0 is None or not REWARDS[task.reward.name].uses_embedding:
         return None
-    embedded, embedded_best = embed(learned, z_0)
-    return reward.similarity_to_best(embedded, embedded_best).tolist()
+    embedded_best = embed(learned, learned.best_z_0[None])[0]
+    return similarity_to_best(embed(learned, z_0), embedded_best).tolist()
 
 
 def _is_sampled(record: Record, round_number: int) -> bool:
@@ -294,12 +319,14 @@ def train(
         return {}, f"No good picture: nothing is learned, the next round starts from {where}."
     assert learned.best_z_0 is not None, "a submitted round with goods has a best"
     outcome = ""
-    good_z_0, bad_z_0 = triplet_latents(run, rollout, good, round_number)
-    if len(bad_z_0):
-        train_embedding(run, learned, good_z_0, bad_z_0, round_number)
-    else:
-        outcome = "All good: there are no triplets, the reward uses the embedding as it is."
-    rewards = compute_rewards(run.task, learned, rollout, good)
+    reward = REWARDS[run.task.reward.name]
+    if reward.uses_embedding:
+        good_z_0, bad_z_0 = triplet_latents(run, rollout, good, round_number)
+        if len(bad_z_0):
+            train_embedding(run, learned, good_z_0, bad_z_0, round_number)
+        else:
+            outcome = "All good: there are no triplets, the reward uses the embedding as it is."
+    rewards = compute_rewards(run, learned, rollout, good, round_number)
     metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
     update = run.task.update
     by_prompt = update.advantages == "prompt"
@@ -352,18 +379,31 @@ def train_embedding(
 
 
 @torch.no_grad()
-def compute_rewards(task: Task, learned: TrainingState, rollout: Rollout, good: Tensor) -> Tensor:
-    """Each picture's reward, [N], on the CPU."""
-    embedded, embedded_best = embed(learned, rollout.z_0)
-    return reward.compute(task.reward.name, rollout.z_0, good, embedded, embedded_best)
+def compute_rewards(
+    run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, round_number: int
+) -> Tensor:
+    """Each picture's reward, [N], on the CPU.
 
-
-def embed(learned: TrainingState, z_0: Tensor) -> tuple[Tensor, Tensor]:
-    """E_theta of `z_0` [N, C, H, W] and of the reigning best's: [N, D] and [D], on the CPU."""
+    Raises:
+        EngineError: one is not finite.
+    """
     assert learned.best_z_0 is not None
-    network, device = learned.embedder.network, learned.model.device
-    embedded_best = network(learned.best_z_0[None].to(device))[0]
-    return network(z_0.to(device)).cpu(), embedded_best.cpu()
+    name = run.task.reward.name
+    round_ = batch_of(run, rollout, round_number)
+    labelled = LabelledBatch(*round_, good, learned.best_z_0, partial(embed, learned))
+    rewards = REWARDS[name].of(labelled)
+    if not rewards.isfinite().all():
+        raise EngineError(
+            f"the reward {name} of {int((~rewards.isfinite()).sum())} pictures is not a finite "
+            "number; lower `embedding.learning_rate` in the run's task.yaml, or take another "
+            "`reward.name` there, and continue the run"
+        )
+    return rewards
+
+
+def embed(learned: TrainingState, z_0: Tensor) -> Tensor:
+    """E_theta of `z_0` [N, C, H, W]: [N, D], on the CPU."""
+    return learned.embedder.network(z_0.to(learned.model.device)).cpu()  # type: ignore[no-any-return]
 
 
 def train_lora(

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from accelerate import PartialState
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
@@ -39,6 +39,7 @@ from hero_engine.method.rollout import OnChunk, Rollout
 from hero_engine.method.update import OnStep, update
 from hero_engine.model import diffusion
 from hero_engine.model.diffusion import Model
+from hero_engine.model.tensorfile import save_tensors
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
@@ -246,7 +247,7 @@ def _save_chunk(path: Path, chunk: Rollout, pictures: Tensor) -> None:
     tensors["pictures"] = pictures
     # Not synced: it is not needed longer than the processes live.
     writing = path.with_suffix(".writing")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, writing)
+    save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, writing)
     writing.replace(path)
 
 

@@ -4,21 +4,26 @@ They are drawn with random numbers of their own, so the run ends in the same bit
 without. Every try uses the same noise: pictures of the same prompt show what a round changed.
 """
 
+import logging
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from hero_engine.errors import InputError
+from hero_engine.engine.failures import explained
 from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.model.family import family_of
+from hero_engine.model.memory import Sizes
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
+
+log = logging.getLogger(__name__)
 
 FROM_EACH = 4
 """Pictures from fresh noise; as many again come from the run's noise pool, once there is one."""
@@ -32,18 +37,28 @@ def answer(
     pool: NoisePool | None,
     round_number: int,
 ) -> None:
-    """Draws the pictures that were asked for and are not there yet."""
+    """Draws the pictures that were asked for and are not there yet.
+
+    One that fails, for whatever reason, does so alone: the reason is in the record. One that an
+    engine did not survive is not tried again.
+    """
     for each in record.tries():
         if each.finished:
             continue
+        if each.round is not None:
+            record.finish_try(each.number, each.round, 0, "The engine ended over it; ask again.")
+            continue
+        record.begin_try(each.number, round_number)
         try:
             pictures = pictures_of(model, task, each.prompt, pool)
-        except InputError as error:
-            record.finish_try(each.number, round_number, 0, str(error))
-            continue
-        for image, picture in enumerate(pictures):
-            save_picture(folder.try_image(each.number, image), picture)
-        record.finish_try(each.number, round_number, len(pictures))
+            for image, picture in enumerate(pictures):
+                save_picture(folder.try_image(each.number, image), picture)
+        except Exception as error:
+            log.warning("the pictures of %r failed", each.prompt, exc_info=True)
+            shutil.rmtree(folder.try_image(each.number, 0).parent, ignore_errors=True)
+            record.finish_try(each.number, round_number, 0, str(explained(error)))
+        else:
+            record.finish_try(each.number, round_number, len(pictures))
 
 
 def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -> np.ndarray:
@@ -51,11 +66,14 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
 
     Raises:
         InputError: the prompt is longer than the text encoder reads.
+        EngineError: there is not enough memory for one picture.
     """
     with model.at_work(*model.text_encoders):
         encode = family_of(model.pipeline).encode
         encoded, _ = encode(model.pipeline, [prompt], task.negative_prompt)
-    model = replace(model, prompts=encoded)
+    # Sizes of its own: what memory did not suffice for here changes nothing in the run.
+    sizes = Sizes(model.sizes.chunk, model.sizes.micro_batch)
+    model = replace(model, prompts=encoded, sizes=sizes)
     task = task.model_copy(update={"prompts": (prompt,)})
     images = torch.arange(FROM_EACH)
     fresh = seeds.normal(task.seed, "try", 0, images.tolist(), model.latent_shape)

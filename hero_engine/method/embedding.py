@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hero_engine.errors import EngineError
 from hero_engine.run.task import Embedding
 
 FEATURE_SIZE = 8
@@ -96,6 +97,9 @@ def train(
 
     Returns:
         The last step's loss.
+
+    Raises:
+        EngineError: a loss is not finite.
     """
     latents = torch.cat([best[None], good, bad])
     zero_steps, value = 0, math.nan
@@ -104,6 +108,12 @@ def train(
         anchor, goods, bads = embedded.split([1, len(good), len(bad)])
         loss = triplet_loss(anchor[0], goods, bads, settings.margin)
         value = float(loss.detach())
+        if not math.isfinite(value):
+            raise EngineError(
+                f"the embedding's loss is {value} at step {step}: its training has diverged. Lower "
+                f"`embedding.learning_rate` (it is {settings.learning_rate:g}) in the run's "
+                "task.yaml and continue the run; if that does not help, its latents are not finite"
+            )
         on_step(step, value)
         zero_steps = zero_steps + 1 if value == 0 else 0
         if zero_steps > settings.patience:

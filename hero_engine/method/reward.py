@@ -1,8 +1,12 @@
 """What a picture earns, by name: Eq. 4 and the alternatives of Sec. 5.3.1."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from hero_engine.method.batch import LabelledBatch
 from hero_engine.run.task import RewardName
 
 DELTA = 1e-8
@@ -19,24 +23,33 @@ def similarity_to_positives(embedded: Tensor, good: Tensor) -> Tensor:
     return F.cosine_similarity(embedded, embedded[good].mean(0, keepdim=True), eps=DELTA)
 
 
-def compute(
-    name: RewardName, z_0: Tensor, good: Tensor, embedded: Tensor, embedded_best: Tensor
-) -> Tensor:
-    """The reward called `name` for a round.
+def binary(good: Tensor) -> Tensor:
+    """1 for a good picture, 0 for another."""
+    return good.float()
 
-    Args:
-        z_0: clean latents [N, C, H, W].
-        good: bool [N].
-        embedded: E_theta(z_0), [N, D].
-        embedded_best: E_theta of the best picture's z_0, [D].
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward, [N] for a round of N pictures with at least one good.
+
+    `uses_embedding`: else the embedding is not trained, as nothing asks for it.
     """
-    match name:
-        case "similarity-to-best":
-            return similarity_to_best(embedded, embedded_best)
-        case "similarity-to-positives":
-            return similarity_to_positives(embedded, good)
-        case "binary":
-            return good.to(z_0.dtype)
-        case "no-embedding":
-            # Untrained latents do not cluster around one picture, hence the mean (Sec. 5.3.1).
-            return similarity_to_positives(z_0.flatten(1), good)
+
+    of: Callable[[LabelledBatch], Tensor]
+    uses_embedding: bool
+
+
+REWARDS: Mapping[RewardName, Reward] = {
+    "similarity-to-best": Reward(
+        lambda batch: similarity_to_best(batch.embedded, batch.embedded_best), uses_embedding=True
+    ),
+    "similarity-to-positives": Reward(
+        lambda batch: similarity_to_positives(batch.embedded, batch.good), uses_embedding=True
+    ),
+    "binary": Reward(lambda batch: binary(batch.good), uses_embedding=False),
+    # Untrained latents do not cluster around one picture, hence the mean (Sec. 5.3.1).
+    "no-embedding": Reward(
+        lambda batch: similarity_to_positives(batch.z_0.flatten(1), batch.good),
+        uses_embedding=False,
+    ),
+}

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.model import ddim, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import in_chunks
+from hero_engine.model.tensorfile import save_tensors
 from hero_engine.run.task import Task
 
 OnChunk = Callable[[Sequence[int], Tensor, Tensor], None]
@@ -40,7 +41,7 @@ class Rollout:
 
     def save(self, path: Path) -> None:
         tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
-        save_file(tensors, path)
+        save_tensors(tensors, path)
 
     @classmethod
     def load(cls, path: Path) -> "Rollout":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
@@ -19,6 +19,7 @@ from hero_engine.method.embedding import Embedder, initialise
 from hero_engine.method.pool import POOL_FILE, NoisePool
 from hero_engine.model import lora, seeds
 from hero_engine.model.diffusion import Model
+from hero_engine.model.tensorfile import save_tensors
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.task import Task
 
@@ -89,7 +90,7 @@ def _drop_moments(path: Path) -> None:
     tensors = load_file(path) if path.is_file() else {}
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("embedder.")}
     if len(kept) < len(tensors):
-        write_complete(path, lambda new: save_file(kept, new, {"dropped": "embedder"}))
+        write_complete(path, lambda new: save_tensors(kept, new, {"dropped": "embedder"}))
 
 
 def _write(state: TrainingState, path: Path) -> None:
@@ -97,11 +98,11 @@ def _write(state: TrainingState, path: Path) -> None:
     model = state.model
     base = lora.LoraBase.of(model.unet, model.vae, model.schedule.prediction_type)
     lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
-    save_file(
+    save_tensors(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},
         path / EMBEDDER_FILE,
     )
-    save_file(
+    save_tensors(
         _optimizer_tensors("lora", state.lora_optimizer)
         | _optimizer_tensors("embedder", state.embedder_optimizer),
         path / OPTIMIZERS_FILE,
@@ -113,7 +114,7 @@ def _write(state: TrainingState, path: Path) -> None:
             "best_z_T": state.pool.best,
             "good_z_T": state.pool.goods,
         }
-    save_file({n: t.clone() for n, t in noise.items()}, path / POOL_FILE)
+    save_tensors({n: t.clone() for n, t in noise.items()}, path / POOL_FILE)
 
 
 def load(

@@ -13,11 +13,12 @@ from typing import Any
 
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.model.family import FAMILIES, Architecture, PredictionType, architecture_of
+from hero_engine.model.tensorfile import save_tensors
 
 _BLOCK = re.compile(
     r"lora_unet_((?P<part>down|up)_blocks_(?P<block>\d+)|mid_block)_attentions_(?P<layer>\d+)_"
@@ -54,7 +55,7 @@ class LoraBase:
 def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:
     """Writes the UNet's parameters by peft's names, and what they belong to."""
     tensors = {name: tensor.detach().cpu() for name, tensor in lora.items()}
-    save_file(tensors, path, metadata={"base_model": json.dumps(asdict(base))})
+    save_tensors(tensors, path, {"base_model": json.dumps(asdict(base))})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], LoraBase]:

@@ -5,6 +5,7 @@ micro-batches has the gradient of the whole. Which sizes a machine begins with i
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -19,6 +20,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Size = Literal["chunk", "micro_batch"]
+
+_SHORTAGE = re.compile(
+    r"out of memory|ALLOC_FAILED|AllocFailed|ErrorMemoryAllocation|ErrorOutOfMemory"
+    r"|rocblas_status_memory_error",
+    re.IGNORECASE,
+)
+"""How the libraries below PyTorch say it, which allocate by themselves: CUDA's and HIP's runtimes,
+cuBLAS, cuDNN, cuSOLVER, cuFFT, cuSPARSE, rocBLAS, MIOpen."""
 
 _UNITS: dict[Size, str] = {"chunk": "pictures", "micro_batch": "transitions"}
 
@@ -89,8 +98,11 @@ def attempt(work: Callable[[], T], sizes: Sizes, which: Size, tried: int) -> T |
 
 def is_shortage(error: Exception) -> bool:
     """Whether it says that memory ran out, of an accelerator or of the machine."""
-    shortage = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return shortage or should_reduce_batch_size(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return should_reduce_batch_size(error) or _SHORTAGE.search(str(error)) is not None
 
 
 def in_chunks(

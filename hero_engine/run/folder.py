@@ -401,13 +401,22 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
 
     `write` is given the temporary path, which it may make a file or a folder; an old file or
     folder at `path` is replaced.
+
+    Raises:
+        OSError: it cannot be written; names the file. Nothing is left of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing")
     remove(temporary)
-    write(temporary)
-    for file in [temporary, *temporary.rglob("*")]:
-        _sync(file)
+    try:
+        write(temporary)
+        for file in [temporary, *temporary.rglob("*")]:
+            _sync(file)
+    except OSError as error:
+        # What a full disk has no room for is not left on it; and a write itself names no file.
+        remove(temporary)
+        error.filename = error.filename or str(path)
+        raise
     if path.is_dir():
         remove(path)
     temporary.replace(path)

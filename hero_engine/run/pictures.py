@@ -23,6 +23,16 @@ def save_picture(
     write_complete(path, lambda temporary: image.save(temporary, format="PNG", pnginfo=info))
 
 
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture of a PNG file, [H, W, 3].
+
+    Raises:
+        OSError: the file is missing or damaged.
+    """
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def png_text(settings: Mapping[str, object], sampler: str) -> dict[str, str]:
     """A picture's settings as PNG text: JSON under `hero_tui`, and under `parameters` as A1111
     writes them, with its name for the `sampler`.

@@ -4,6 +4,8 @@ The engine runs in a session of its own: closing the terminal, or killing who st
 reach it. What it prints goes to the run's engine.log.
 """
 
+import math
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +16,15 @@ from pathlib import Path
 from hero_engine.errors import EngineError
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
+from hero_engine.run.record import Record
 
 POLL_SECONDS = 0.05
+
+STOP_SECONDS = 60.0
+"""How long `hero-tui stop` waits: on a GPU, an engine looks more often than that."""
+
+FULL = 1 << 20
+"""With less than this much of a disk free, in bytes, an engine cannot even say that it is full."""
 
 
 def start_engine(
@@ -75,28 +84,50 @@ def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") ->
         time.sleep(POLL_SECONDS)
 
 
-def stop_engine(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+def stop_engine(
+    folder: RunFolder,
+    process: "subprocess.Popen[bytes] | None" = None,
+    seconds: float = math.inf,
+) -> bool:
     """Asks the run's engine to stop and waits until it has finished the write it is in.
 
-    `process` is the engine, if it was started here; it may not hold the run yet.
+    Args:
+        process: the engine, if it was started here; it may not hold the run yet.
+        seconds: how long to wait.
 
     Returns:
         False when none is running.
 
     Raises:
         InputError: it may run on another machine, which cannot be seen from here.
+        EngineError: it has not stopped by then; says what it does, and how to end it.
     """
     check_no_engine_elsewhere(folder)
     if not is_running(folder, process):
         return False
+    deadline = time.monotonic() + seconds
     with closing(folder.open_record()) as record:
         while is_running(folder, process):
             # Asked again, because an engine that starts forgets what was asked of an earlier one.
             if not record.is_pending("stop"):
                 record.send("stop")
+            if time.monotonic() > deadline:
+                raise EngineError(_does_not_stop(folder, record, seconds))
             time.sleep(POLL_SECONDS)
         record.take("stop")
     return True
+
+
+def _does_not_stop(folder: RunFolder, record: Record, seconds: float) -> str:
+    now, holder = record.progress(), engine_holder(folder)
+    which = f"process {holder.pid} on {holder.host}" if holder else "which is just starting"
+    at = f"{now.phase}, {now.done} of {now.total}" if now.total else now.phase or "starting"
+    end = f"`kill -9 {holder.pid}` there ends it at once" if holder else "try again"
+    return (
+        f"{folder.path}: its engine ({which}) has not stopped within {seconds:.0f} s. It is at: "
+        f"{at}, last heard of {time.time() - now.updated:.0f} s ago; it stops when that piece of "
+        f"work is done. If it hangs, {end}; what is recorded stays, and the run can be continued"
+    )
 
 
 def ending(returncode: int) -> str:
@@ -117,8 +148,17 @@ def log_end(folder: RunFolder, lines: int = 15) -> str:
     return "\n".join(text.rstrip().split("\n")[-lines:])
 
 
+def _is_full(folder: RunFolder) -> bool:
+    try:
+        return shutil.disk_usage(folder.path).free < FULL
+    except OSError:
+        return False
+
+
 def failure(folder: RunFolder, reason: str) -> str:
     """The message for an engine that failed: the reason, the log's end and where the log is."""
     end = log_end(folder)
     said = f"its log ends with:\n{end}" if end else "its log is empty"
+    if _is_full(folder):
+        reason = f"{reason}; the disk is full: free some space, then continue the run"
     return f"{folder.path}: {reason}; {said}\nThe whole log: {folder.log_file}"

@@ -157,6 +157,10 @@ class RunReader:
         self._submitted: dict[int, tuple[Labels, float | None]] = {}
         self._line = record.line()
 
+    def _is_news(self, number: int) -> bool:
+        # Its diversity may be measured after it was submitted.
+        return number not in self._submitted or self._submitted[number][1] is None
+
     def read(self, engine: Engine, others: bool = False) -> RunView:
         """The run as it is now; `engine` and `others` are not in the record.
 
@@ -170,7 +174,7 @@ class RunReader:
         state, error = record.state()
         rounds = record.rounds()
         for round_ in rounds:
-            if round_.submitted is not None and round_.number not in self._submitted:
+            if round_.submitted is not None and self._is_news(round_.number):
                 measured = record.metrics(round_.number).get("diversity")
                 diversity = measured[0][1] if measured else None
                 self._submitted[round_.number] = record.labels(round_.number), diversity

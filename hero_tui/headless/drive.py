@@ -201,7 +201,7 @@ def _outcome(
     state, error = record.state()
     returncode = engine.returncode if engine is not None else None
     if state == "finished":
-        progress.say(_summary(folder, record))
+        progress.say(summary(folder, record))
         return FINISHED
     if state == "failed" and returncode == InputError.exit_code:
         raise InputError(f"{folder.path}: {error}")
@@ -217,7 +217,8 @@ def _outcome(
     raise EngineError(f"{process.failure(folder, reason)}\n{_how_to_continue(folder, record)}")
 
 
-def _summary(folder: RunFolder, record: Record) -> str:
+def summary(folder: RunFolder, record: Record) -> str:
+    """What a finished run has become."""
     lines = ["Finished."]
     names = {"pi": "from the run's own noise", "fresh": "from fresh noise"}
     for noise, figures in record.figures().items():

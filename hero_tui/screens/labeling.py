@@ -331,7 +331,8 @@ class LabelingScreen(RunScreen):
     def action_order(self) -> None:
         if len(self.view.scores) < self.grid.total:
             self.notify(
-                "The engine guesses once it has learned from a round, and all pictures are made.",
+                "The engine guesses once it has learned from a round, and all pictures are made; "
+                "never with the rewards binary and no-embedding, which do not learn to compare.",
                 markup=False,
             )
         else:

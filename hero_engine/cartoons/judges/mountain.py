@@ -1,6 +1,6 @@
 """Judges "beautiful mountains viewed from a train window" by the frame and the view in it.
 
-Green and snowy mountains are equally good; `scenery` tells them apart for tests of preferences.
+Green and snowy mountains are equally good.
 """
 
 import numpy as np
@@ -66,12 +66,6 @@ def judge(pixels: Pixels) -> Verdict:
     )
 
 
-def scenery(pixels: Pixels) -> str:
-    """Of green and snowy, the one of which there is more among the mountains."""
-    green, rock, snow = _greens(pixels), _rocks(pixels), _snows(pixels)
-    return "green" if green.sum() > rock.sum() + 0.5 * snow.sum() else "snowy"
-
-
 def _sides(plane: np.ndarray) -> np.ndarray:
     """The picture's outermost columns beside the window, flattened to pixels."""
     both = np.concatenate([plane[2:44, :2], plane[2:44, -2:]], axis=1)
@@ -107,11 +101,6 @@ def _rocks(pixels: Pixels) -> Mask:
         & (pixels.saturation < 0.46)
         & (pixels.value < 0.72)
     )
-
-
-def _snows(pixels: Pixels) -> Mask:
-    """Where the picture is nearly white."""
-    return (pixels.saturation < 0.12) & (pixels.value > 0.8)
 
 
 def _paintwork(pixels: Pixels) -> Mask:

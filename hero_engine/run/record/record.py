@@ -420,6 +420,13 @@ class Record:
             )
             return [try_of(*row) for row in rows]
 
+    def begin_try(self, number: int, round_number: int) -> None:
+        """Says that a try's pictures are being drawn, from the model as it is in the round."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE tries SET round = ? WHERE number = ?", (round_number, number)
+            )
+
     def finish_try(self, number: int, round_number: int, images: int, error: str = "") -> None:
         """Says that a try's pictures are complete, or why there are none."""
         with self._writing() as connection:

@@ -59,7 +59,8 @@ class Progress:
 class Try:
     """Pictures of `prompt` asked for on the side, from the model as it is in `round`.
 
-    `images` of them are there; `error` says why there are none.
+    `round` is None until the engine begins; `images` of them are there; `error` says why there
+    are none.
     """
 
     number: int
