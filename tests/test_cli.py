@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -406,7 +407,7 @@ def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
 
 
 def test_another_commands_engine_is_followed_and_not_stopped(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"]
+    hero_tui: Cli, engines: list[Forked]
 ) -> None:
     Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
     hero_tui("run", "task.yaml", "--detach", "--name", "away")
@@ -425,11 +426,12 @@ def test_another_commands_engine_is_followed_and_not_stopped(
 
 
 def test_of_two_commands_that_start_an_engine_at_once_one_follows(
-    hero_tui: Cli, engines: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_late(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
         engines.append(fake_engine.start(folder))
-        process.wait_until_running(folder, engines[-1])
+        while engine_holder(folder) is None:
+            time.sleep(0.01)
         refused = subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
         refused.wait()
         return refused
