@@ -424,6 +424,9 @@ def generate(
     images: Annotated[int | None, typer.Option("-n", "--images", help="How many; else 64.")] = None,
     number: Round = None,
     prompt: Annotated[str | None, typer.Option(help="Else the task's prompts.")] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="The task's transfer prompts, never trained on.")
+    ] = False,
     negative_prompt: Annotated[str | None, typer.Option(help="Else the task's.")] = None,
     noise: Annotated[
         str | None, typer.Option(metavar="pi|fresh", help="Initial noise: the run's pool, or new.")
@@ -441,13 +444,14 @@ def generate(
 ) -> None:
     """Draw pictures with a run's model; the run may go on meanwhile."""
     from hero_engine.run.folder import find_run, trained_round
-    from hero_engine.run.picture_request import picture_request
+    from hero_engine.run.picture_request import picture_request, requested_prompts
 
     request = picture_request(
         {
             "images": images,
             "round": number,
             "prompt": prompt,
+            "transfer": transfer,
             "negative_prompt": negative_prompt,
             "noise": noise,
             "scheduler": scheduler,
@@ -458,6 +462,7 @@ def generate(
     )
     folder = find_run(run, runs_dir)
     trained_round(folder, request.round)
+    requested_prompts(folder.task(), request)
     place = [] if output is None else [str(output.absolute())]
     _engine("generate", str(folder.path), request.model_dump_json(), *place)
 
