@@ -225,12 +225,13 @@ def resume(
     """Continue a run without a terminal."""
     from contextlib import closing
 
-    from hero_engine.run.folder import find_run
+    from hero_engine.run.folder import check_no_engine_elsewhere, find_run
     from hero_engine.run.labelfile import submitted_labels
     from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
+    check_no_engine_elsewhere(folder)
     task = folder.task()
     with closing(folder.open_record()) as record:
         if record.state()[0] == "finished":
@@ -472,12 +473,13 @@ def doctor(
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")
     ] = None,
     images: ShowImages = None,
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Say what works here and what to change: the terminal, the processor, memory, the model."""
     from hero_engine.run.task import Task
     from hero_tui.doctor import examine
 
-    examine(images)
+    examine(images, runs_dir)
     print("\nThe engine", flush=True)
     _engine("doctor", model or Task.model_fields["model"].default)
 
