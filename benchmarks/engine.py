@@ -555,7 +555,7 @@ def _short(bench: Bench) -> Bench:
     """A round that only warms up: the same shapes, few steps."""
     task = bench.task
     few = {
-        "sampling": task.sampling.model_copy(update={"steps": 2}),
+        "sampling": task.sampling.model_copy(update={"steps": 4}),
         "update": task.update.model_copy(update={"k": 1}),
         "embedding": task.embedding.model_copy(update={"steps": 1}),
     }

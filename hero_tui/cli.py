@@ -225,12 +225,13 @@ def resume(
     """Continue a run without a terminal."""
     from contextlib import closing
 
-    from hero_engine.run.folder import find_run
+    from hero_engine.run.folder import check_no_engine_elsewhere, find_run
     from hero_engine.run.labelfile import submitted_labels
     from hero_tui.headless.drive import summary
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     folder = find_run(run, runs_dir)
+    check_no_engine_elsewhere(folder)
     task = folder.task()
     with closing(folder.open_record()) as record:
         if record.state()[0] == "finished":
@@ -423,6 +424,9 @@ def generate(
     images: Annotated[int | None, typer.Option("-n", "--images", help="How many; else 64.")] = None,
     number: Round = None,
     prompt: Annotated[str | None, typer.Option(help="Else the task's prompts.")] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="The task's transfer prompts, never trained on.")
+    ] = False,
     negative_prompt: Annotated[str | None, typer.Option(help="Else the task's.")] = None,
     noise: Annotated[
         str | None, typer.Option(metavar="pi|fresh", help="Initial noise: the run's pool, or new.")
@@ -440,13 +444,14 @@ def generate(
 ) -> None:
     """Draw pictures with a run's model; the run may go on meanwhile."""
     from hero_engine.run.folder import find_run, trained_round
-    from hero_engine.run.picture_request import picture_request
+    from hero_engine.run.picture_request import picture_request, requested_prompts
 
     request = picture_request(
         {
             "images": images,
             "round": number,
             "prompt": prompt,
+            "transfer": transfer,
             "negative_prompt": negative_prompt,
             "noise": noise,
             "scheduler": scheduler,
@@ -457,6 +462,7 @@ def generate(
     )
     folder = find_run(run, runs_dir)
     trained_round(folder, request.round)
+    requested_prompts(folder.task(), request)
     place = [] if output is None else [str(output.absolute())]
     _engine("generate", str(folder.path), request.model_dump_json(), *place)
 
@@ -467,12 +473,13 @@ def doctor(
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")
     ] = None,
     images: ShowImages = None,
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Say what works here and what to change: the terminal, the processor, memory, the model."""
     from hero_engine.run.task import Task
     from hero_tui.doctor import examine
 
-    examine(images)
+    examine(images, runs_dir)
     print("\nThe engine", flush=True)
     _engine("doctor", model or Task.model_fields["model"].default)
 

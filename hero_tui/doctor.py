@@ -17,6 +17,7 @@ from rich.text import Text
 from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
+from hero_engine.run.filesystem import shared_file_system
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.outside.opener import over_ssh
 from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
@@ -34,11 +35,12 @@ ROOMY = (150, 50)
 PICTURE = (32, 16)
 
 
-def examine(images: Images | None, environ: Mapping[str, str] = os.environ) -> None:
+def examine(images: Images | None, runs_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
     """Asks the terminal, also if it is remembered as mute, and prints what is the matter.
 
     Args:
         images: how pictures are to be shown, if `--images` says so.
+        runs_dir: where runs are kept.
     """
     signs = probe(environ, again=True)
     path = config_file(environ)
@@ -54,7 +56,7 @@ def examine(images: Images | None, environ: Mapping[str, str] = os.environ) -> N
             soft_wrap=True,
             color_system=COLOR_SYSTEMS[terminal.colours] if sys.stdout.isatty() else None,
         ),
-        facts(signs, terminal, environ, path),
+        [*facts(signs, terminal, environ, path), ("runs", where_runs_are(runs_dir))],
         terminal,
         [*([problem] if problem else []), *advice(signs, terminal, environ)],
     )
@@ -80,6 +82,14 @@ def facts(
         ("preferences", str(config) if config.exists() else f"{config} (not written yet)"),
         ("hero-tui", f"{__version__}, Python {platform.python_version()}, {platform.system()}"),
     ]
+
+
+def where_runs_are(runs_dir: Path) -> str:
+    """The folder, and what a file system that other machines share means for the runs in it."""
+    kind = shared_file_system(runs_dir)
+    if kind is None:
+        return str(runs_dir)
+    return f"{runs_dir}, on {kind}, which machines share: records have a rollback journal, not WAL"
 
 
 def advice(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 from hero_engine.cartoons import SUBJECTS, WEIGHTS, drawing, oracle
 from hero_engine.cartoons.subjects import mountain, safety
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = 90_210  # no training seed comes near it
 TASKS = ("black-cat", "blue-rose", "narcissus", "mountain", "hand")
 REASONS = {

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hero_engine.run import folder as folders
 from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
@@ -368,7 +370,7 @@ def test_options_of_the_engine_reach_it(
     given = ["--num-processes", "2", "--memory", "16", "--idle-offload", "5", "--compile"]
     hero_tui("run", "task.yaml", "--detach", "--name", "one", *given)
     _, _, err = hero_tui("resume", "one", "--labels", "labels.yaml", "--num-processes", "3")
-    assert "running already, so --num-processes 3 changes nothing" in err
+    assert re.search(r"running already \(process \d+ on .*\), so --num-processes 3 changes", err)
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--num-processes", "4")
     assert started == [EngineOptions("16", 5.0, True, 2), EngineOptions(num_processes=4)]
     assert [parse(options.arguments()) for options in started] == started
@@ -402,6 +404,93 @@ def test_detached_engines_are_listed_and_stopped(hero_tui: Cli) -> None:
     code, _, err = hero_tui("stop", "away")
     assert code == 0
     assert "no engine is running" in err
+
+
+def test_another_commands_engine_is_followed_and_not_stopped(
+    hero_tui: Cli, engines: list[Forked]
+) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
+    hero_tui("run", "task.yaml", "--detach", "--name", "away")
+    goes_on = f"Its engine (process {engines[0].pid} on "
+    for given, code in (
+        (["--labels", "short.yaml"], 3),
+        (["--labeler", write_labeler("raise KeyboardInterrupt")], 3),
+        (["--labeler", write_labeler("raise ValueError")], 2),
+    ):
+        found, _, err = hero_tui("resume", "away", *given)
+        assert found == code
+        assert goes_on in err
+        assert engine_holder(the_run()) is not None
+    assert hero_tui("resume", "away", "--labels", "labels.yaml")[0] == 0
+    assert len(engines) == 1
+
+
+def test_of_two_commands_that_start_an_engine_at_once_one_follows(
+    hero_tui: Cli, engines: list[Forked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(folder: RunFolder, options: EngineOptions) -> "subprocess.Popen[bytes]":
+        engines.append(fake_engine.start(folder))
+        while engine_holder(folder) is None:
+            time.sleep(0.01)
+        refused = subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
+        refused.wait()
+        return refused
+
+    monkeypatch.setattr(process, "start_engine", too_late)
+    Path("short.yaml").write_text("task: test-task\nrounds: []\n")
+    code, _, err = hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    assert code == 3
+    assert f"running already (process {engines[0].pid} on " in err
+    assert engine_holder(the_run()) is not None
+    assert hero_tui("resume", "--labels", "labels.yaml")[0] == 0
+
+
+def test_a_round_that_another_labels_meanwhile_is_theirs(hero_tui: Cli) -> None:
+    name = write_labeler(
+        "from hero_engine.run.labels import Labels\n"
+        "from hero_engine.run.record import Record\n"
+        "record = Record.open(paths[0].parents[3] / 'run.sqlite')\n"
+        "number = int(paths[0].parents[1].name)\n"
+        "record.label(number, Labels.of([2], 2))\n"
+        "record.submit(number)\n"
+        "return {0}, 0"
+    )
+    code, _, err = hero_tui("run", "task.yaml", "--labeler", name)
+    assert code == 0
+    assert "Round 0 was labelled by somebody else meanwhile" in err
+    with closing(the_run().open_record()) as record:
+        assert record.labels(0) == Labels.of([2], 2)
+
+
+def test_an_engine_on_another_machine_is_named(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("short.yaml").write_text("task: test-task\nrounds: []\n")
+    hero_tui("run", "task.yaml", "--labels", "short.yaml")
+    the_run().lock_file.write_text('{"pid": 42, "host": "another-machine"}')
+    monkeypatch.setattr(folders, "shared_file_system", lambda path: "nfs4")
+    for command in (["resume", "--oracle"], ["resume", "--oracle", "--detach"], ["stop"]):
+        code, _, err = hero_tui(*command)
+        assert code == 2
+        assert "process 42 on another-machine" in err
+    assert hero_tui("status")[0] == 0
+
+
+def test_a_run_of_another_user_is_named_and_the_others_are_listed(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("theirs", "mine"):
+        hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", name)
+    monkeypatch.setattr(folders, "_is_closed", lambda path: path.name == "theirs" and path.is_dir())
+    monkeypatch.setattr(folders, "_user", lambda number: "alice")
+    code, out, _ = hero_tui("runs")
+    assert code == 0
+    assert "it is alice's" in out
+    assert re.search(r"mine +test-task .*finished", out)
+    for command in ("status", "resume", "labels", "export", "attach", "stop"):
+        code, _, err = hero_tui(command, "theirs")
+        assert code == 2
+        assert "theirs: it is alice's (mode 0700)" in err
 
 
 def test_a_labeler_in_the_background_ends_the_run(hero_tui: Cli) -> None:

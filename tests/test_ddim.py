@@ -6,7 +6,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from hero_engine.model import ddim
+from hero_engine.errors import InputError
+from hero_engine.model import ddim, samplers
 
 CONFIG = {
     "beta_start": 0.00085,
@@ -97,13 +98,70 @@ def test_a_last_step_without_noise_is_not_trainable() -> None:
 
 
 def test_zero_terminal_snr_starts_from_noise_alone() -> None:
-    schedule, scheduler = make(prediction_type="v_prediction", **ZERO_SNR)
+    schedule = make(prediction_type="v_prediction", **ZERO_SNR)[0]
     assert float(schedule.alpha_bar[0]) == 0
-    z_T, v, noise = torch.randn(3, 1, 4, 8, 8)
+    z_T, v = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     mean, sigma = ddim.transition(schedule, z_T, v, torch.tensor([0]))
-    theirs = scheduler.step(v, 999, z_T, eta=1.0, variance_noise=noise)[0]
-    # In float32 theirs has a remainder where sqrt(1 - alpha_bar_prev - sigma^2) is 0.
-    torch.testing.assert_close(mean + sigma * noise, theirs, rtol=0, atol=3e-3)
+    # With alpha_bar = 0, z_0 is -v and sigma^2 is all that z_{t-1} has beside it: no direction.
+    bar = alpha_bars(zero_snr=True)[949]
+    torch.testing.assert_close(mean.double(), -bar.sqrt() * v.double(), rtol=1e-5, atol=1e-6)
+    assert float(sigma) == pytest.approx(math.sqrt(1 - bar))
+
+
+STEPS = (5, 6, 10, 13, 14, 19, 20, 23, 24, 25)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_diffusers_takes_the_engines_trajectory_from_zero_snr(steps: int) -> None:
+    """At eta 1 itself, its first step is NaN for most of these numbers on most processors."""
+    schedule, scheduler = make(steps, prediction_type="v_prediction", **ZERO_SNR)
+    eta = samplers.eta_in_diffusers(scheduler, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    ours = theirs = torch.randn(1, 4, 8, 8, generator=generator)
+    for position, timestep in enumerate(scheduler.timesteps):
+        v, noise = torch.randn(2, 1, 4, 8, 8, generator=generator)
+        mean, sigma = ddim.transition(schedule, ours, v, torch.tensor([position]))
+        ours = mean + sigma * noise
+        theirs = scheduler.step(v, timestep, theirs, eta=eta, variance_noise=noise)[0]
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-2)
+
+
+def test_eta_is_changed_only_where_diffusers_needs_it() -> None:
+    zero_snr = make(prediction_type="v_prediction", **ZERO_SNR)[1]
+    assert samplers.eta_in_diffusers(zero_snr, 0.5) == 0.5
+    assert samplers.eta_in_diffusers(make()[1], 1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "spacing"),
+    [(5, "leading"), (50, "leading"), (150, "leading"), (500, "leading"), (999, "leading")]
+    + [(n, "trailing") for n in (1, 2, 3, 400, 501, 600, 1000)],
+)
+def test_steps_that_begin_near_pure_noise_are_taken(steps: int, spacing: str) -> None:
+    schedule, _ = make(steps, timestep_spacing=spacing)
+    assert len(schedule.timesteps) == steps
+    assert int(schedule.timesteps[0]) >= 800
+
+
+@pytest.mark.parametrize(
+    ("steps", "begin", "instead"),
+    [
+        (1, "timestep 1", "take 4 steps"),
+        (2, "timestep 501", "take 4 steps"),
+        (400, "timestep 799", "take 333 or 438 steps"),
+        (501, "timestep 501", "take 500 or 875 steps"),
+        (750, "timestep 750", "take 500 or 875 steps"),
+        (1000, "timestep 1000", "take 999 steps"),
+    ],
+)
+def test_steps_that_begin_elsewhere_are_refused(steps: int, begin: str, instead: str) -> None:
+    with pytest.raises(InputError, match=f"{steps} steps .*{begin} .*{instead}"):
+        ddim.make_schedule(CONFIG, steps, 1.0)
+
+
+def test_more_steps_than_the_model_was_trained_with_are_refused() -> None:
+    with pytest.raises(InputError, match="so many with this model; take 99 steps"):
+        ddim.make_schedule(CONFIG | {"num_train_timesteps": 100}, 101, 1.0)
 
 
 def test_epsilon_cannot_be_predicted_at_zero_snr() -> None:

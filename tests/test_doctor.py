@@ -82,11 +82,22 @@ def test_what_a_terminal_says_is_shown_and_not_obeyed(
 ) -> None:
     name = "evil \x9b31m[bold]\u202e"
     monkeypatch.setattr(doctor, "probe", lambda *_, **__: Signs(Replies(name), size=LARGE))
-    doctor.examine(None, XTERM | {"HERO_TUI_CONFIG": str(tmp_path / "\x1b[31m.yaml")})
+    doctor.examine(None, tmp_path, XTERM | {"HERO_TUI_CONFIG": str(tmp_path / "\x1b[31m.yaml")})
     said = capsys.readouterr().out
     assert r"evil \x9b31m[bold]\u202e" in said
     assert r"\x1b[31m.yaml" in said
     assert not set(said) & set("\x1b\x9b\u202e")
+
+
+def test_runs_on_a_file_system_that_machines_share_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "probe", lambda *_, **__: FOOT)
+    environ = XTERM | {"HERO_TUI_CONFIG": str(tmp_path / "config.yaml")}
+    for kind, said in ((None, f"{tmp_path}\n"), ("nfs4", f"{tmp_path}, on nfs4, which machines")):
+        monkeypatch.setattr(doctor, "shared_file_system", lambda path, kind=kind: kind)
+        doctor.examine(None, tmp_path, environ)
+        assert said in capsys.readouterr().out
 
 
 def test_a_mistake_in_the_preferences_is_one_of_the_things_to_change(
@@ -95,7 +106,7 @@ def test_a_mistake_in_the_preferences_is_one_of_the_things_to_change(
     path = tmp_path / "config.yaml"
     path.write_text("images: chafa\n")
     monkeypatch.setattr(doctor, "probe", lambda *_, **__: FOOT)
-    doctor.examine(None, XTERM | {"HERO_TUI_CONFIG": str(path)})
+    doctor.examine(None, tmp_path, XTERM | {"HERO_TUI_CONFIG": str(path)})
     assert f"{path}: images: Input should be" in capsys.readouterr().out
 
 

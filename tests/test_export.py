@@ -211,6 +211,20 @@ def test_the_lines_are_those_of_the_run(changes: dict[str, Any], expected: str) 
     compile(code, "card", "exec")
 
 
+def test_the_lines_of_a_single_file_say_what_its_loader_does_not_know() -> None:
+    task = Task.model_validate(
+        {"name": "t", "prompts": ["a"], "criteria": ["b"], "model": "a.safetensors"}
+    )
+    base = LoraBase("xl", "v_prediction", 1024, 1024, zero_snr=True, spacing="trailing")
+    code = use(task, base, ".", with_pool=False)
+    assert (
+        'clip_sample=False, prediction_type="v_prediction", rescale_betas_zero_snr=True, '
+        'timestep_spacing="trailing")'
+    ) in code
+    assert "eta=0.999999,  # " in code
+    compile(code, "card", "exec")
+
+
 def test_a_run_without_a_trained_round_has_nothing_to_export(
     tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:

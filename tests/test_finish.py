@@ -74,7 +74,7 @@ def folder(tiny_task: Callable[..., Task], tmp_path: Path, judged: None) -> RunF
     task = tiny_task(
         feedback={"rounds": 2},
         evaluation={"images": 2},
-        sampling={"steps": 2},
+        sampling={"steps": 4},
         embedding={"steps": 2},
         update={"guidance": False, "k": 1},
     )

@@ -1,18 +1,26 @@
 """The run folder: made at once or not at all, found by name, written by one engine."""
 
+import errno
+import fcntl
+import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hero_engine.errors import EngineError, InputError
+from hero_engine.run import folder as folders
 from hero_engine.run import process
 from hero_engine.run.folder import (
+    Holder,
     RunFolder,
     create_run,
     engine_holder,
@@ -24,6 +32,7 @@ from hero_engine.run.folder import (
 from hero_engine.run.record import Record
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
+from hero_tui.client.attached import Attached
 from tests import fake_engine
 
 TASK = resolve("black-cat", model="embedded").task
@@ -77,6 +86,30 @@ def test_a_run_is_named_after_its_task_and_time(runs_dir: Path) -> None:
     name = create_run(runs_dir, TASK).name
     assert name.startswith("black-cat-20")
     assert len(name) == len("black-cat-20260131-142530")
+
+
+def test_runs_that_are_started_in_one_second_have_names_of_their_own(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: "20260131-142530")
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: create_run(runs_dir, TASK), range(3)))
+    name = "black-cat-20260131-142530"
+    assert {run.name for run in made} == {name, f"{name}-2", f"{name}-3"}
+    assert {path.name for path in runs_dir.iterdir()} == {run.name for run in made}
+    assert all(run.task() == TASK for run in made)
+    assert find_run(name, runs_dir).name == name
+
+
+def test_of_two_that_want_one_name_at_once_one_is_refused(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # it was not there a moment before
+    with pytest.raises(InputError, match="mine: a run of that name exists"):
+        create_run(runs_dir, TASK, "mine")
+    assert [path.name for path in runs_dir.iterdir()] == ["mine"]
+    assert folder.task() == TASK
 
 
 def test_a_run_that_cannot_be_made_leaves_nothing(
@@ -154,6 +187,56 @@ def test_unfinished_and_damaged_folders_do_not_break_the_list(runs_dir: Path) ->
     assert {run.name for run in list_runs(runs_dir)} == {"whole", "no-task"}
 
 
+# -- runs of another user --------------------------------------------------------------------
+
+
+@pytest.fixture
+def theirs(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run that this user may not look into, among others; root may, so the kernel is played."""
+    folder = create_run(runs_dir, TASK, "theirs")
+    create_run(runs_dir, TASK, "mine")
+    allowed = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != folder.path and allowed(path, mode)
+    )
+    isfile = os.path.isfile
+    monkeypatch.setattr(
+        os.path, "isfile", lambda path: folder.path not in Path(path).parents and isfile(path)
+    )
+    monkeypatch.setattr(folders, "_user", lambda number: "alice")
+    return folder
+
+
+def test_a_run_of_another_user_is_listed_and_named_as_theirs(
+    theirs: RunFolder, runs_dir: Path
+) -> None:
+    os.utime(theirs.task_file, (0, 0))
+    assert [run.name for run in list_runs(runs_dir)] == ["theirs", "mine"]
+    assert find_run(None, runs_dir).name == "mine"
+    with pytest.raises(InputError, match=r"other: is not a run folder.*: theirs, mine"):
+        find_run("other", runs_dir)
+    for refused in (
+        lambda: find_run("theirs", runs_dir),
+        lambda: find_run(str(theirs.path), Path("elsewhere")),
+        theirs.task,
+        theirs.open_record,
+        lambda: status(theirs),
+    ):
+        with pytest.raises(InputError, match=r"theirs: it is alice's \(mode 0700\).*as alice"):
+            refused()
+
+
+def test_a_runs_dir_that_cannot_be_read_is_refused(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(InputError, match=r"runs: cannot be read: Permission denied.*--runs-dir"):
+        list_runs(runs_dir)
+
+
 # -- one engine a run ------------------------------------------------------------------------
 
 
@@ -185,6 +268,88 @@ def test_a_killed_engine_lets_go_and_its_run_is_paused(runs_dir: Path) -> None:
         holder_now = engine_holder(folder)
         assert holder_now is not None
         assert holder_now.pid == os.getpid()
+
+
+ELSEWHERE = '{"pid": 42, "host": "another-machine"}'
+
+
+def test_another_machines_lock_is_respected_where_this_kernel_may_not_know_it(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    folder.lock_file.write_text(ELSEWHERE)
+    monkeypatch.setattr(folders, "shared_file_system", lambda path: "nfs4")
+    assert engine_holder(folder) == Holder(42, "another-machine")
+    expected = (
+        r"process 42 on another-machine.*`hero-tui stop mine`.*gone, delete .*mine/engine\.lock"
+    )
+    with pytest.raises(InputError, match=expected), engine_lock(folder):
+        pass
+    with pytest.raises(InputError, match=expected):
+        process.stop_engine(folder)
+    assert folder.lock_file.read_text() == ELSEWHERE, "it is still theirs"
+    folder.lock_file.unlink()
+    assert engine_holder(folder) is None
+    with engine_lock(folder):
+        assert engine_holder(folder) == Holder(os.getpid(), socket.gethostname())
+    assert engine_holder(folder) is None
+    assert folder.lock_file.read_text() == "", "who ended well leaves no name"
+
+
+def test_a_killed_engine_of_this_machine_does_not_block_a_shared_file_system(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    folder.lock_file.write_text(json.dumps({"pid": 42, "host": socket.gethostname()}))
+    monkeypatch.setattr(folders, "shared_file_system", lambda path: "nfs4")
+    assert engine_holder(folder) is None
+    with engine_lock(folder):
+        pass
+
+
+def test_on_a_local_disk_only_the_kernel_says_who_holds_a_run(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run(runs_dir, TASK, "copied")
+    folder.lock_file.write_text(ELSEWHERE)
+    monkeypatch.setattr(folders, "shared_file_system", lambda path: None)
+    assert engine_holder(folder) is None
+    assert not process.stop_engine(folder)
+    with engine_lock(folder):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_without_locks_is_refused_with_the_way_out(
+    number: int, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run(runs_dir, TASK, "moved")
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=r"engine\.lock: .*no locks.*--runs-dir"):
+        create_run(runs_dir, TASK, "new")
+    assert [run.name for run in list_runs(runs_dir)] == ["moved"]
+    with (
+        pytest.raises(InputError, match=r"moved/engine\.lock: .*no locks.*--runs-dir"),
+        engine_lock(folder),
+    ):
+        pass
+    assert status(folder)["state"] == "paused", "it can be looked at"
+    attached = Attached(folder)
+    attached.keep((0, 3))
+    assert not attached.others()
+    attached.close()
+
+
+def test_a_lock_that_cannot_be_written_is_refused(runs_dir: Path) -> None:
+    folder = create_run(runs_dir, TASK, "mine")
+    folder.lock_file.unlink()
+    folder.lock_file.mkdir()
+    with pytest.raises(InputError, match=r"engine\.lock: cannot be written"), engine_lock(folder):
+        pass
 
 
 def test_a_lock_file_of_nonsense_still_says_that_an_engine_runs(runs_dir: Path) -> None:

@@ -1,8 +1,11 @@
 """`hero-tui generate`: pictures of what a run has taught."""
 
+import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from hero_engine.run.picture_request import PictureRequest, picture_request
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
 from tests.test_lora import SAVE
+from tests.tiny_pipeline import save_tiny_xl_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers, NumPy 2
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
@@ -91,7 +95,7 @@ def test_the_initial_noise_is_the_pools(
         starts.append(z_T)
         return torch.zeros(len(z_T), 16, 16, 3, dtype=torch.uint8)
 
-    monkeypatch.setattr(generation, "draw", drawn)
+    monkeypatch.setattr(generation, "run_pipeline", drawn)
     made(finished, tmp_path / "pi")
     z_T = torch.cat(starts)
     pool = state.load_result(diffusion.load(finished.task()), finished.checkpoint(1))
@@ -118,18 +122,83 @@ def test_every_sampler_that_the_model_takes_draws(
     task = tiny_task(sampling={"steps": 4})
     model = diffusion.load(task)
     z_T = seeds.normal(0, "generate", 0, range(2), model.latent_shape)
-    missing = []
     for name, (scheduler, _) in samplers.SAMPLERS.items():
-        try:
-            model.pipeline.scheduler = samplers.scheduler_of(model.pipeline, name)
-        except InputError as error:
-            assert "library that is not installed" in str(error)  # noqa: PT017
-            missing.append(name)
-            continue
+        model.pipeline.scheduler = samplers.scheduler_of(model.pipeline, name)
         assert type(model.pipeline.scheduler).__name__ == scheduler
         drawn = run_pipeline(model, task, z_T, torch.arange(2), lambda share: None)
         assert drawn.float().std() > 5, name
-    assert set(missing) <= {"dpm++sde"}
+
+
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
+
+def save_zero_snr_pipeline(folder: Path) -> Path:
+    """As SDXL, predicting v from zero terminal SNR on."""
+    pipeline = save_tiny_xl_pipeline(folder, "v_prediction")
+    config = pipeline / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | ZERO_SNR))
+    return pipeline
+
+
+def test_from_zero_snr_they_are_what_the_engine_samples(
+    tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = tiny_task(model=str(save_zero_snr_pipeline(tmp_path)), sampling={"steps": 6})
+    model = diffusion.load(task)
+    z_T = seeds.normal(task.seed, "generate", 0, range(2), model.latent_shape)
+    model.pipeline.scheduler = samplers.scheduler_of(model.pipeline, None)
+    theirs = run_pipeline(model, task, z_T, torch.arange(2), lambda share: None)
+    ours = rollout.sample_pictures(model, task, z_T, torch.arange(2), "generate")
+    assert (theirs.int() - ours.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"prediction_type": "v_prediction", **ZERO_SNR}])
+def test_a_sampler_with_few_steps_is_finite_or_refused_by_name(changes: dict[str, Any]) -> None:
+    class Pipeline:
+        scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1, **changes)
+
+    refused = set()
+    for name, (kind, _) in samplers.SAMPLERS.items():
+        for steps in (1, 2, 3):
+            scheduler = samplers.scheduler_of(Pipeline, name)
+            try:
+                samplers.check_steps(scheduler, steps)
+            except InputError as error:
+                assert re.search(rf"{kind} .*; take \d+ steps$", str(error))  # noqa: PT017
+                refused.add((name, steps))
+                continue
+            generator = torch.Generator().manual_seed(0)
+            scheduler.set_timesteps(steps)
+            eta = samplers.eta_in_diffusers(scheduler, 1.0)
+            options: dict[str, Any] = {"generator": generator, "eta": eta}
+            known = inspect.signature(scheduler.step).parameters
+            options = {key: value for key, value in options.items() if key in known}
+            z = torch.randn(1, 4, 4, 4, generator=generator) * scheduler.init_noise_sigma
+            for t in scheduler.timesteps:
+                output = 0.5 * scheduler.scale_model_input(z, t)
+                z = scheduler.step(output, t, z, **options).prev_sample
+            assert z.isfinite().all(), (name, steps)
+    assert {("pndm", 1), ("pndm", 2), ("pndm", 3)} <= refused
+    if changes:
+        assert {name for name, _ in refused} == {"pndm"}
+
+
+def test_steps_that_the_sampler_cannot_take_are_refused(
+    finished: RunFolder, tmp_path: Path
+) -> None:
+    for options in ({"steps": 1000}, {"steps": 501}, {"steps": 3, "scheduler": "pndm"}):
+        with pytest.raises(InputError, match=f"{options['steps']} steps .*; take"):
+            made(finished, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_no_seed_repeats_is_not_offered(finished: RunFolder) -> None:
+    documented = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+    (row,) = re.findall(r"^\| `--scheduler` \| (.*) \|$", documented, re.MULTILINE)
+    assert re.findall(r"`([a-z0-9+-]+)`", row) == list(samplers.SAMPLERS)
+    model = diffusion.load(finished.task())
+    for name in samplers.SAMPLERS:
+        samplers.scheduler_of(model.pipeline, name)
 
 
 def test_a_sampler_keeps_the_models_noise_schedule_and_never_clips() -> None:
@@ -153,20 +222,43 @@ def test_an_unknown_sampler_is_refused_with_those_that_there_are(
 
 
 def test_files_say_how_they_were_drawn(finished: RunFolder, tmp_path: Path) -> None:
-    options = {"scheduler": "euler", "steps": 3, "guidance": 2.5, "negative_prompt": "x\ny"}
+    options = {"scheduler": "euler", "steps": 4, "guidance": 2.5, "negative_prompt": "x\ny"}
     made(finished, tmp_path, seed=9, **options)
     with Image.open(tmp_path / "001.png") as picture:
         text = picture.text  # type: ignore[attr-defined]
     assert json.loads(text["hero_tui"]) | {"hero_tui": ""} == {
         "prompt": "a dog, sitting", "number": 1, "run": "run", "round": 1, "noise": "pi",
-        "negative_prompt": "x\ny", "scheduler": "EulerDiscreteScheduler", "steps": 3,
+        "negative_prompt": "x\ny", "scheduler": "EulerDiscreteScheduler", "steps": 4,
         "guidance": 2.5, "seed": 9, "width": 16, "height": 16, "model": finished.task().model,
         "revision": None, "hero_tui": "",
     }  # fmt: skip
     prompt, negative, last = text["parameters"].split("\n")
     assert prompt == "a dog, sitting"
     assert negative == "Negative prompt: x y"
-    assert last.startswith("Steps: 3, Sampler: Euler, CFG scale: 2.5, Seed: 9, Size: 16x16, Model")
+    assert last.startswith("Steps: 4, Sampler: Euler, CFG scale: 2.5, Seed: 9, Size: 16x16, Model")
+
+
+def test_the_tasks_transfer_prompts_are_drawn_in_turn(
+    tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = tiny_task(feedback={"rounds": 1}, transfer_prompts=["a bird", "a fish", "a cow"])
+    folder = new_run(tmp_path, task)
+    run_here(folder, [Labels.of([0], 0)])
+    place = generate(folder, picture_request({"images": 4, "transfer": True}), tmp_path / "out")
+    found = []
+    for image in range(4):
+        with Image.open(place / f"{image:03d}.png") as picture:
+            found.append(json.loads(picture.text["hero_tui"])["prompt"])  # type: ignore[attr-defined]
+    assert found == ["a bird", "a fish", "a cow", "a bird"]
+
+
+def test_transfer_prompts_are_refused_where_there_are_none_or_another_is_named(
+    finished: RunFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--transfer: the task tiny has no transfer_prompts"):
+        made(finished, tmp_path / "out", transfer=True)
+    with pytest.raises(InputError, match="--transfer, --prompt: expected one of them"):
+        made(finished, tmp_path / "out", transfer=True, prompt="a bird")
 
 
 def test_a_sheet_shows_all_of_them(finished: RunFolder, tmp_path: Path) -> None:
@@ -211,7 +303,7 @@ def test_without_memory_it_says_what_to_do(
     def drawn(*_: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(generation, "draw", drawn)
+    monkeypatch.setattr(generation, "run_pipeline", drawn)
     with pytest.raises(EngineError, match="not enough memory to draw 4 pictures at a time"):
         made(finished, tmp_path)
 

@@ -66,8 +66,7 @@ def predicted(unet: Any) -> Tensor:
 
 
 def base_of(pipeline: Any) -> LoraBase:
-    config = pipeline.scheduler.config
-    return LoraBase.of(pipeline.unet, pipeline.vae, config.prediction_type)
+    return LoraBase.of(pipeline.unet, pipeline.vae, pipeline.scheduler.config)
 
 
 def metadata(base: LoraBase) -> dict[str, str]:

@@ -18,6 +18,7 @@ from hero_engine.errors import EngineError
 from hero_engine.model import ddim, seeds
 from hero_engine.model.conditioning import Conditioning, latent_size
 from hero_engine.model.family import family_of
+from hero_engine.model.finite import not_finite
 from hero_engine.model.memory import Sizes
 from hero_engine.model.pretrained import load_pipeline
 from hero_engine.run.task import Precision, Task
@@ -135,7 +136,30 @@ class Model:
         return output  # type: ignore[no-any-return]
 
     def decode(self, z_0: Tensor) -> Tensor:
-        """Pictures of clean latents [B, C, H, W]: uint8 [B, height, width, 3] on the CPU."""
+        """Pictures of clean latents [B, C, H, W]: uint8 [B, height, width, 3] on the CPU.
+
+        A VAE that overflows in half precision decodes in float32 from then on.
+
+        Raises:
+            EngineError: latents or pictures are not finite; it says what to change.
+        """
+        if not z_0.isfinite().all():
+            encoders = {f"text encoder {n}": e for n, e in enumerate(self.text_encoders, start=1)}
+            raise not_finite("UNet's output", {"UNet": self.unet, **encoders}, self.dtype)
+        pictures = self.decode_on_device(z_0)
+        if not pictures.isfinite().all() and self.vae.dtype != torch.float32:
+            log.warning(
+                "the VAE overflows in %s: it decodes in float32 from now on", self.vae.dtype
+            )
+            self.vae.to(torch.float32)
+            pictures = self.decode_on_device(z_0)
+        if not pictures.isfinite().all():
+            raise not_finite("VAE's picture", {"VAE": self.vae}, self.vae.dtype)
+        pictures = ((pictures / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+        return pictures.permute(0, 2, 3, 1).cpu()
+
+    def decode_on_device(self, z_0: Tensor) -> Tensor:
+        """What the VAE makes of clean latents: float32 [B, 3, height, width], about -1 to 1."""
         config = self.vae.config
         z_0 = z_0 / config.scaling_factor
         if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
@@ -146,9 +170,8 @@ class Model:
             )
             z_0 = z_0 * std + mean
         with self.at_work(self.vae):
-            pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0].float()
-        pictures = ((pictures / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-        return pictures.permute(0, 2, 3, 1).cpu()  # type: ignore[no-any-return]
+            pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0]
+        return pictures.float()  # type: ignore[no-any-return]
 
 
 def load(task: Task, offload: bool = False) -> Model:

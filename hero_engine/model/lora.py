@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusers import DDIMScheduler
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -34,6 +35,8 @@ class LoraBase:
     Attributes:
         width: of its pictures, in pixels, as `height`.
         layers: of its UNet's blocks on the way down, a number each; up, each has one more.
+        zero_snr, spacing: `rescale_betas_zero_snr` and `timestep_spacing` of the DDIM that the run
+            samples with; spacing is None in checkpoints of before they were kept.
     """
 
     architecture: Architecture
@@ -41,15 +44,21 @@ class LoraBase:
     width: int
     height: int
     layers: tuple[int, ...] = (2, 2, 2, 2)
+    zero_snr: bool = False
+    spacing: str | None = None
 
     @classmethod
-    def of(cls, unet: Any, vae: Any, prediction_type: Any) -> "LoraBase":
+    def of(cls, unet: Any, vae: Any, scheduler_config: Any) -> "LoraBase":
         """Of a pipeline's parts."""
+        ddim = DDIMScheduler.from_config(scheduler_config).config
         size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = size if isinstance(size, list | tuple) else (size, size)
         layers, blocks = unet.config.layers_per_block, len(unet.config.down_block_types)
         layers = tuple(layers) if isinstance(layers, list | tuple) else (layers,) * blocks
-        return cls(architecture_of(unet), prediction_type, width * scale, height * scale, layers)
+        return cls(
+            architecture_of(unet), ddim.prediction_type, width * scale, height * scale, layers,
+            ddim.rescale_betas_zero_snr, ddim.timestep_spacing,
+        )  # fmt: skip
 
 
 def save_checkpoint(path: Path, lora: Mapping[str, Tensor], base: LoraBase) -> None:

@@ -1,9 +1,9 @@
-"""The samplers that diffusers offers for these models, by name."""
+"""The samplers that diffusers offers for these models, by name, and the steps they can take."""
 
 from inspect import signature
 from typing import Any, NamedTuple
 
-from diffusers import SchedulerMixin
+from diffusers import DDIMScheduler, SchedulerMixin
 
 from hero_engine.errors import InputError
 
@@ -36,6 +36,10 @@ SAMPLERS = {
 UNFIT = {"EDMEulerScheduler", "DPMSolverSDEScheduler"}
 """In diffusers' list, but the first is for models of EDM's preconditioning (from these it draws
 noise), and the second takes its noise from torch's global generator, so no seed repeats it."""
+
+
+BELOW_ONE = 0.999999
+"""Of `eta_in_diffusers`."""
 
 
 def a1111_name(scheduler: Any) -> str:
@@ -75,6 +79,57 @@ def scheduler_of(pipeline: Any, wanted: str | None) -> Any:
         )
     unclipped = {"clip_sample": False} if "clip_sample" in signature(chosen).parameters else {}
     return chosen.from_config(pipeline.scheduler.config, **unclipped)
+
+
+def check_steps(scheduler: Any, steps: int) -> None:
+    """Refuses a number of steps that does not begin near pure noise, which z_T is.
+
+    The spacing of Stable Diffusion ("leading") takes steps of whole timesteps from the clean end:
+    600 of them, one each, would begin at timestep 600 of 1000.
+
+    Raises:
+        InputError: names the nearest numbers that will do.
+    """
+    wrong = _what_is_wrong(scheduler, steps)
+    if wrong:
+        most = scheduler.config.num_train_timesteps
+        fewer, more = range(steps - 1, 0, -1), range(steps + 1, most + 1)
+        fitting = [
+            next((n for n in numbers if not _what_is_wrong(scheduler, n)), None)
+            for numbers in (fewer, more)
+        ]
+        instead = " or ".join(str(n) for n in fitting if n is not None)
+        raise InputError(
+            f"{steps} steps (sampling.steps, or --steps): {wrong}; take {instead} steps"
+        )
+
+
+def _what_is_wrong(scheduler: Any, steps: int) -> str:
+    # A copy, since a few change their configuration with the number of steps.
+    scheduler = type(scheduler).from_config(scheduler.config)
+    name, last = type(scheduler).__name__, scheduler.config.num_train_timesteps - 1
+    try:
+        scheduler.set_timesteps(steps)
+    except (ValueError, IndexError):
+        return f"{name} cannot draw in so {'many' if steps > last else 'few'} with this model"
+    begin = round(float(scheduler.timesteps.max()))
+    # Fewer than eight steps are longer than an eighth.
+    if 0 <= last - begin <= last / (4 if steps < 8 else 8):
+        return ""
+    return (
+        f"{name} would begin at timestep {begin} of 0 to {last}, not near the pure noise of {last}"
+    )
+
+
+def eta_in_diffusers(scheduler: Any, eta: float) -> float:
+    """The eta for a pipeline's call that draws what the engine draws with `eta`.
+
+    From zero terminal SNR, DDIM's first step at eta 1 has no direction: diffusers takes the root of
+    1 - alpha_bar_prev - sigma^2 in float32, which is 0 or, by rounding, less; then the picture is
+    NaN. A millionth less than 1 keeps it positive, and moves that step by 1.4e-3 of the noise.
+    """
+    zero_snr = isinstance(scheduler, DDIMScheduler) and not scheduler.alphas_cumprod[-1]
+    return min(eta, BELOW_ONE) if zero_snr else eta
 
 
 def _is_here(scheduler: Any) -> bool:

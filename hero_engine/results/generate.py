@@ -20,10 +20,10 @@ from hero_engine.method.pool import sample_initial_noise
 from hero_engine.model import diffusion, seeds
 from hero_engine.model.conditioning import picture_size, pipeline_arguments
 from hero_engine.model.diffusion import Model
-from hero_engine.model.samplers import a1111_name, scheduler_of
+from hero_engine.model.samplers import a1111_name, check_steps, eta_in_diffusers, scheduler_of
 from hero_engine.results.bar import PictureBar
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
-from hero_engine.run.picture_request import PictureRequest
+from hero_engine.run.picture_request import PictureRequest, requested_prompts
 from hero_engine.run.pictures import png_text, save_picture
 from hero_engine.run.sheet import contact_sheet
 from hero_engine.run.task import Task
@@ -41,16 +41,19 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
         destination: a new or empty folder; None: the next in the run's `generated`.
 
     Raises:
-        InputError: the round is not trained, the scheduler is not known, the noise pool is empty,
-            a prompt is too long for the model, the destination is taken, or the model cannot be
-            found.
-        EngineError: a file cannot be read or written, or there is not enough memory.
+        InputError: the round is not trained, the scheduler is not known or cannot take so many
+            steps, the noise pool is empty, there are no transfer prompts, a prompt is too long for
+            the model, the destination is taken, or the model cannot be found.
+        EngineError: a file cannot be read or written, there is not enough memory, or the pictures
+            are not finite.
     """
     number = trained_round(folder, request.round)
     if destination is not None and destination.is_dir() and any(destination.iterdir()):
         raise InputError(f"{destination}: there is something in it; name a new folder with -o")
-    task = with_request(folder.task(), request)
-    model = diffusion.load(task)
+    run_task = folder.task()
+    task = with_request(run_task, request)
+    # With the run's own steps, which its DDIM can take: the request's are the scheduler's below.
+    model = diffusion.load(task.model_copy(update={"sampling": run_task.sampling}))
     checkpoint = folder.checkpoint(number)
     pool = state.load_result(model, checkpoint)
     which = "fresh" if task.noise.pool == "none" else request.noise
@@ -60,6 +63,7 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
             "use --noise fresh"
         )
     model.pipeline.scheduler = scheduler_of(model.pipeline, request.scheduler)
+    check_steps(model.pipeline.scheduler, task.sampling.steps)
     images = torch.arange(request.images)
     fresh = seeds.normal(task.seed, "generate", 0, images.tolist(), model.latent_shape)
     z_T = fresh if which == "fresh" else sample_initial_noise(pool, fresh, task.noise)
@@ -92,10 +96,12 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
 
 
 def with_request(task: Task, request: PictureRequest) -> Task:
-    """The run's task with what `request` changes."""
-    changes: dict[str, Any] = {}
-    if request.prompt is not None:
-        changes["prompts"] = (request.prompt,)
+    """The run's task with what `request` changes.
+
+    Raises:
+        InputError: there are no transfer prompts.
+    """
+    changes: dict[str, Any] = {"prompts": requested_prompts(task, request)}
     if request.negative_prompt is not None:
         changes["negative_prompt"] = request.negative_prompt
     if request.seed is not None:
@@ -137,7 +143,7 @@ def run_pipeline(
         width=width,
         num_inference_steps=task.sampling.steps,
         guidance_scale=task.sampling.guidance_scale,
-        eta=task.sampling.eta,
+        eta=eta_in_diffusers(pipeline.scheduler, task.sampling.eta),
         generator=[seeds.generator(task.seed, "generate", 1, i) for i in images.tolist()],
         output_type="latent",
         callback_on_step_end=ended,

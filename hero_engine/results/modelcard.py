@@ -14,6 +14,7 @@ from hero_engine.cartoons import is_embedded
 from hero_engine.method.pool import POOL_FILE
 from hero_engine.model.family import FAMILIES
 from hero_engine.model.lora import LoraBase
+from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
@@ -127,7 +128,7 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         "",
         f"pipeline = {pipeline}.{how}(BASE{given})",
         "pipeline.scheduler = DDIMScheduler.from_config("
-        "pipeline.scheduler.config, clip_sample=False)",
+        f"pipeline.scheduler.config, {_sampler_settings(task, base)})",
         f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
         'pipeline.to("cuda" if torch.cuda.is_available() else "cpu")',
         "",
@@ -139,13 +140,37 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         *(["    latents=z_T[None],"] * with_pool),
         f"    num_inference_steps={task.sampling.steps},",
         f"    guidance_scale={task.sampling.guidance_scale:g},",
-        f"    eta={task.sampling.eta:g},",
+        f"    eta={_eta(task, base)}",
         "    generator=generator,",
         ").images[0]",
         f'picture.save("{task.name}.png")',
         "",
     ]
     return "\n".join(lines)
+
+
+def _sampler_settings(task: Task, base: LoraBase) -> str:
+    """What the scheduler that diffusers loads with the model does not say, or says otherwise."""
+    settings: dict[str, object] = {"clip_sample": False}
+    if task.model.endswith(".safetensors"):
+        # Its loader takes the settings of the architecture; the file may say otherwise.
+        settings["prediction_type"] = base.prediction_type
+        if base.spacing is not None:
+            settings |= {
+                "rescale_betas_zero_snr": base.zero_snr,
+                "timestep_spacing": base.spacing,
+            }
+    return ", ".join(
+        f"{name}={_literal(value) if isinstance(value, str) else value}"
+        for name, value in settings.items()
+    )
+
+
+def _eta(task: Task, base: LoraBase) -> str:
+    if not base.zero_snr or task.sampling.eta <= BELOW_ONE:
+        return f"{task.sampling.eta:g},"
+    # `samplers.eta_in_diffusers`, of which a reader has nothing.
+    return f"{BELOW_ONE},  # at 1, the first step would take the root of a negative rounding error"
 
 
 def plain(text: str) -> str:

@@ -1,18 +1,24 @@
 """The run folder: where its files are, how it is made and found, and who may write to it."""
 
+import errno
 import fcntl
+import itertools
 import json
 import os
+import pwd
 import shutil
 import socket
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
+from hero_engine.run.filesystem import shared_file_system
 from hero_engine.run.record import Record
 from hero_engine.run.resolve import load_frozen
 from hero_engine.run.task import Task
@@ -96,81 +102,155 @@ class RunFolder:
         """The frozen task.
 
         Raises:
-            InputError: task.yaml is missing or damaged.
+            InputError: task.yaml is missing or damaged, or the run is another user's.
         """
+        self.check_owner()
         return load_frozen(self.task_file)
 
     def open_record(self) -> Record:
         """The run's record.
 
         Raises:
-            InputError: it is missing, damaged, or of another version.
+            InputError: it is missing, damaged, or of another version, or the run is another user's.
         """
+        self.check_owner()
         return Record.open(self.record_file)
+
+    def check_owner(self) -> None:
+        """Run folders are private: another user's is there, and cannot be looked into.
+
+        Raises:
+            InputError: this user may not look into the folder; names who may.
+        """
+        if _is_closed(self.path):
+            found = self.path.stat()
+            owner = _user(found.st_uid)
+            raise InputError(
+                f"{self.path}: it is {owner}'s (mode {found.st_mode & 0o777:04o}), and cannot be "
+                f"looked into; run this as {owner}, or ask for a copy of the folder"
+            )
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether it is a folder that this user may not look into."""
+    # os.path says False, where Path raises: for a name that is too long, or below a closed folder.
+    return os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)  # noqa: PTH112
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # of a container, or of another machine
+        return f"user {number}"
 
 
 def create_run(runs_dir: Path, task: Task, name: str | None = None) -> RunFolder:
     """A new run folder (mode 0700) with its frozen task and an empty record.
 
-    The folder appears under its name only when it is complete.
+    The folder appears under its name only when it is complete. Without a name it is called after
+    the task and the time, with a number if there is such a run already.
 
     Raises:
-        InputError: the name is taken or unusable, or the folder cannot be made.
+        InputError: the name is taken or unusable, the folder cannot be made, or nothing can be
+            locked in it.
     """
-    name = name or f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if name in {".", ".."} or Path(name).name != name or not name.isprintable():
-        raise InputError(f"--name {name!r}: expected a plain folder name")
+    called = name or f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if called in {".", ".."} or Path(called).name != called or not called.isprintable():
+        raise InputError(f"--name {called!r}: expected a plain folder name")
+    others = (f"{called}-{number}" for number in itertools.count(2))
+    names = [called] if name else itertools.chain([called], others)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        final = _free_name(runs_dir, name)
-        making = runs_dir / f".{final.name}.making-{os.getpid()}"
-        making.mkdir(mode=0o700)
+        making = Path(tempfile.mkdtemp(prefix=".making-", dir=runs_dir))
         try:
             folder = RunFolder(making)
             folder.task_file.write_text(yamlfile.dump(task.model_dump(mode="json")), "utf-8")
             Record.create(folder.record_file).close()
-            making.rename(final)
+            with engine_lock(folder):
+                pass  # Else only the engine would find out that there are no locks here.
+            final = _take_name(making, names)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
     except OSError as error:
         raise InputError(
-            f"{runs_dir / name}: cannot make the run folder: {error.strerror}; "
+            f"{runs_dir / called}: cannot make the run folder: {error.strerror}; "
             "choose another place with --runs-dir"
         ) from None
     return RunFolder(final)
 
 
-def _free_name(runs_dir: Path, name: str) -> Path:
-    if not (runs_dir / name).exists():
-        return runs_dir / name
-    raise InputError(f"{runs_dir / name}: a run of that name exists; choose another with --name")
+def _take_name(making: Path, names: Iterable[str]) -> Path:
+    """Renames a complete folder to the first of `names` that is free, also if others try at once.
+
+    Raises:
+        InputError: none is free.
+    """
+    for name in names:
+        final = making.with_name(name)
+        if not final.exists():
+            try:
+                return making.rename(final)
+            except OSError as error:
+                # The kernel refuses a folder that has something in it, as every complete run has.
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+    raise InputError(f"{final}: a run of that name exists; choose another with --name")
 
 
 def list_runs(runs_dir: Path) -> list[RunFolder]:
-    """The runs of `runs_dir`, oldest first."""
-    found = [path.parent for path in runs_dir.glob("*/run.sqlite") if path.parent.name[0] != "."]
+    """The runs of `runs_dir`, oldest first; also those that this user may not look into.
+
+    Raises:
+        InputError: this user may not look into `runs_dir`.
+    """
+    try:
+        paths = list(runs_dir.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(
+            f"{runs_dir}: cannot be read: {error.strerror}; choose another with --runs-dir"
+        ) from None
+    found = [path for path in paths if path.name[0] != "." and _is_run(path)]
     return sorted(map(RunFolder, found), key=RunFolder.made)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether it is a run folder; one that this user may not look into may be one, and counts."""
+    return os.path.isfile(path / "run.sqlite") or _is_closed(path)  # noqa: PTH113, as above
 
 
 def find_run(which: str | None, runs_dir: Path) -> RunFolder:
     """The run that `which` names: a folder, a name, a unique prefix, or the latest for None.
 
     Raises:
-        InputError: there is none, or the prefix is not unique.
+        InputError: there is none, the prefix is not unique, or the run is another user's.
     """
+    folder = _found(which, runs_dir)
+    folder.check_owner()
+    return folder
+
+
+def _found(which: str | None, runs_dir: Path) -> RunFolder:
     runs = list_runs(runs_dir)
     if which is None:
         if not runs:
             raise InputError(f"{runs_dir}: there are no runs yet; start one with `hero-tui run`")
         return runs[-1]
     path = Path(which)
-    if os.path.isfile(path / "run.sqlite"):  # noqa: PTH113, False for a name that is too long
+    if _is_run(path):
         return RunFolder(path.absolute())
+    open_runs = [run for run in runs if not _is_closed(run.path)]
     matches = (
         [run for run in runs if run.name == which]
         or [run for run in runs if run.name.startswith(which)]
-        or [line for run in runs for line in list_runs(run.path / "lines") if line.name == which]
+        or [
+            line
+            for run in open_runs
+            for line in list_runs(run.path / "lines")
+            if line.name == which
+        ]
     )
     if len(matches) == 1:
         return matches[0]
@@ -212,45 +292,100 @@ def engine_lock(folder: RunFolder) -> Iterator[None]:
     """Holds the run for this engine process; the kernel lets go when the process dies.
 
     Raises:
-        InputError: another engine holds it; names the process.
+        InputError: another engine holds it, or may hold it on another machine; names the process.
+            Or the file cannot be written, or the file system has no locks.
     """
-    with folder.lock_file.open("a+", encoding="utf-8") as lock:
-        if not _locked_within(lock.fileno(), seconds=1.0):
+    try:
+        lock = folder.lock_file.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{folder.lock_file}: cannot be written: {error.strerror}; check the folder's owner "
+            "and mode"
+        ) from None
+    with lock:
+        try:
+            locked = _locked_within(lock, seconds=1.0)
+        except OSError as error:
+            raise InputError(
+                f"{folder.lock_file}: this file system has no locks ({error.strerror}), and "
+                "without them two engines could write to a run; choose a local disk with --runs-dir"
+            ) from None
+        if not locked:
             holder = _read_holder(folder)
             raise InputError(
                 f"{folder.path}: process {holder.pid} on {holder.host} is this run's engine; "
                 f"attach to it, or stop it with `hero-tui stop {folder.name}`"
             )
+        check_no_engine_elsewhere(folder)
         lock.truncate(0)
         lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            lock.truncate(0)  # Who ended well is not asked after on another machine.
 
 
-def _locked_within(descriptor: int, seconds: float) -> bool:
+def _locked_within(lock: IO[str], seconds: float) -> bool:
     # `engine_holder` takes the lock for microseconds, so one refusal does not mean an engine.
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
+    while not _take(lock, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _take(lock: IO[str], kind: int) -> bool:
+    """Whether the file could be locked; False: somebody else has locked it.
+
+    Raises:
+        OSError: there are no locks on this file system.
+    """
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def engine_holder(folder: RunFolder) -> Holder | None:
-    """The engine process that holds the run, or None if none runs."""
+    """The engine process that holds the run, or None if none runs.
+
+    One of another machine that only the lock's file tells of counts (`check_no_engine_elsewhere`).
+    """
     try:
         with folder.lock_file.open(encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _take(lock, fcntl.LOCK_SH):
                 return _read_holder(folder)
-    except FileNotFoundError:
-        pass
-    return None
+    except OSError:
+        return None  # no engine was ever here, or none can be: it would be refused
+    return _holder_elsewhere(folder)
+
+
+def check_no_engine_elsewhere(folder: RunFolder) -> None:
+    """What only the lock's file tells of: an engine on another machine, whose lock this one's
+    kernel may not know of, or which was killed.
+
+    Raises:
+        InputError: there is such a one; says how to find out, and what to do.
+    """
+    holder = _holder_elsewhere(folder)
+    if holder is not None:
+        raise InputError(
+            f"{folder.path}: process {holder.pid} on {holder.host} is this run's engine, or was "
+            f"when it was killed; from here that cannot be seen. Stop it there with `hero-tui stop "
+            f"{folder.name}`; if that machine or that process is gone, delete {folder.lock_file}"
+        )
+
+
+def _holder_elsewhere(folder: RunFolder) -> Holder | None:
+    """The writer of a lock's file that nobody holds as far as this machine's kernel knows."""
+    holder = _read_holder(folder)
+    if holder.pid == 0 or holder.host == socket.gethostname():
+        return None
+    # On a local disk another name is that of a container, or the folder is a copy: nobody is there.
+    return holder if shared_file_system(folder.path) else None
 
 
 def _read_holder(folder: RunFolder) -> Holder:

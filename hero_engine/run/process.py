@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hero_engine.errors import EngineError
-from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
 
@@ -99,8 +99,10 @@ def stop_engine(
         False when none is running.
 
     Raises:
+        InputError: it may run on another machine, which cannot be seen from here.
         EngineError: it has not stopped by then; says what it does, and how to end it.
     """
+    check_no_engine_elsewhere(folder)
     if not is_running(folder, process):
         return False
     deadline = time.monotonic() + seconds

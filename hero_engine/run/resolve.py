@@ -124,6 +124,12 @@ def resolve(
     where = f"{path} with {profile.name} profile and command line"
     task = _validate(values, where)
     _check_oracle(task, where)
+    if task.feedback.batch_size < len(task.prompts):
+        # Not a rule of `Task`: a run that was begun without it can be continued.
+        raise InputError(
+            f"{where}: feedback.batch_size: expected at least {len(task.prompts)}, a picture of "
+            f"each prompt in every round, found {task.feedback.batch_size}"
+        )
     return Resolved(task, origins)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run import rollback
-from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.record import Record
 from hero_tui.client.attached import Attached, Place
 from hero_tui.client.runview import Engine, RunReader, RunView
@@ -193,6 +193,7 @@ class RunClient:
             return asked
 
     def _start(self, record: Record) -> None:
+        check_no_engine_elsewhere(self.folder)
         if engine_holder(self.folder) is None and self._engine != "starting":
             self._stopping = False
             self._started = self._start_engine(self.folder)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run import process
-from hero_engine.run.folder import RunFolder
+from hero_engine.run.folder import Holder, RunFolder, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
@@ -48,24 +48,70 @@ def drive(
         closing(folder.open_record()) as record,
         closing(RunProgress(folder, record)) as progress,
     ):
-        running = process.is_running(folder)
-        engine = None if running else process.start_engine(folder, options)
-        if running and options.arguments():
-            given = " ".join(options.arguments())
-            progress.say(f"Its engine is running already, so {given} changes nothing")
+        engine = _Engine(folder, progress, options)
         try:
             ran_out = _follow(folder, record, labeler, engine, progress)
         except KeyboardInterrupt:
-            progress.say("Stopping: the engine finishes the write it is in (ctrl+c: do not wait)")
-            return _stopped(folder, record, engine, progress)
+            return _interrupted(folder, record, engine, progress)
         except InputError as error:
-            process.stop_engine(folder, engine)
+            engine.stop()
             raise InputError(f"{error}\n{_how_to_continue(folder, record)}") from error
         if ran_out:
-            process.stop_engine(folder, engine)
-            progress.say(f"The labels have run out. {_how_to_continue(folder, record)}")
+            progress.say("The labels have run out.")
+            engine.stop()
+            progress.say(_how_to_continue(folder, record))
             return PAUSED
-        return _outcome(folder, record, engine, progress)
+        return _outcome(folder, record, engine.started, progress)
+
+
+class _Engine:
+    """The run's engine: started here, or another command's, which is followed and not stopped."""
+
+    def __init__(self, folder: RunFolder, progress: RunProgress, options: EngineOptions) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._options = options
+        self.started: subprocess.Popen[bytes] | None = None
+        holder = engine_holder(folder)
+        if holder is None:
+            self.started = process.start_engine(folder, options)
+        else:
+            self._follow(holder)
+
+    def is_running(self) -> bool:
+        """Whether an engine works on the run."""
+        self._notice_refusal()
+        return process.is_running(self._folder, self.started)
+
+    def _notice_refusal(self) -> None:
+        """Of two commands that start an engine at once, one starts it in vain, and follows."""
+        holder = engine_holder(self._folder)
+        if (
+            self.started is not None
+            and self.started.poll() == InputError.exit_code
+            and holder is not None
+        ):
+            self._follow(holder)
+
+    def _follow(self, holder: Holder) -> None:
+        self.started = None
+        given = " ".join(self._options.arguments())
+        self._progress.say(
+            f"Its engine is running already (process {holder.pid} on {holder.host})"
+            + (f", so {given} changes nothing" if given else "")
+        )
+
+    def stop(self) -> None:
+        """Stops it if it was started here; else says that it goes on."""
+        self._notice_refusal()
+        holder = engine_holder(self._folder)
+        if self.started is not None:
+            process.stop_engine(self._folder, self.started)
+        elif holder is not None:
+            self._progress.say(
+                f"Its engine (process {holder.pid} on {holder.host}) was started by another "
+                f"command and goes on; `hero-tui stop {reference(self._folder)}` stops it."
+            )
 
 
 @contextmanager
@@ -82,14 +128,14 @@ def _follow(
     folder: RunFolder,
     record: Record,
     labeler: Labeler | None,
-    engine: "subprocess.Popen[bytes] | None",
-    progress: "RunProgress",
+    engine: _Engine,
+    progress: RunProgress,
 ) -> bool:
     """Labels rounds until the engine is gone (False) or there are no more labels (True)."""
     task = folder.task()
     while True:
         # Asked before the record is read, so that an engine's last words are not missed.
-        running = process.is_running(folder, engine)
+        running = engine.is_running()
         progress.show()
         if not running:
             return False
@@ -98,14 +144,19 @@ def _follow(
             labels = labeler(_view(folder, record, task, waiting)) if labeler else None
             if labels is None:
                 return True
-            record.label(waiting.number, labels)
-            record.submit(waiting.number)
+            try:
+                record.label(waiting.number, labels)
+                record.submit(waiting.number)
+            except InputError:
+                if record.rounds()[waiting.number].submitted is None:
+                    raise
+                progress.say(f"Round {waiting.number} was labelled by somebody else meanwhile")
             continue
         changes = record.changes()
         deadline = time.monotonic() + 0.5
         while record.changes() == changes and time.monotonic() < deadline:
             time.sleep(process.POLL_SECONDS)
-            if engine is not None and engine.poll() is not None:
+            if engine.started is not None and engine.started.poll() is not None:
                 break
 
 
@@ -127,18 +178,15 @@ def _view(folder: RunFolder, record: Record, task: Task, r: Round) -> RoundView:
     )
 
 
-def _stopped(
-    folder: RunFolder,
-    record: Record,
-    engine: "subprocess.Popen[bytes] | None",
-    progress: "RunProgress",
-) -> int:
+def _interrupted(folder: RunFolder, record: Record, engine: _Engine, progress: RunProgress) -> int:
+    if engine.started is not None:
+        progress.say("Stopping: the engine finishes the write it is in (ctrl+c: do not wait)")
     try:
-        process.stop_engine(folder, engine)
+        engine.stop()
     except KeyboardInterrupt:
         progress.say("Not waiting; the engine stops by itself.")
     if record.state()[0] == "finished":
-        return _outcome(folder, record, engine, progress)
+        return _outcome(folder, record, engine.started, progress)
     progress.say(_how_to_continue(folder, record))
     return PAUSED
 
@@ -147,7 +195,7 @@ def _outcome(
     folder: RunFolder,
     record: Record,
     engine: "subprocess.Popen[bytes] | None",
-    progress: "RunProgress",
+    progress: RunProgress,
 ) -> int:
     """What the engine left when it ended."""
     state, error = record.state()

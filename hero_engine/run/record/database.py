@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hero_engine.errors import InputError
+from hero_engine.run.record.journal import begin_journal, keep_journal
 from hero_engine.run.record.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
 
 
@@ -30,7 +31,7 @@ class Database:
         """
         with _explained(path):
             connection = _connect(path, "rwc")
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            begin_journal(connection, path)
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
             fill(connection)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -50,6 +51,8 @@ class Database:
         with _explained(path), _damage_explained(path):
             database = cls(path, _connect(path, "rw"))
         try:
+            with database.reading() as connection:
+                keep_journal(connection, path)
             database._migrate()
         except BaseException:
             database.close()
