@@ -206,7 +206,7 @@ async def test_no_evaluation_is_promised_where_nobody_can_judge(tmp_path: Path) 
         async with interface(run) as (app, pilot):
             await pilot.press("1", "b", "1", "space", "ctrl+s")
             await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
-            await until(pilot, lambda: "the run is finished" in said(app))
+            await until(pilot, lambda: "run is finished" in said(app))
             assert "evaluated" not in said(app)
             await pilot.press("escape", "ctrl+f")
             await until(pilot, lambda: isinstance(app.screen, ConfirmFinishScreen))
