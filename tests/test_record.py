@@ -188,6 +188,17 @@ def test_a_round_is_submitted_once_and_only_when_sampled(record: Record) -> None
     assert record.labels(0) == Labels.of([1], 1)
 
 
+def test_labels_that_are_submitted_as_given_leave_no_others(record: Record) -> None:
+    sample_round(record, 0)
+    record.label(0, Labels.of([2], 2))
+    record.submit(0, Labels.of([1], 1))
+    assert record.labels(0) == Labels.of([1], 1)
+    sample_round(record, 1)
+    with pytest.raises(InputError, match="there is no picture 9"):
+        record.submit(1, Labels.of([9], 9))
+    assert record.labels(1) == Labels()
+
+
 def test_the_reigning_best_is_the_latest_chosen_before_a_round(record: Record) -> None:
     submit_round(record, 0, Labels())
     assert record.reigning_best(1) is None

@@ -145,8 +145,7 @@ def _follow(
             if labels is None:
                 return True
             try:
-                record.label(waiting.number, labels)
-                record.submit(waiting.number)
+                record.submit(waiting.number, labels)
             except InputError:
                 if record.rounds()[waiting.number].submitted is None:
                     raise

@@ -376,8 +376,8 @@ class Record:
                     return int(number), best
             return None
 
-    def submit(self, number: int) -> None:
-        """Hands the round's labels to the engine.
+    def submit(self, number: int, given: Labels | None = None) -> None:
+        """Hands the round's labels to the engine; with `given`, those and nobody else's.
 
         With goods but no best chosen, the reigning best stays and `keep` is recorded.
 
@@ -392,13 +392,13 @@ class Record:
             ).fetchone()
             if sampled is None:
                 raise InputError(f"round {number}: its pictures are still being sampled")
-            labels = self.labels(number)
+            labels = self.labels(number) if given is None else given
             reigning = self.reigning_best(number) is not None
             problem = problem_with(labels, images, reigning)
             if problem:
                 raise InputError(f"round {number}: {problem}")
             submitted = labels.as_submitted(reigning)
-            if submitted != labels or step == 0:
+            if submitted != self.labels(number) or step == 0:
                 self.label(number, submitted)
             connection.execute(
                 "UPDATE rounds SET submitted = ? WHERE round = ?", (time.time(), number)
