@@ -677,7 +677,7 @@ def test_export_and_generate_are_the_engines_work(
     ((command, folder, request, place),) = asked
     assert (command, folder, place) == ("generate", str(run), str(Path("out").absolute()))
     assert {k: v for k, v in json.loads(request).items() if v is not None} == {
-        "images": 3, "noise": "fresh", "scheduler": "euler", "guidance": 2.0,
+        "images": 3, "transfer": False, "noise": "fresh", "scheduler": "euler", "guidance": 2.0,
     }  # fmt: skip
 
 
