@@ -101,7 +101,13 @@ class HeroApp(FrameApp[int]):
         ),
         Binding("ctrl+p", "pause", "pause the run", show=False, id="run.pause"),
         Binding("ctrl+r", "start", "start the engine", show=False, id="run.start"),
-        Binding("ctrl+f", "finish", "finish: evaluate and end", show=False, id="run.finish"),
+        Binding(
+            "ctrl+f",
+            "finish",
+            "finish: end with the model as it is",
+            show=False,
+            id="run.finish",
+        ),
         Binding("h", "app.history", "earlier rounds", show=False, id="history"),
         Binding("ctrl+l", "redraw", "draw the screen anew", show=False, priority=True, id="redraw"),
         Binding(

@@ -47,6 +47,7 @@ def make_run(runs_dir: Path, images: int = 64, rounds: int = 8, **task: object) 
         "prompts": (PROMPT,),
         "criteria": CRITERIA,
         "model": "embedded",
+        "oracle": "black-cat",
         "feedback": {"batch_size": images, "rounds": rounds},
         **task,
     }

@@ -19,6 +19,7 @@ from hero_tui.screens.finished import FinishedScreen, result
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.stopped import StoppedScreen
+from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.screens.too_small import TooSmallScreen
 from hero_tui.screens.tryout import TryScreen
@@ -196,6 +197,22 @@ async def test_a_finishing_run_shows_its_evaluation_and_takes_no_more_labels(
             assert isinstance(app.screen, WorkingScreen)
             record.set_state("finished")
             await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
+
+
+async def test_no_evaluation_is_promised_where_nobody_can_judge(tmp_path: Path) -> None:
+    run = make_run(tmp_path, images=8, rounds=1, oracle=None)
+    with closing(run.open_record()) as record:
+        sample_round(run, record, 0)
+        async with interface(run) as (app, pilot):
+            await pilot.press("1", "b", "1", "space", "ctrl+s")
+            await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+            await until(pilot, lambda: "run is finished" in said(app))
+            assert "evaluated" not in said(app)
+            await pilot.press("escape", "ctrl+f")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmFinishScreen))
+            assert "evaluate" not in said(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: "The run ends" in said(app))
 
 
 async def test_a_finishing_run_whose_engine_is_gone_says_so(run: RunFolder) -> None:

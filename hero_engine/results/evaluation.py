@@ -16,7 +16,7 @@ from hero_engine.method.state import TrainingState
 from hero_engine.model import seeds
 from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
-from hero_engine.run.judges import why_no_oracle
+from hero_engine.run.judges import is_evaluated
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Noise, Record
 from hero_engine.run.task import Task
@@ -36,7 +36,7 @@ def evaluate(
     Does nothing when no oracle can judge the task's pictures. `check` is called after each chunk of
     them; whatever it raises ends the evaluation, and evaluating again gives the same pictures.
     """
-    if why_no_oracle(task) or not task.evaluation.images:
+    if not is_evaluated(task):
         return
     record.set_state("sampling")
     noises: dict[Noise, NoisePool | None] = {"pi": learned.pool, "fresh": None}

@@ -19,3 +19,8 @@ def why_no_oracle(task: Task) -> str | None:
             f"'{task.model}'; add --model embedded, or label the pictures yourself"
         )
     return None
+
+
+def is_evaluated(task: Task) -> bool:
+    """Whether the final model's pictures are drawn and judged when the run ends."""
+    return why_no_oracle(task) is None and task.evaluation.images > 0

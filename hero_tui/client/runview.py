@@ -69,7 +69,7 @@ class RunView:
     progress: Progress
     figures: Mapping[Noise, Mapping[str, float]]
     finishing: bool
-    """Asked to evaluate the model as it is, and to end."""
+    """Asked to end with the model as it is."""
     others: bool
     """Whether another interface is open on the run."""
     log: str

@@ -6,6 +6,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.judges import is_evaluated
 from hero_tui.messages import EngineAsked
 from hero_tui.screens.run_screen import RunDialog
 
@@ -21,13 +22,18 @@ class ConfirmFinishScreen(RunDialog):
 
     def compose(self) -> ComposeResult:
         used, budget = self.view.labels_used, self.view.task.labels_budget
+        what = (
+            "The engine evaluates the model as it is after the last submitted round, from both "
+            "noises, and the run ends"
+            if is_evaluated(self.view.task)
+            else "The run ends with the model as it is after the last submitted round"
+        )
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "Finish the run now?"
             yield Static(
                 Content(
-                    f"{used} of {budget} labels are used. The engine evaluates the model as it is "
-                    "after the last submitted round, from both noises, and the run ends: it "
-                    "cannot be continued.\n\nLabels of a round that is not submitted are not used."
+                    f"{used} of {budget} labels are used. {what}: it cannot be continued.\n\n"
+                    "Labels of a round that is not submitted are not used."
                 )
             )
         yield Footer(compact=True, show_command_palette=False)

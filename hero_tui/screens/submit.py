@@ -6,6 +6,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP, problem_with
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
@@ -39,11 +40,12 @@ def what_follows(view: RunView) -> str:
     """What the engine does with the labels."""
     labels = view.labels
     last = len(view.outcomes) + 1 >= view.task.feedback.rounds
-    then = (
-        "the final model is evaluated from both noises, and the run is finished"
-        if last
-        else f"the pictures of round {len(view.outcomes) + 1} are made"
-    )
+    if not last:
+        then = f"the pictures of round {len(view.outcomes) + 1} are made"
+    elif is_evaluated(view.task):
+        then = "the final model is evaluated from both noises, and the run is finished"
+    else:
+        then = "the run is finished"
     if not labels.good:
         return f"With no good picture there is nothing to learn from this round; {then}."
     took = [outcome.training_seconds for outcome in view.outcomes if outcome.training_seconds]

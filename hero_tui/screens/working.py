@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP
 from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
@@ -26,16 +27,17 @@ def headline(view: RunView) -> str:
     """What the engine is at, in a sentence."""
     if view.engine in {"starting", "stopping"} or not view.rounds:
         return "The engine is getting ready"
-    round_ = view.rounds[-1]
+    round_, evaluated = view.rounds[-1], is_evaluated(view.task)
     if round_.submitted is not None and round_.trained is None:
-        then = "; then it is evaluated, and the run ends" if view.finishing else ""
+        then = "; then it is evaluated, and the run ends" if evaluated else "; then the run ends"
+        then = then if view.finishing else ""
         return f"The model learns from the labels of round {round_.number}{then}"
     if view.finishing:
-        return "The model is evaluated as it is; then the run ends"
+        return "The model is evaluated as it is; then the run ends" if evaluated else "The run ends"
     if round_.submitted is None:
         return f"The pictures of round {round_.number} are being made"
     if view.labels_used >= view.task.labels_budget:
-        return "The final model is evaluated"
+        return "The final model is evaluated" if evaluated else "The run ends"
     return "The next round is being prepared"
 
 
