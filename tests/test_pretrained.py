@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method.rollout import denoise
 from hero_engine.model import diffusion
-from hero_engine.model.pretrained import load_pipeline
+from hero_engine.model.pretrained import load_pipeline, variant_here
 from hero_engine.run.labels import Labels
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here
@@ -360,6 +360,19 @@ def test_a_model_in_the_cache_is_used_offline(
     cached(tmp_path, Path(tiny_task().model))
     pipeline = load_pipeline(tiny_task(model="some/model"), torch.float32)
     assert pipeline.unet.config.sample_size == 8
+
+
+def test_a_variant_that_was_taken_by_itself_is_known_without_the_hub(
+    tiny_task: Make, at_hub: Callable[[str], None], tmp_path: Path
+) -> None:
+    at_hub("http://127.0.0.1:9")
+    assert variant_here("some/model", None, None) is None  # nor in the cache
+    folder = cached(tmp_path, Path(tiny_task().model))
+    assert variant_here("some/model", None, None) is None
+    for weights in folder.glob("*/*.safetensors"):
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    assert variant_here("some/model", None, None) == "fp16"
+    assert variant_here("some/model", None, "other") == "other"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -112,6 +112,29 @@ def find_pipeline(model: str, revision: str | None, variant: str | None) -> Pipe
             "model %s: its weights are there as '%s' only; that variant is taken", model, chosen
         )
     return PipelineFiles(folder, family, parts, sizes, chosen)
+
+
+def variant_here(model: str, revision: str | None, variant: str | None) -> str | None:
+    """The variant of the weight files that a run took, by what this machine has of the model.
+
+    Nothing is asked of the hub. A single file has none.
+
+    Args:
+        variant: what the task says; it is the answer, too, where the model is no longer there.
+    """
+    source = find_source(model)
+    if variant is not None or source.is_file():
+        return variant
+    try:
+        index: object = source / INDEX
+        if not source.is_dir():
+            index = try_to_load_from_cache(model, INDEX, revision=revision)
+        if not isinstance(index, str | Path):
+            return None
+        folder = Path(index).parent
+        return choose_variant(used_parts(read_index(folder)), files_in(folder), None)
+    except (OSError, ValueError):
+        return None
 
 
 def _sizes_on_hub(model: str, revision: str | None) -> dict[str, int] | None:

@@ -14,6 +14,7 @@ from hero_engine.cartoons import is_embedded
 from hero_engine.method.pool import POOL_FILE
 from hero_engine.model.family import FAMILIES
 from hero_engine.model.lora import LoraBase
+from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
@@ -114,7 +115,8 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     if task.model.endswith(".safetensors"):
         how, details = "from_single_file", {"config": task.config}
     else:
-        how, details = "from_pretrained", {"revision": task.revision, "variant": task.variant}
+        variant = variant_here(task.model, task.revision, task.variant)
+        how, details = "from_pretrained", {"revision": task.revision, "variant": variant}
     given = "".join(f", {name}={_literal(value)}" for name, value in details.items() if value)
     embedded = is_embedded(task.model)
     lines = [
