@@ -415,7 +415,8 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         # What a full disk has no room for is not left on it; and a write itself names no file.
         remove(temporary)
-        error.filename = error.filename or str(path)
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
     if path.is_dir():
         remove(path)
