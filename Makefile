@@ -2,9 +2,10 @@
 #   make run         installs into .venv, then teaches the embedded model a black cat in a box
 #   make test        installs into .venv with what the tests need, then lints and tests
 #   make test-quick  the same without the tests marked slow, for while you change things
+#   make test-gpu    only what needs a CUDA GPU; ends in a table of what was found
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick lint
+.PHONY: help run test test-quick test-gpu lint
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ TERMINAL := [ -t 0 ] && [ -t 1 ]
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
 help:
-	@sed -n '1,4s/^# *//p' Makefile
+	@sed -n '1,5s/^# *//p' Makefile
 
 run: $(VENV)/installed
 	@if $(TERMINAL); then \
@@ -31,6 +32,10 @@ test: lint
 
 test-quick: lint
 	$(PYTEST) -m "not slow"
+
+# One process: the peaks of memory are of one test at a time.
+test-gpu: $(VENV)/installed-dev
+	$(BIN)/pytest -rs tests/gpu
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

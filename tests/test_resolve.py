@@ -216,6 +216,28 @@ def test_a_run_with_an_oracle_that_there_is_not_can_still_be_read(tmp_path: Path
     assert "does not exist" in str(why_no_oracle(task))
 
 
+def test_more_prompts_than_a_round_has_pictures_are_refused_with_both_numbers(
+    task_file: Path,
+) -> None:
+    task_file.write_text("name: small\nprompts: [a, b, c]\ncriteria: [a cat is seen]\n")
+    assert resolve(str(task_file), overrides=["feedback.batch_size=3"]).task.prompts[2] == "c"
+    with pytest.raises(
+        InputError, match=r"small\.yaml.*: feedback\.batch_size: .* at least 3, .* found 2$"
+    ):
+        resolve(str(task_file), overrides=["feedback.batch_size=2"])
+
+
+def test_a_run_of_more_prompts_than_a_round_has_pictures_can_still_be_opened(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.task_file.write_text(
+        "name: small\nprompts: [a, b, c]\ncriteria: [c]\nfeedback: {batch_size: 2}\n"
+    )
+    task = folder.task()
+    assert (len(task.prompts), task.feedback.batch_size) == (3, 2)
+
+
 def test_infinite_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too large"):
         yamlfile.read_mapping(Path("/dev/zero"))

@@ -1,7 +1,6 @@
 """Sampling: the same draws whatever the chunks, and transitions that belong to the trajectory."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from hero_engine.method import rollout
 from hero_engine.method.rollout import Rollout, chunks_of, trained_steps
 from hero_engine.model import ddim, diffusion, seeds
-from hero_engine.model.conditioning import Conditioning
 from hero_engine.run.task import Task
 
 
@@ -112,34 +110,3 @@ def test_a_rollout_survives_its_file(tiny_task: Callable[..., Task], tmp_path: P
     loaded = Rollout.load(tmp_path / "rollout.safetensors")
     for name, tensor in vars(drawn).items():
         assert torch.equal(tensor, getattr(loaded, name))
-
-
-def test_between_steps_nothing_is_read_back_from_the_accelerator(
-    tiny_task: Callable[..., Task],
-) -> None:
-    """On the meta device, from which no value can be read, denoising runs to its end."""
-    task = tiny_task()
-    model = diffusion.load(task)
-    device = torch.device("meta")
-    model.unet.to(device)
-
-    class Meta:
-        """An accelerator without values."""
-
-    Meta.device = device  # type: ignore[attr-defined]
-    trainable = model.schedule.trainable()
-    schedule = model.schedule.to(device)
-    object.__setattr__(schedule, "trainable", lambda: trainable)
-    moved = replace(
-        model,
-        accelerator=Meta(),  # type: ignore[arg-type]
-        schedule=schedule,
-        prompts=Conditioning(model.prompts.states.to(device)),
-        negative=Conditioning(model.negative.states.to(device)),
-    )
-    z_T, epsilon = torch.zeros(2, *model.latent_shape), torch.zeros(2, 6, *model.latent_shape)
-    with torch.no_grad():
-        trajectory, log_probs = rollout.denoise(moved, task, z_T, epsilon, torch.arange(2))
-    assert trajectory.shape == (2, 7, *model.latent_shape)
-    assert log_probs.shape == (2, 6)
-    assert trajectory.device == log_probs.device == device
