@@ -65,7 +65,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], None]:
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final evaluation, which only an oracle of cartoons can make, is made of any pictures."""
-    monkeypatch.setattr(evaluation, "why_no_oracle", lambda task: None)
+    monkeypatch.setattr(evaluation, "is_evaluated", lambda task: True)
     monkeypatch.setattr(evaluation.oracle, "judge", lambda name, picture: verdict.good(1))
 
 

@@ -62,11 +62,11 @@ async def test_it_is_told_while_labeling_training_and_in_the_end(
         submit_round(record, 2, good=[], best=None)
         record.set_state("training")
         await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
-        assert WORDS in line(app)
+        await until(pilot, lambda: WORDS in line(app))
         record.finish_training(2, {})
         record.set_state("finished")
         await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
-        assert WORDS in line(app)
+        await until(pilot, lambda: WORDS in line(app))
 
 
 async def test_a_healthy_run_has_no_line_for_it(run: RunFolder) -> None:

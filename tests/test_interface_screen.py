@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
-from hero_tui.client import RunClient
+from hero_tui.client.run_client import RunClient
 from hero_tui.config import Config
 from hero_tui.preview.terminal import Terminal
 client = RunClient(RunFolder(Path(sys.argv[1])), lambda folder: None)

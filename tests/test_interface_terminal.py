@@ -26,9 +26,10 @@ from hero_engine.run.folder import RunFolder
 from hero_tui.config import Config
 from hero_tui.start import run_interface
 
-pytestmark = pytest.mark.slow
 sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 """
+
+pytestmark = pytest.mark.slow
 
 
 class Terminal:
