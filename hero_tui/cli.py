@@ -301,22 +301,24 @@ def rollback(
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Make an earlier round's model the current one; the rounds after it are kept as a run."""
-    from contextlib import closing
-
     from hero_engine.run import rollback as rolling
     from hero_engine.run.folder import find_run, trained_round
-    from hero_engine.run.process import stop_engine
+    from hero_engine.run.process import STOP_SECONDS, stop_engine
+    from hero_engine.run.record import Record
     from hero_engine.run.resolve import with_changes
+    from hero_engine.run.task import Task
+
+    def changed(task: Task, record: Record) -> Task:
+        task = with_changes(task, overrides or (), seed)
+        return task if seed is not None else rolling.with_next_seed(task, record)
 
     folder = find_run(run, runs_dir)
+    # What is wrong with the request is said before an engine is stopped for it.
     trained_round(folder, number)
-    task = with_changes(folder.task(), overrides or (), seed)
-    if seed is None:
-        with closing(folder.open_record()) as record:
-            task = rolling.with_next_seed(task, record)
-    if stop_engine(folder):
+    with_changes(folder.task(), overrides or (), seed)
+    if stop_engine(folder, seconds=STOP_SECONDS):
         message("The engine was stopped.")
-    left = rolling.roll_back(folder, number, task)
+    left = rolling.roll_back(folder, number, changed)
     message(
         f"{folder.name} is as it was after round {number}, and paused. The rounds after it are a "
         f"run of their own now: {reference(left)}\n"

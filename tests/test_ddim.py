@@ -8,6 +8,7 @@ from diffusers import DDIMScheduler
 
 from hero_engine.errors import InputError
 from hero_engine.model import ddim, samplers
+from hero_engine.model.samplers import check_steps
 
 CONFIG = {
     "beta_start": 0.00085,
@@ -156,12 +157,12 @@ def test_steps_that_begin_near_pure_noise_are_taken(steps: int, spacing: str) ->
 )
 def test_steps_that_begin_elsewhere_are_refused(steps: int, begin: str, instead: str) -> None:
     with pytest.raises(InputError, match=f"{steps} steps .*{begin} .*{instead}"):
-        ddim.make_schedule(CONFIG, steps, 1.0)
+        check_steps(DDIMScheduler.from_config(CONFIG), steps)
 
 
 def test_more_steps_than_the_model_was_trained_with_are_refused() -> None:
     with pytest.raises(InputError, match="so many with this model; take 99 steps"):
-        ddim.make_schedule(CONFIG | {"num_train_timesteps": 100}, 101, 1.0)
+        check_steps(DDIMScheduler.from_config(CONFIG | {"num_train_timesteps": 100}), 101)
 
 
 def test_epsilon_cannot_be_predicted_at_zero_snr() -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Stop
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.method.batch import Batch
 from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
@@ -294,3 +294,15 @@ def test_another_seed_is_another_run(run: Callable) -> None:
     first, _ = run(USUAL[:1])
     second, _ = run(USUAL[:1], seed=1)
     assert final_hashes(first) != final_hashes(second)
+
+
+def test_steps_that_do_not_begin_near_noise_are_refused_but_a_run_that_has_begun_goes_on(
+    tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    folder = new_run(tmp_path, tiny_task(sampling={"steps": 2}, feedback={"rounds": 1}))
+    with pytest.raises(InputError, match=r"2 steps .*take 4 steps"):
+        run_here(folder, [])
+    with closing(folder.open_record()) as record:
+        assert record.rounds() == []
+        record.begin_round(0, 8)
+    run_here(folder, [Labels.of([])]).close()

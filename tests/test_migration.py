@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hero_engine.errors import InputError
+from hero_engine.run import folder
+from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import SCHEMA_VERSION, Record, database
 from hero_engine.run.record.schema import MIGRATIONS
@@ -159,3 +161,16 @@ def test_several_processes_may_open_it_at_once(path: Path) -> None:
 def check_labels(path: Path) -> None:
     with closing(Record.open(path)) as record:
         assert record.labels(0) == Labels.of([0, 2], 2)
+
+
+def test_a_record_is_left_alone_while_an_engine_of_an_earlier_version_works_on_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(path.parent)
+    monkeypatch.setattr(folder, "engine_holder", lambda run: folder.Holder(4321, "here"))
+    with pytest.raises(InputError, match=r"earlier hero-tui is at work .*pid 4321"):
+        run.open_record()
+    assert version_of(path) == 2
+    monkeypatch.undo()
+    run.open_record().close()
+    assert version_of(path) == SCHEMA_VERSION

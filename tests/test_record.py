@@ -271,6 +271,19 @@ def test_a_metric_that_is_no_number_leaves_a_gap(record: Record, value: float) -
     assert record.figures()["pi"] == {"images": 10}
 
 
+def test_labels_of_another_line_are_not_submitted(record: Record) -> None:
+    submit_round(record, 0, Labels.of([0], 0))
+    sample_round(record, 1)
+    seen = record.line()
+    record.finish_training(0, {})
+    record.roll_back(0, "task: after it went back")
+    sample_round(record, 1)
+    with pytest.raises(InputError, match="gone back to an earlier round"):
+        record.submit(1, Labels.of([2], 2), seen)
+    record.submit(1, Labels.of([2], 2), record.line())
+    assert record.labels(1) == Labels.of([2], 2)
+
+
 # -- damage ----------------------------------------------------------------------------------
 
 

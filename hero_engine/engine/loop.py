@@ -31,6 +31,7 @@ from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import TrainingState
 from hero_engine.model import diffusion, seeds
 from hero_engine.model.memory import Size
+from hero_engine.model.samplers import check_steps
 from hero_engine.results import evaluation, export
 from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
@@ -67,6 +68,9 @@ def run_to_the_end(run: Run) -> None:
     run.record.set_progress("loading", 0, 1)
     with run.interrupts.at_once():
         model = diffusion.load(task, run.options.is_small)
+    if not run.record.rounds():
+        # A run that has begun goes on as it was.
+        check_steps(model.pipeline.scheduler, task.sampling.steps)
     learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)
@@ -175,7 +179,13 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
     """
     if not MEASURES.keys() <= run.record.metrics(round_number).keys():
         batch = Batch(*batch_of(run, rollout, round_number))
-        run.record.add_metrics(round_number, 0, {name: of(batch) for name, of in MEASURES.items()})
+        try:
+            found = {name: of(batch) for name, of in MEASURES.items()}
+        except (OSError, ValueError) as error:
+            # A picture was removed or damaged: nothing is learned from it, only its latent counts.
+            log.warning("round %d: its pictures cannot be measured: %s", round_number, error)
+            return
+        run.record.add_metrics(round_number, 0, found)
     tell_of_collapse(run)
 
 

@@ -4,6 +4,7 @@ A checkpoint is everything that the next round depends on: the LoRA and its Adam
 its head and their Adam, the reigning best, the noise pool.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from hero_engine.run.task import Task
 
 EMBEDDER_FILE, OPTIMIZERS_FILE = "embedder.safetensors", "optimizers.safetensors"
 EMBEDDER, EMBEDDER_ADAM, LORA_ADAM = "the embedding", "the embedding's Adam", "the LoRA's AdamW"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -87,9 +90,17 @@ def save(state: TrainingState, folder: RunFolder, round_number: int) -> None:
 
 def _drop_moments(path: Path) -> None:
     """Leaves out the embedding's part of an optimizers' file, which says so from then on."""
-    tensors = load_file(path) if path.is_file() else {}
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("embedder.")}
-    if len(kept) < len(tensors):
+    if not path.is_file():
+        return
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            kept = {n: file.get_tensor(n) for n in sorted(names) if not n.startswith("embedder.")}
+    except (OSError, SafetensorError) as error:
+        # No round depends on it; who goes back there is told.
+        log.warning("%s: cannot be read, and stays as it is: %s", path, error)
+        return
+    if len(kept) < len(names):
         write_complete(path, lambda new: save_tensors(kept, new, {"dropped": "embedder"}))
 
 

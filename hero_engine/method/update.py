@@ -86,19 +86,14 @@ def update(
     history: list[dict[str, float]] = []
     for number, items in enumerate(steps, start=1):
         metrics, scale = set_gradient(objective, model, items, scale)
+        _check_finite(metrics["loss"])
         if number == 1 and (corrected := objective.check(model, metrics)) is not None:
             objective = corrected
             model.unet.zero_grad()
             metrics, scale = set_gradient(objective, model, items, scale)
             objective.check(model, metrics)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, task.update.max_grad_norm))
-        if not (math.isfinite(norm) and math.isfinite(metrics["loss"])):
-            raise EngineError(
-                "training the LoRA: the loss or its gradient is not finite, and nothing of this "
-                "step was learned; the weights' precision does not suffice for this model: write "
-                "`precision: bf16` or `precision: fp32` in the run's task.yaml, or a smaller "
-                "`update.learning_rate`, then continue the run"
-            )
+        _check_finite(norm)
         if optimizer is not None:
             optimizer.step()
         sharding.copy_from_main(parameters, model.accelerator)
@@ -106,6 +101,17 @@ def update(
         history.append(metrics | {"grad_norm": norm})
         on_step(number, len(steps), history[-1])
     return history
+
+
+def _check_finite(value: float) -> None:
+    """Raises EngineError, with the way out, if a loss or the norm of its gradient is no number."""
+    if not math.isfinite(value):
+        raise EngineError(
+            "training the LoRA: the loss or its gradient is not finite, and nothing of this "
+            "step was learned; the weights' precision does not suffice for this model: write "
+            "`precision: bf16` or `precision: fp32` in the run's task.yaml, or a smaller "
+            "`update.learning_rate`, then continue the run"
+        )
 
 
 def in_passes(model: Model, items: Tensor) -> list[Tensor]:

@@ -12,8 +12,6 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from hero_engine.model.samplers import check_steps
-
 PredictionType = Literal["epsilon", "v_prediction"]
 
 
@@ -58,7 +56,6 @@ def make_schedule(scheduler_config: Any, steps: int, eta: float) -> Schedule:
     follows from v, and from epsilon it would be 0 / 0.
 
     Raises:
-        InputError: so many steps do not begin near pure noise.
         ValueError: the config's prediction type is neither epsilon nor v_prediction, or it is
             epsilon with zero terminal SNR.
     """
@@ -66,7 +63,6 @@ def make_schedule(scheduler_config: Any, steps: int, eta: float) -> Schedule:
     prediction_type = scheduler.config.prediction_type
     if prediction_type not in ("epsilon", "v_prediction"):
         raise ValueError(f"prediction_type is {prediction_type}, expected epsilon or v_prediction")
-    check_steps(scheduler, steps)
     scheduler.set_timesteps(steps)
     timesteps = scheduler.timesteps.to("cpu", torch.int64)
     cumulative = scheduler.alphas_cumprod.double()

@@ -119,6 +119,10 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         how, details = "from_pretrained", {"revision": task.revision, "variant": variant}
     given = "".join(f", {name}={_literal(value)}" for name, value in details.items() if value)
     embedded = is_embedded(task.model)
+    if how == "from_pretrained" and not embedded:
+        # As the engine loads it: what draws no picture may be missing, or blacken one.
+        left_out = FAMILIES[base.architecture].left_out
+        given += "".join(f", {name}={value}" for name, value in left_out.items())
     lines = [
         "import torch",
         f"from diffusers import DDIMScheduler, {pipeline}",

@@ -114,7 +114,17 @@ class RunFolder:
             InputError: it is missing, damaged, or of another version, or the run is another user's.
         """
         self.check_owner()
-        return Record.open(self.record_file)
+        return Record.open(self.record_file, self._check_no_earlier_engine)
+
+    def _check_no_earlier_engine(self) -> None:
+        """An engine of an earlier version could not go on with a record of this one's format."""
+        holder = engine_holder(self)
+        if holder is not None and holder.pid != os.getpid():
+            raise InputError(
+                f"{self.path}: an engine of an earlier hero-tui is at work on this run (pid "
+                f"{holder.pid} on {holder.host}); wait for it, or stop it with that version or "
+                f"`kill {holder.pid}`, then run the same command again"
+            )
 
     def check_owner(self) -> None:
         """Run folders are private: another user's is there, and cannot be looked into.

@@ -11,6 +11,7 @@ settings of the new line in it. What remains to be done on the disk, the next en
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -25,12 +26,24 @@ KEPT_OF_A_LINE = ("rounds", "checkpoints", "tries", "sheets", "final", "exports"
 """Folders that a line which is left takes along; what else is in the folder belongs to no line."""
 
 
-def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) -> RunFolder:
+def with_next_seed(task: Task, record: Record) -> Task:
+    """The task with the next line's own seed, which is always the same."""
+    name = f"{task.seed}/line {record.line() + 1}".encode()
+    seed = int.from_bytes(blake2b(name, digest_size=4).digest(), "little")
+    return task.model_copy(update={"seed": seed})
+
+
+def roll_back(
+    folder: RunFolder,
+    round_number: int,
+    changed: Callable[[Task, Record], Task] = with_next_seed,
+) -> RunFolder:
     """Makes the state after training `round_number` the run's current one, and the run paused.
 
     Args:
-        task: the settings to go on with; None: as they are, but with `next_seed`, so that the next
-            round has other pictures.
+        changed: makes the settings to go on with of those that the run has, when an earlier
+            rollback that was cut short is complete; else they stay but for the seed, so that the
+            next round has other pictures.
 
     Returns:
         The folder of the line that was left.
@@ -42,8 +55,7 @@ def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) ->
     """
     with engine_lock(folder), closing(folder.open_record()) as record:
         complete(folder, record)
-        now = folder.task()
-        task = task or with_next_seed(now, record)
+        task = changed(folder.task(), record)
         trained_round(folder, round_number)
         if round_number == record.rounds()[-1].number == task.feedback.rounds - 1:
             raise InputError(
@@ -61,13 +73,6 @@ def roll_back(folder: RunFolder, round_number: int, task: Task | None = None) ->
         record.roll_back(round_number, yamlfile.dump(task.model_dump(mode="json")))
         complete(folder, record)
     return left
-
-
-def with_next_seed(task: Task, record: Record) -> Task:
-    """The task with the next line's own seed, which is always the same."""
-    name = f"{task.seed}/line {record.line() + 1}".encode()
-    seed = int.from_bytes(blake2b(name, digest_size=4).digest(), "little")
-    return task.model_copy(update={"seed": seed})
 
 
 def complete(folder: RunFolder, record: Record) -> None:

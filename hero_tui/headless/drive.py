@@ -132,7 +132,6 @@ def _follow(
     progress: RunProgress,
 ) -> bool:
     """Labels rounds until the engine is gone (False) or there are no more labels (True)."""
-    task = folder.task()
     while True:
         # Asked before the record is read, so that an engine's last words are not missed.
         running = engine.is_running()
@@ -141,15 +140,20 @@ def _follow(
             return False
         waiting = _waiting_for_labels(record)
         if waiting is not None:
-            labels = labeler(_view(folder, record, task, waiting)) if labeler else None
+            line = record.line()
+            # The settings, too, are the line's.
+            labels = labeler(_view(folder, record, folder.task(), waiting)) if labeler else None
             if labels is None:
                 return True
             try:
-                record.submit(waiting.number, labels)
+                record.submit(waiting.number, labels, line)
             except InputError:
-                if record.rounds()[waiting.number].submitted is None:
+                if record.line() != line:
+                    progress.say("The run went back to an earlier round meanwhile")
+                elif _waiting_for_labels(record) == waiting:
                     raise
-                progress.say(f"Round {waiting.number} was labelled by somebody else meanwhile")
+                else:
+                    progress.say(f"Round {waiting.number} was labelled by somebody else meanwhile")
             continue
         changes = record.changes()
         deadline = time.monotonic() + 0.5

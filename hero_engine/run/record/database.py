@@ -39,8 +39,11 @@ class Database:
         return cls(path, connection)
 
     @classmethod
-    def open(cls, path: Path) -> "Database":
+    def open(cls, path: Path, before_migration: Callable[[], None] = lambda: None) -> "Database":
         """An existing file; one of an earlier version is brought to this one.
+
+        Args:
+            before_migration: called then; what it raises leaves the file as it is.
 
         Raises:
             InputError: it is missing, damaged, written by a newer hero-tui, or of an earlier
@@ -53,13 +56,13 @@ class Database:
         try:
             with database.reading() as connection:
                 keep_journal(connection, path)
-            database._migrate()
+            database._migrate(before_migration)
         except BaseException:
             database.close()
             raise
         return database
 
-    def _migrate(self) -> None:
+    def _migrate(self, before_migration: Callable[[], None]) -> None:
         version = self._version()
         if version != SCHEMA_VERSION and version not in MIGRATIONS:
             raise InputError(
@@ -68,6 +71,7 @@ class Database:
             )
         if version == SCHEMA_VERSION:
             return
+        before_migration()
         try:
             with self.writing() as connection:
                 # Another process may have been quicker, so the version is asked for again.

@@ -56,14 +56,17 @@ class Record:
         return cls(Database.create(path, fill))
 
     @classmethod
-    def open(cls, path: Path) -> "Record":
+    def open(cls, path: Path, before_migration: Callable[[], None] = lambda: None) -> "Record":
         """An existing record; one of an earlier format is brought to this one.
+
+        Args:
+            before_migration: called then; what it raises leaves the record as it is.
 
         Raises:
             InputError: it is missing, damaged, written by a newer hero-tui, or of an earlier
                 format and cannot be written.
         """
-        record = cls(Database.open(path))
+        record = cls(Database.open(path, before_migration))
         try:
             record.state()
         except InputError:
@@ -376,16 +379,21 @@ class Record:
                     return int(number), best
             return None
 
-    def submit(self, number: int, given: Labels | None = None) -> None:
+    def submit(self, number: int, given: Labels | None = None, line: int | None = None) -> None:
         """Hands the round's labels to the engine; with `given`, those and nobody else's.
 
         With goods but no best chosen, the reigning best stays and `keep` is recorded.
 
+        Args:
+            line: whose pictures were labelled; a round of another line has other pictures.
+
         Raises:
             InputError: the round is not fully sampled, is submitted, or its labels are not
-                complete (`labels.problem_with`).
+                complete (`labels.problem_with`); or the run has left the line.
         """
         with self._writing() as connection:
+            if line is not None and line != self.line():
+                raise InputError(f"round {number}: the run has gone back to an earlier round")
             step = self._open_step(connection, number)
             (images, sampled) = connection.execute(
                 "SELECT images, sampled FROM rounds WHERE round = ?", (number,)
