@@ -2,7 +2,6 @@
 
 from hero_engine.errors import EngineError, InputError
 from hero_tui.client.runview import RunView
-from hero_tui.output import reference
 
 PAUSED = 3
 
@@ -18,7 +17,7 @@ def leaving_code(view: RunView) -> int:
 
 def parting_words(view: RunView) -> str:
     """What to know after the interface is closed."""
-    name = reference(view.folder)
+    name = view.folder.name
     if view.state == "finished":
         return f"Finished. Take the model with: hero-tui export {name}"
     if view.stage == "stopped":

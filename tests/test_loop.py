@@ -252,12 +252,13 @@ def test_what_was_not_measured_when_the_engine_ended_is_by_the_next(
 
 
 def test_a_reward_that_is_no_number_is_said_with_a_way_out(
-    run: Callable, monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = Reward(lambda batch: batch.z_0.flatten(1)[:, 0] * torch.nan, uses_embedding=False)
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}, reward={"name": "binary"}))
     monkeypatch.setattr(loop, "REWARDS", {"binary": nothing})
     with pytest.raises(EngineError, match="the reward binary of 8 pictures is not a finite number"):
-        run(USUAL[:1], reward={"name": "binary"})
+        run_here(folder, USUAL[:1])
 
 
 def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Callable) -> None:

@@ -251,14 +251,14 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
             if changes != seen:
                 seen = changes
                 idle.news()
-                if any(r.submitted for r in run.record.rounds() if r.number == round_number):
-                    idle.come_back()
-                    return run.record.labels(round_number)
                 if any(not each.finished for each in run.record.tries()):
                     idle.come_back()
                     tryout.answer(
                         run.folder, run.record, run.task, learned.model, learned.pool, round_number
                     )
+                if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                    idle.come_back()
+                    return run.record.labels(round_number)
             idle.tick()
             run.interrupts.wait(0.02)
     except Finish:

@@ -8,7 +8,6 @@ from textual.widgets import Footer, Static
 
 from hero_tui.client.runview import RunView
 from hero_tui.messages import RollbackAsked
-from hero_tui.output import reference
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.text import plain
@@ -30,7 +29,7 @@ class ConfirmRollbackScreen(RunDialog):
     def compose(self) -> ComposeResult:
         view, number = self.view, self._number
         left = sum(o.round.images for o in view.outcomes if o.round.number > number)
-        command = f"hero-tui rollback {reference(view.folder)} --round {number} --set"
+        command = f"hero-tui rollback {view.folder.name} --round {number} --set"
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = f"Go back to the model after round {number}?"
             yield Static(
