@@ -577,7 +577,8 @@ def test_a_running_engine_is_stopped_before_its_run_goes_back(
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
     stopped: list[RunFolder] = []
 
-    def stop(folder: RunFolder) -> bool:
+    def stop(folder: RunFolder, seconds: float) -> bool:
+        assert seconds == process.STOP_SECONDS  # a hung engine is not waited for without an end
         stopped.append(folder)
         return True
 
