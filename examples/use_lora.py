@@ -10,7 +10,13 @@ from safetensors.torch import load_file
 BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 EXPORT = "exports"
 
-pipeline = StableDiffusionPipeline.from_pretrained(BASE)
+pipeline = StableDiffusionPipeline.from_pretrained(
+    BASE,
+    feature_extractor=None,
+    image_encoder=None,
+    safety_checker=None,
+    requires_safety_checker=False,
+)
 pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
 pipeline.load_lora_weights(EXPORT, weight_name="pytorch_lora_weights.safetensors")
 pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

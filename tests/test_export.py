@@ -197,7 +197,7 @@ def test_the_example_has_the_lines_of_a_card(tmp_path: Path) -> None:
         ({"model": "a.safetensors"}, "StableDiffusionXLPipeline.from_single_file(BASE)"),
         (
             {"revision": "v2", "variant": "fp16"},
-            'from_pretrained(BASE, revision="v2", variant="fp16")',
+            'from_pretrained(\n    BASE,\n    revision="v2",\n    variant="fp16",\n',
         ),
         ({"model": "a.safetensors", "config": "b"}, 'from_single_file(BASE, config="b")'),
         ({"model": "embedded"}, "import WEIGHTS as BASE"),

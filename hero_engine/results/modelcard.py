@@ -117,12 +117,14 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     else:
         variant = variant_here(task.model, task.revision, task.variant)
         how, details = "from_pretrained", {"revision": task.revision, "variant": variant}
-    given = "".join(f", {name}={_literal(value)}" for name, value in details.items() if value)
+    given = ["BASE", *(f"{name}={_literal(value)}" for name, value in details.items() if value)]
+    loaded = f"pipeline = {pipeline}.{how}({', '.join(given)})"
     embedded = is_embedded(task.model)
     if how == "from_pretrained" and not embedded:
         # As the engine loads it: what draws no picture may be missing, or blacken one.
         left_out = FAMILIES[base.architecture].left_out
-        given += "".join(f", {name}={value}" for name, value in left_out.items())
+        given += (f"{name}={value}" for name, value in left_out.items())
+        loaded = "\n    ".join([f"pipeline = {pipeline}.{how}(", *(f"{g}," for g in given)]) + "\n)"
     lines = [
         "import torch",
         f"from diffusers import DDIMScheduler, {pipeline}",
@@ -132,7 +134,7 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         *([] if embedded else [f"BASE = {_literal(task.model)}"]),
         f"EXPORT = {_literal(folder)}",
         "",
-        f"pipeline = {pipeline}.{how}(BASE{given})",
+        loaded,
         "pipeline.scheduler = DDIMScheduler.from_config("
         f"pipeline.scheduler.config, {_sampler_settings(task, base)})",
         f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
