@@ -30,7 +30,7 @@ from tests.interface_runs import (
 
 NOW = 1_000_000.0
 CLOCK = SimpleNamespace(now=NOW)
-OTHER_THEMES = pytest.mark.parametrize("theme", ["high-contrast", "colour-blind"])
+OTHER_THEMES = pytest.mark.parametrize("theme", ["day", "high-contrast", "colour-blind"])
 SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
 Compare = Callable[..., bool]
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hero_tui.typeahead import typed_keys
 from textual import events
 
 from hero_engine.run.folder import RunFolder, engine_lock
@@ -21,7 +22,6 @@ from hero_tui.preview.decision import Signs
 from hero_tui.preview.mute import WEEK, identity, is_mute, set_mute
 from hero_tui.preview.probe import probe
 from hero_tui.preview.replies import Replies
-from hero_tui.typeahead import typed_keys
 from tests.fake_terminal import KITTY, MUTE, FakeTerminal
 from tests.interface_runs import make_run, sample_round
 

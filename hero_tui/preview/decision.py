@@ -87,6 +87,7 @@ class Signs:
         tmux: what tmux says, if it can be asked.
         behind: the replies of the terminal that tmux is shown in; None if it was not asked.
         typed: the keys that were typed meanwhile, as bytes.
+        unanswered: who has not answered, as `mute` remembers it; "" if all have.
     """
 
     replies: Replies = NONE
@@ -95,6 +96,7 @@ class Signs:
     tmux: Tmux | None = None
     behind: Replies | None = None
     typed: bytes = b""
+    unanswered: str = ""
 
 
 def decide(signs: Signs, environ: Mapping[str, str], images: Images = "auto") -> Terminal:

@@ -30,9 +30,7 @@ class Pictures:
     """Encodes pictures one at a time in a thread of its own, and keeps the latest `keep`."""
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
-        self.terminal = terminal
-        as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
-        self._keep = min(keep, KEPT_AS_TEXT) if as_text else keep
+        self._most = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
@@ -40,11 +38,19 @@ class Pictures:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._numbers = itertools.count(1)
         self._free_numbers: deque[int] = deque()
+        self.prefetched: Callable[[], object] | None = None  # called in the thread
+        self.adopt(terminal)
+
+    def adopt(self, terminal: Terminal) -> None:
+        """Encodes for `terminal` from now on, and keeps nothing of before."""
+        self.forget()
+        self.terminal = terminal
+        as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
+        self._keep = min(self._most, KEPT_AS_TEXT) if as_text else self._most
         self._encode = self._encoder()
         # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
         self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
         self.off = terminal.protocol == "off"
-        self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self) -> Encode:
         cell = self.terminal.cell

@@ -96,6 +96,7 @@ class Tile(Horizontal):
 
         image: int
         double: bool
+        shown: bool  # the picture was on the screen when the button went down
 
     def __init__(self, pictures: Pictures, key: str = "") -> None:
         super().__init__(id=f"tile-{key}" if key else None)
@@ -103,6 +104,7 @@ class Tile(Horizontal):
         self.set_reactive(Tile.shown_key, key)
         self._caption = Static(id="caption")
         self._picture = Picture(pictures)
+        self._aimed_at: int | None = None
 
     def compose(self) -> ComposeResult:
         yield Edge("▌")
@@ -137,6 +139,10 @@ class Tile(Horizontal):
         """Whether the picture is on the screen."""
         return self._picture.complete
 
+    def shown_before(self, when: float) -> bool:
+        """Whether it was, at that time (of `get_time`)."""
+        return self._picture.shown_before(when)
+
     @property
     def picture_size(self) -> Size:
         """The cells that a picture has here."""
@@ -154,7 +160,11 @@ class Tile(Horizontal):
             left, room = left + word, room - len(word)
         self._caption.update(Content(left + right.rjust(room)), layout=False)
 
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._aimed_at = self.view.image if self.shown_before(event.time) else None
+
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:
             event.stop()
-            self.post_message(self.Clicked(self.view.image, event.chain >= 2))
+            shown = self.view.image == self._aimed_at
+            self.post_message(self.Clicked(self.view.image, event.chain >= 2, shown))
