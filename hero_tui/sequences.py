@@ -29,7 +29,7 @@ _WHOLE = re.compile(
     re.DOTALL,
 )
 _BEGUN = re.compile(
-    rf"\x1b(?:\[(?:\[|M.{{0,2}}|[0-?]*[ -/]*)|O[0-9;]*|[P\]]|{_STRING}\x1b?)?", re.DOTALL
+    rf"\x1b(?:\[(?:\[|M.{{0,2}}|[0-?]*[ -/]*)|O[0-9;]*|{_STRING}\x1b?|[P\]])?", re.DOTALL
 )
 # Two of three sequences of rxvt's keys with shift: `$` is not the end of anybody else's.
 _RXVT = re.compile(r"\x1b\[\d+\$")

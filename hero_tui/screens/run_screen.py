@@ -143,7 +143,10 @@ class RunDialog(RunFollower[int | None], ModalScreen[int | None]):
     RunDialog { layout: vertical; overflow-y: auto; background: $background 60%; }
     """
 
-    BINDINGS = [Binding("question_mark", "app.help", "keys", show=False, id="help")]
+    BINDINGS = [
+        Binding("question_mark", "app.help", "keys", show=False, id="help"),
+        Binding("ctrl+c", "app.help_quit", show=False, system=True),
+    ]
 
     def __init__(self, view: RunView, pictures: Pictures, earlier: int | None = None) -> None:
         """`earlier`: the submitted round to show; None for the latest round, whatever it is."""
