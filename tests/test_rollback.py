@@ -136,7 +136,7 @@ def test_killed_in_the_middle_it_is_as_before_or_as_asked_for(
     before = final_hashes(folder)
     wanted = with_changes(task, ["update.learning_rate=5e-4"], 7)
 
-    def killed(*args: object) -> None:
+    def killed(*args: object, **named: object) -> None:
         raise KilledError
 
     with monkeypatch.context() as patched:
@@ -226,6 +226,41 @@ def test_under_a_running_engine_it_is_refused(labelled: RunFolder) -> None:
     assert status(labelled)["line"] == 0
 
 
+def test_a_label_given_while_the_rounds_are_copied_is_kept_with_them(
+    labelled: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(labelled.open_record()) as another:
+        another.begin_round(2, 8)
+        given = [Labels.of([5]), Labels.of([5, 6])]
+
+        def copied_while_labels_come(folder: RunFolder, record: Record, target: Path) -> None:
+            copy(folder, record, target)
+            if given:
+                another.label(2, given.pop(0))
+
+        copy = rollback._copy
+        monkeypatch.setattr(rollback, "_copy", copied_while_labels_come)
+        left = rollback.roll_back(labelled, 0)
+        assert another.line() == 1
+    with closing(left.open_record()) as record:
+        assert record.labels(2) == Labels.of([5, 6])
+
+
+def test_nobody_waited_while_the_line_that_was_left_went_on(labelled: RunFolder) -> None:
+    rollback.roll_back(labelled, 0)
+    with closing(labelled.open_record()) as record:
+        went_back = record.went_back()
+        assert went_back is not None
+        record.begin_round(1, 8)
+        record.add_images(1, range(8))
+        record.finish_sampling(1, {})
+        record.label(1, FIRST[1])
+        record.submit(1)
+        first_image = record.rounds()[1].first_image
+        assert first_image is not None
+        assert status(labelled)["history"][1]["wait_s"] == round(first_image - went_back[1], 3)
+
+
 def test_where_there_are_no_hard_links_files_are_copied(
     labelled: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,4 +279,18 @@ def test_what_is_learned_so_far_cannot_change_its_shape(
     tiny_task: Callable[..., Task], override: str
 ) -> None:
     with pytest.raises(InputError, match="cannot change in the middle of a run"):
+        with_changes(tiny_task(), [override], None)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("oracle=blak-cat", "--set: oracle: there is no oracle 'blak-cat'"),
+        ("prompts=[a, b, c, d, e, f, g, h, i]", "--set: feedback.batch_size: expected at least 9"),
+    ],
+)
+def test_what_a_new_run_would_refuse_is_refused(
+    tiny_task: Callable[..., Task], override: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
         with_changes(tiny_task(), [override], None)
