@@ -1,6 +1,7 @@
 """Going back to an earlier round: the run goes on from there, and what is left stays."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,10 +26,19 @@ FIRST = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 AGAIN = [FIRST[0], Labels.of([5, 7], 5), Labels.of([0, 1], KEEP)]
 
 
-def finished_run(where: Path, task: Task, script: list[Labels] = FIRST) -> RunFolder:
-    folder = new_run(where, task)
-    run_here(folder, script).close()
-    return folder
+Finished = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def finished(
+    tmp_path: Path, finished_run: Callable[[Task, Sequence[Labels]], RunFolder]
+) -> Finished:
+    """A finished run to change: a task, its labels, and the run's name."""
+
+    def finished(task: Task, script: Sequence[Labels] = FIRST, name: str = "run") -> RunFolder:
+        return RunFolder(shutil.copytree(finished_run(task, script).path, tmp_path / name))
+
+    return finished
 
 
 @pytest.fixture
@@ -58,9 +68,9 @@ def of_the_current_line(folder: RunFolder) -> dict[str, str]:
 
 
 def test_it_goes_on_from_the_round_and_what_is_left_is_a_run_of_its_own(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], tmp_path: Path, finished: Finished
 ) -> None:
-    folder = finished_run(tmp_path, tiny_task())
+    folder = finished(tiny_task())
     before = final_hashes(folder)
 
     left = rollback.roll_back(folder, 0)
@@ -92,21 +102,21 @@ def test_it_goes_on_from_the_round_and_what_is_left_is_a_run_of_its_own(
     assert torch.equal(exported["best_z_0"], kept["best_z_0"])
 
 
-def test_the_way_there_does_not_matter(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
+def test_the_way_there_does_not_matter(tiny_task: Callable[..., Task], finished: Finished) -> None:
     """With the seed as it was, a run that went back is the run that never went there.
 
     The moments of the embedding's Adam are there, since the round is one of the latest two.
     """
     task = tiny_task(feedback={"rounds": 2})
-    folder = finished_run(tmp_path / "back", task, FIRST[:2])
+    folder = finished(task, FIRST[:2])
     rollback.roll_back(folder, 0, lambda *_: task)
     run_here(folder, AGAIN[:2]).close()
-    straight = finished_run(tmp_path / "straight", task, AGAIN[:2])
+    straight = finished(task, AGAIN[:2], "straight")
     assert of_the_current_line(folder) == final_hashes(straight)
 
 
-def test_a_new_line_is_deterministic(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
-    folders = [finished_run(tmp_path / name, tiny_task()) for name in "ab"]
+def test_a_new_line_is_deterministic(tiny_task: Callable[..., Task], finished: Finished) -> None:
+    folders = [finished(tiny_task(), name=name) for name in "ab"]
     for folder in folders:
         rollback.roll_back(folder, 0)
         run_here(folder, AGAIN).close()
@@ -183,9 +193,9 @@ def test_a_run_can_go_back_again_and_from_a_line_that_was_left(labelled: RunFold
 
 
 def test_what_the_checkpoint_no_longer_has_begins_anew_and_is_told(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], finished: Finished
 ) -> None:
-    folder = finished_run(tmp_path, tiny_task())
+    folder = finished(tiny_task())
     rollback.roll_back(folder, 0)
     with closing(run_here(folder, AGAIN)) as record:
         assert [r.outcome for r in record.rounds()] == [
@@ -196,10 +206,10 @@ def test_what_the_checkpoint_no_longer_has_begins_anew_and_is_told(
 
 
 def test_a_run_of_an_earlier_version_goes_back_too(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], finished: Finished
 ) -> None:
     """It kept neither the embedding nor the optimizers of older rounds."""
-    folder = finished_run(tmp_path, tiny_task(feedback={"rounds": 2}), FIRST[:2])
+    folder = finished(tiny_task(feedback={"rounds": 2}), FIRST[:2])
     for name in ("embedder", "optimizers"):
         (folder.checkpoint(0) / f"{name}.safetensors").unlink()
     rollback.roll_back(folder, 0)
