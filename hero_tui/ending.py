@@ -25,6 +25,8 @@ def when_told_to_end(
         give_up: called where it has not ended `LIMIT` seconds after, before it is ended.
     """
 
+    timers: list[threading.Timer] = []
+
     def told(number: int, frame: FrameType | None) -> None:
         code = 128 + number
         if leave is None:
@@ -33,6 +35,7 @@ def when_told_to_end(
             timer = threading.Timer(LIMIT, _end, (code, give_up))
             timer.daemon = True
             timer.start()
+            timers.append(timer)
         leave(code)
 
     before = {
@@ -43,6 +46,8 @@ def when_told_to_end(
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
