@@ -116,7 +116,9 @@ def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) 
 
     async def mark(pilot: Pilot[int]) -> None:
         await pictures_are_shown(pilot)
-        await pilot.press("1", "W", "r", "space", "2")
+        await pilot.press("1", "W", "r", "space")
+        await pictures_are_shown(pilot)
+        await pilot.press("2")
         await until(pilot, lambda: len(record.labels(2).good) == 4)
         await pictures_are_shown(pilot)
 
@@ -171,6 +173,7 @@ def test_summary(snap_compare: Compare, record: Record, size: tuple[int, int]) -
     record.mark_seen(2, range(64))
 
     async def submit(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
         await pilot.press("1", "W", "r")
         await until(pilot, lambda: pilot.app.screen.query_one(PictureGrid).view.labels.best == 5)
         await pictures_are_shown(pilot)

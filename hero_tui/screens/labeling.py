@@ -221,9 +221,11 @@ class LabelingScreen(RunScreen):
 
     def action_tile(self, place: int) -> None:
         image = self._image_of_key(place)
-        if image is None or not self._may_label([image]):
+        if image is None:
             return
         self.grid.cursor = place
+        if not self._may_label([image]):
+            return
         if self.choosing_best:
             self._choose(image)
         else:
@@ -234,12 +236,14 @@ class LabelingScreen(RunScreen):
 
     def action_best(self, place: int) -> None:
         image = self._image_of_key(place)
-        if image is not None and self._may_label([image]):
+        if image is None:
+            return
+        self.grid.cursor = place
+        if self._may_label([image]):
             before = self.view.labels.best
             if isinstance(before, int) and before != image:
                 undo = key_shown(self, "edit.undo")
                 self.say(f"The best is {image} now, not {before}: {undo} takes it back. CapsLock?")
-            self.grid.cursor = place
             self._choose(image)
 
     def action_ask_best(self) -> None:
