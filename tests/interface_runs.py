@@ -29,6 +29,7 @@ from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.screens.too_small import is_too_small
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import StatusLine
 
@@ -157,6 +158,8 @@ async def _press(
 
 def is_drawn(app: HeroApp) -> bool:
     """Whether the screen is there, and every picture on it that can be."""
+    if is_too_small(app.size):
+        return True
     screen = app.screen
     pictures = [each for each in screen.query(Picture) if each.path is not None and each.size]
     there = getattr(screen, "_there", 0.0) < float("inf")
