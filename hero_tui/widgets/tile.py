@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
@@ -140,12 +141,12 @@ class Tile(Widget):
 
     def render_line(self, y: int) -> Strip:
         edge = self.get_visual_style("tile--edge").rich_style
-        inside, style = "", self.rich_style
+        text, style = "", self.rich_style
         if y == 0:
-            inside, style = self.caption, self.get_visual_style("tile--caption").rich_style
+            text, style = self.caption, self.get_visual_style("tile--caption").rich_style
         width = picture_box(self.size).width
-        line = Strip([Segment(inside, style)]).adjust_cell_length(width, style)
-        return Strip.join([Strip([Segment("▌", edge)], 1), line, Strip([Segment("▐", edge)], 1)])
+        inside = Segment(set_cell_size(text, width), style)
+        return Strip([Segment("▌", edge), inside, Segment("▐", edge)], width + 2)
 
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:
