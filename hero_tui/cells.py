@@ -20,6 +20,7 @@ from rich.style import Style
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
+from hero_tui.preview.drawing import PLACEHOLDER
 from hero_tui.textual_private import CompositorUpdate, Frame, LayoutUpdate, colours_of
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -42,6 +43,8 @@ ATTRIBUTES = {
 }
 ON_BLANKS = {"4", "7", "9", "21", "51", "52", "53"}
 """The attributes that are seen on a blank."""
+MOST_PARAMETERS = 10
+"""Of a sequence that sets a style: mlterm ignores the whole of one with more."""
 
 
 class Pen(NamedTuple):
@@ -154,7 +157,9 @@ def cells_of(strip: Strip, colours: ColorSystem) -> list[Cell]:
     """The cells that a strip fills."""
     cells: list[Cell] = []
     for text, style, _ in strip:
-        pen, on_blanks = pens(style, colours)
+        # The colour of a placeholder is a number, to which no other comes near.
+        exact = text.startswith(PLACEHOLDER)
+        pen, on_blanks = pens(style, ColorSystem.TRUECOLOR if exact else colours)
         cells += [(each, on_blanks if each == " " else pen) for each in characters(text)]
     return cells
 
@@ -235,10 +240,22 @@ def changed(pen: Pen, to: Pen) -> tuple[str, Pen]:
         codes.append(to.back)
     if codes and (attributes, to.fore, to.back) == PLAIN[:3]:
         codes = ["0"]
-    code = f"\x1b[{';'.join(codes)}m" if codes else ""
+    code = "".join(f"\x1b[{parameters}m" for parameters in short(codes))
     if to.link != pen.link:
         code += f"\x1b]8;{'id=1;' if to.link else ';'}{to.link}\x1b\\"
     return code, Pen(attributes, to.fore or now.fore, to.back, to.link)
+
+
+def short(codes: list[str]) -> list[str]:
+    """The parameters of as few sequences as have all of `codes`, none with too many."""
+    joined: list[str] = []
+    for code in codes:
+        both = f"{joined[-1]};{code}" if joined else code
+        if joined and both.count(";") < MOST_PARAMETERS:
+            joined[-1] = both
+        else:
+            joined.append(code)
+    return joined
 
 
 def erases_to_background(term: str) -> bool:

@@ -16,9 +16,10 @@ from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.output import message
-from hero_tui.preview.decision import decide, tell_textual
+from hero_tui.preview.decision import decide, tell_textual, why_not_utf8
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import HALF_BLOCKS, Images, Terminal
+from hero_tui.preview.terminal import HALF_BLOCKS, Images, Terminal, why_no_screen
+from hero_tui.streams import write_utf8
 
 
 def has_terminal() -> bool:
@@ -32,10 +33,11 @@ def require_terminal(command: str) -> None:
     Raises:
         InputError: says what can be done instead.
     """
-    if not has_terminal():
+    why = why_no_screen(os.environ) if has_terminal() else "there is no terminal to label in"
+    if why:
         instead = "--labels FILE, --oracle or --labeler module:function"
         raise InputError(
-            f"hero-tui {command}: there is no terminal to label in; use {instead}"
+            f"hero-tui {command}: {why}; use {instead}"
             + ("" if command == "run" else " with `hero-tui resume`")
         )
 
@@ -46,6 +48,8 @@ def choose_and_label(runs_dir: Path) -> int:
     Raises:
         InputError: see `label`.
     """
+    if why := why_no_screen(os.environ):
+        raise InputError(f"hero-tui: {why}; `hero-tui runs` lists the runs")
     config = _preferences(None)
     terminal, _ = _ask_terminal(config)
     from hero_tui.screens.runs import choose_run
@@ -71,8 +75,8 @@ def label(
         the exit code, see `run_interface`.
 
     Raises:
-        InputError: the preferences are wrong, the run cannot be read or made, or its engine cannot
-            be started.
+        InputError: the preferences are wrong, the terminal does not take UTF-8, the run cannot be
+            read or made, or its engine cannot be started.
     """
     config = _preferences(images)
     terminal, typed = _ask_terminal(config)
@@ -127,8 +131,15 @@ def _check_keys(config: Config) -> None:
 
 
 def _ask_terminal(config: Config) -> tuple[Terminal, bytes]:
-    """What the terminal can do, and what was typed meanwhile."""
+    """What the terminal can do, and what was typed meanwhile; it is written to in UTF-8.
+
+    Raises:
+        InputError: it does not take UTF-8.
+    """
     signs = probe()
+    if problem := why_not_utf8(signs, os.environ):
+        raise InputError(f"hero-tui: {problem}")
+    write_utf8()
     terminal = decide(signs, os.environ, config.images)
     tell_textual(terminal.colours, os.environ)
     return terminal, signs.typed

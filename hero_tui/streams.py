@@ -54,6 +54,13 @@ def plain_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
+def write_utf8() -> None:
+    """Both streams write UTF-8 from now on, whatever the locale's encoding: their terminal takes it."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
+
+
 def drawn(stream: TextIO) -> IO[str]:
     """The stream under a plain one: for colours and cursor movements of hero-tui's own."""
     return stream.stream if isinstance(stream, PlainStream) else stream

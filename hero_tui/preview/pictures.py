@@ -6,8 +6,9 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from textual.geometry import NULL_OFFSET, Offset, Size
@@ -15,15 +16,14 @@ from textual.geometry import NULL_OFFSET, Offset, Size
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
 from hero_tui.preview.terminal import Terminal
 
-Key = tuple[Path, int, int]
+Cell = tuple[int, int]
+Key = tuple[Path, int, int, Cell]
 Turn = tuple[bool, Offset, int]
 """Whether it is ahead of time; where it is on the screen, by lines; when it was asked for."""
-Encode = Callable[[Path, int, int], Drawing]
+Encode = Callable[[Path, int, int, Cell], Drawing]
 
 KEPT = 200
 """Drawings: three rounds."""
-KEPT_AS_TEXT = 100
-"""Of kitty's images in tmux, which can have 255 numbers: a round of 128 may be on screen beside."""
 
 
 class Pictures:
@@ -31,14 +31,13 @@ class Pictures:
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
         self.terminal = terminal
-        as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
-        self._keep = min(keep, KEPT_AS_TEXT) if as_text else keep
+        self._keep = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
         self._asked = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-        self._numbers = itertools.count(1)
+        self._numbers: Iterator[int] = iter(())
         self._free_numbers: deque[int] = deque()
         self._encode = self._encoder()
         # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
@@ -47,30 +46,30 @@ class Pictures:
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self) -> Encode:
-        cell = self.terminal.cell
         match self.terminal.protocol:
             case "block":
                 from hero_tui.preview.blocks import half_blocks
 
-                return half_blocks
+                return lambda path, columns, rows, _: half_blocks(path, columns, rows)
             case "off":
                 from hero_tui.preview.blocks import number_only
 
-                return number_only
+                return lambda path, columns, rows, _: number_only(path, columns, rows)
             case "iterm2":
                 from hero_tui.preview import iterm2
 
-                return lambda path, columns, rows: iterm2.encode(path, columns, rows, cell)
+                return iterm2.encode
             case "sixel":
                 from hero_tui.preview import sixel
 
-                return lambda path, columns, rows: sixel.encode(path, columns, rows, cell)
+                return sixel.encode
             case "kitty":
                 from hero_tui.preview import kitty
 
+                self._numbers = kitty.numbers(self.terminal.colours)
                 in_text = self.terminal.multiplexer == "tmux"
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
-                return lambda path, columns, rows: self._numbered(
+                return lambda path, columns, rows, cell: self._numbered(
                     encode(path, columns, rows, cell, self._number())
                 )
 
@@ -84,9 +83,17 @@ class Pictures:
             weakref.finalize(drawing.image, self._free_numbers.append, drawing.image.number)
         return drawing
 
+    def measure(self, cell: Cell) -> bool:
+        """Draws for cells of `cell` (width, height) pixels from now on; whether that is new."""
+        before, self.terminal = self.terminal, replace(self.terminal, cell=cell)
+        return before != self.terminal
+
+    def _key(self, path: Path, columns: int, rows: int) -> Key:
+        return path, columns, rows, self.terminal.cell
+
     def kept(self, path: Path, columns: int, rows: int) -> Drawing | None:
         """The picture if it has been encoded at this size."""
-        key = (path, columns, rows)
+        key = self._key(path, columns, rows)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -100,7 +107,7 @@ class Pictures:
         Raises:
             OSError: the file is missing or is not a whole PNG.
         """
-        future = self._wait(False, Offset(place.y, place.x), (path, columns, rows))
+        future = self._wait(False, Offset(place.y, place.x), self._key(path, columns, rows))
         try:
             await asyncio.sleep(0)  # the others of a page ask now, the last one first
         finally:
@@ -110,7 +117,8 @@ class Pictures:
     def prefetch(self, path: Path, columns: int, rows: int) -> None:
         """Encodes the picture ahead of its being shown."""
         if self.kept(path, columns, rows) is None:
-            self._wait(True, NULL_OFFSET, (path, columns, rows)).add_done_callback(self._tell)
+            key = self._key(path, columns, rows)
+            self._wait(True, NULL_OFFSET, key).add_done_callback(self._tell)
             self._thread.submit(self._encode_next)
 
     def _tell(self, _: object) -> None:
@@ -145,16 +153,17 @@ class Pictures:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            future.set_result(self._encode_and_keep(*key))
+            future.set_result(self._encode_and_keep(key))
         except Exception as error:
             future.set_exception(error)
 
-    def _encode_and_keep(self, path: Path, columns: int, rows: int) -> Drawing:
-        drawing = self.kept(path, columns, rows)
+    def _encode_and_keep(self, key: Key) -> Drawing:
+        with self._lock:
+            drawing = self._kept.get(key)
         if drawing is None:
-            drawing = self._encode(path, columns, rows)
+            drawing = self._encode(*key)
             with self._lock:
-                self._kept[path, columns, rows] = drawing
+                self._kept[key] = drawing
                 while len(self._kept) > self._keep:
                     self._kept.popitem(last=False)
         return drawing

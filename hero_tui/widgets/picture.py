@@ -4,10 +4,12 @@ It asks for its drawing; `hero_tui.preview.layer` finds it on the screen and sho
 part by part, after the frame: lines of text through `reveal`, anything else over its blank cells.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.segment import Segment
 from textual import work
+from textual.filter import LineFilter
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -51,12 +53,13 @@ class Picture(Widget):
         return self.path is not None and shown and self._box == self.content_size
 
     def watch_path(self) -> None:
-        self._load()
+        self.load()
 
     def on_resize(self) -> None:
-        self._load()
+        self.load()
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Asks for the drawing."""
         self.note = ""
         path, box = self.path, self.content_size
         self._box = box
@@ -106,11 +109,15 @@ class Picture(Widget):
         """Nothing of the drawing is on the screen any more."""
         self.revealed = self.parts_drawn = 0
 
-    def drawn(self) -> None:
-        """The whole drawing is on the screen."""
-        self._drawn = True
+    def drawn(self, drawing: Drawing | None) -> None:
+        """The whole of `drawing` is on the screen."""
+        self._drawn = self._drawn or drawing is self.drawing
 
     # -- what the compositor asks for ----------------------------------------------------------
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """None: a picture's colours are what it is, also where text has none (NO_COLOR)."""
+        return ()
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
