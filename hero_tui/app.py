@@ -300,7 +300,9 @@ class HeroApp(FrameApp[int]):
         # By the window's size a cell can differ from what the terminal says by what is around the
         # cells: only its changes count.
         before, self._cell = self._cell, cell or self._cell
-        if cell not in (None, before) and self._pictures.measure(cell):
+        if before is None or cell in (None, before):
+            return
+        if self._pictures.measure(cell):
             for screen in self.screen_stack:
                 for picture in screen.query(Picture):
                     picture.load()

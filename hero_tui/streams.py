@@ -55,7 +55,7 @@ def plain_streams() -> Iterator[None]:
 
 
 def write_utf8() -> None:
-    """Both streams write UTF-8 from now on, whatever the locale's encoding: their terminal takes it."""
+    """Both streams write UTF-8 from now on, which their terminal takes whatever the locale."""
     for stream in (sys.__stdout__, sys.__stderr__):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")

@@ -52,7 +52,11 @@ def test_nothing_is_to_be_changed_where_all_is_at_its_best() -> None:
         (Signs(size=LARGE), {"TERM": "screen"}, "use tmux over SSH"),
         (replace(IN_TMUX, tmux=Tmux(False)), TMUX, "set -g allow-passthrough on"),
         (replace(IN_TMUX, behind=FOOT.replies), TMUX, "outside it, sixel works"),
-        (replace(IN_TMUX, behind=kitty("0.26.5")), TMUX, "kitty shows pictures from its version 0.28"),
+        (
+            replace(IN_TMUX, behind=kitty("0.26.5")),
+            TMUX,
+            "kitty shows pictures from its version 0.28",
+        ),
         (replace(IN_TMUX, tmux=Tmux(True, client="xterm")), TMUX, "terminal-features ',*:RGB'"),
         (Signs(silence="there is no terminal"), {}, "there is no terminal"),
     ],

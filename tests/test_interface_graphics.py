@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.color import ColorSystem
 from rich.console import Console
+from textual import events
+from textual.geometry import Size
 from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder
@@ -23,11 +25,11 @@ from hero_tui.app import HeroApp
 from hero_tui.cells import Change
 from hero_tui.preview import iterm2, kitty, sixel
 from hero_tui.preview.blocks import number_only
-from hero_tui.preview.drawing import PART, Parts, Placement, Text
+from hero_tui.preview.drawing import PART, Drawing, Parts, Placement, Text
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import capped, fit, scaled
-from hero_tui.preview.terminal import Colours, Terminal
+from hero_tui.preview.terminal import Colours, Multiplexer, Protocol, Terminal
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.picture import Picture
@@ -109,7 +111,9 @@ def test_inside_tmux_text_places_a_kitty_image(picture: Path) -> None:
     passed = "".join(drawing.image.transmission)
     outer = re.findall(r"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\", passed)
     inner = "".join(part.replace("\x1b\x1b", "\x1b") for part in outer)
-    assert commands(inner)[0][0].items() >= {"U": "1", "c": "20", "r": "10", "i": str(number)}.items()
+    assert (
+        commands(inner)[0][0].items() >= {"U": "1", "c": "20", "r": "10", "i": str(number)}.items()
+    )
     assert [strip.cell_length for strip in drawing.strips] == [30] * 10
     line = [segment for segment in drawing.strips[3] if kitty.PLACEHOLDER in segment.text]
     assert len(line) == 20
@@ -408,6 +412,19 @@ def test_late_answers_are_not_taken_for_early_ones() -> None:
     assert pacer.idle
 
 
+def test_what_a_request_comes_after_is_told_of_when_it_is_answered_or_given_up() -> None:
+    now = 0.0
+    pacer = Pacer(lambda: now)
+    read: list[str] = []
+    pacer.sent(100, lambda: read.append("first"))
+    pacer.sent(100, lambda: read.append("second"))
+    pacer.answered()
+    assert read == ["first"]
+    now += 10 * PATIENCE
+    assert pacer.room > 0
+    assert read == ["first", "second"]
+
+
 # -- on the screen -------------------------------------------------------------------------------
 
 
@@ -533,6 +550,52 @@ async def test_images_are_removed_from_the_terminal_in_the_end(
     removed = [keys for keys, _ in commands(removal)]
     assert all((keys["a"], keys["d"]) == ("d", "I") for keys in removed)
     assert len({keys["i"] for keys in removed}) == len(removed) == 8
+
+
+@pytest.mark.parametrize(
+    ("protocol", "multiplexer"),
+    [("block", None), ("sixel", None), ("kitty", None), ("kitty", "tmux")],
+)
+async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
+    tmp_path: Path, protocol: Protocol, multiplexer: Multiplexer | None
+) -> None:
+    run = make_sampled_run(tmp_path, images=16)
+    terminal = Terminal(protocol, "truecolor", multiplexer=multiplexer)
+    async with interface(run, terminal=terminal) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        layer = app._layer
+        assert layer is not None
+        layer._pacer = Pacer(lambda: 0.0)  # which never gives up
+        await pilot.press("space")
+        await until(pilot, lambda: layer._pacer is not None and not layer._pacer.idle)
+        await pilot.press("backspace", "space")
+        assert app.view.seen == frozenset(range(8))
+        for _ in range(1000):
+            layer.answered()
+            await pilot.pause()
+            if all_complete(app):
+                break
+        await pilot.press("space")
+        assert app.view.seen == frozenset(range(16))
+
+
+@pytest.mark.parametrize("protocol", ["block", "iterm2", "sixel", "kitty"])
+async def test_a_cell_of_another_size_is_drawn_for(run: RunFolder, protocol: Protocol) -> None:
+    def drawings() -> set[Drawing]:
+        return {p.drawing for p in app.screen.query(Picture) if p.drawing is not None}
+
+    def resized(width: int, height: int) -> events.Resize:
+        return events.Resize(Size(80, 24), Size(80, 24), pixel_size=Size(width, height))
+
+    async with interface(run, terminal=Terminal(protocol, "truecolor", (10, 20))) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        app.post_message(resized(808, 485))  # with a margin: how large a cell is, is known better
+        await pilot.pause()
+        assert app._pictures.terminal.cell == (10, 20)
+        before = drawings()
+        app.post_message(resized(1290, 730))
+        await until(pilot, lambda: app._pictures.terminal.cell == (16, 30))
+        await until(pilot, lambda: all_complete(app) and not before & drawings())
 
 
 async def test_pictures_of_a_page_are_made_from_the_first_to_the_last(

@@ -156,7 +156,7 @@ def why_not_utf8(signs: Signs, environ: Mapping[str, str]) -> str:
     if multiplexer_of(signs.replies, environ) == "screen":
         return "GNU screen does not take UTF-8: start it with `screen -U`"
     return (
-        f"this terminal does not take UTF-8 (the locale is {locale}): start it in a locale of UTF-8, "
+        f"this terminal does not take UTF-8 (the locale is {locale}): start it in one of UTF-8, "
         "such as LC_ALL=C.UTF-8"
     )
 

@@ -183,6 +183,4 @@ def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:
     except (OSError, subprocess.SubprocessError, ValueError):
         return Tmux()
     means = {"1": True, "on": True, "all": True, "0": False, "off": False}
-    return Tmux(
-        means.get(passthrough), frozenset(features.split(",")), client, means.get(utf8)
-    )
+    return Tmux(means.get(passthrough), frozenset(features.split(",")), client, means.get(utf8))
