@@ -33,6 +33,7 @@ class Pictures:
         self.terminal = terminal
         self._keep = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
+        self._forgotten = 0  # how often
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
         self._asked = itertools.count()
@@ -129,6 +130,7 @@ class Pictures:
         """Keeps nothing: other pictures have the same paths from now on."""
         with self._lock:
             self._kept.clear()
+            self._forgotten += 1
 
     def kept_images(self) -> list[KittyImage]:
         """The images among what is kept, oldest first."""
@@ -160,10 +162,13 @@ class Pictures:
     def _encode_and_keep(self, key: Key) -> Drawing:
         with self._lock:
             drawing = self._kept.get(key)
-        if drawing is None:
-            drawing = self._encode(*key)
+        while drawing is None:
+            forgotten = self._forgotten
+            encoded = self._encode(*key)
             with self._lock:
-                self._kept[key] = drawing
+                if forgotten != self._forgotten:
+                    continue  # the path may have another picture by now
+                drawing = self._kept[key] = encoded
                 while len(self._kept) > self._keep:
                     self._kept.popitem(last=False)
         return drawing
