@@ -57,7 +57,7 @@ def plain_streams() -> Iterator[None]:
 def write_utf8() -> None:
     """Both streams write UTF-8 from now on, which their terminal takes whatever the locale."""
     for stream in (sys.__stdout__, sys.__stderr__):
-        if hasattr(stream, "reconfigure"):
+        if stream is not None:
             stream.reconfigure(encoding="utf-8")
 
 

@@ -6,11 +6,6 @@ was left and come back to.
 """
 
 import os
-import random
-import re
-import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -110,8 +105,8 @@ class Shown:
 
     def storm(self, sizes: int) -> None:
         """Another size for the window, again and again, many too small; then one that is not."""
-        draw = random.Random(0)
-        storm = [(draw.randint(300, SIZE[0]), draw.randint(200, SIZE[1])) for _ in range(sizes)]
+        storm = ((300 + 173 * each % (SIZE[0] - 300), 200 + 131 * each % (SIZE[1] - 200))
+                 for each in range(sizes))  # fmt: skip
         self.server.resize(*storm, (WINDOW[0] - 20, WINDOW[1] - 20))
 
 
@@ -146,9 +141,7 @@ def opened(tmp_path: Path, run: RunFolder) -> Iterator[Callable[..., Shown]]:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_terminal_shows_the_pictures_of_the_page(
-    name: str, opened: Callable[..., Shown]
-) -> None:
+def test_a_terminal_shows_the_pictures_of_the_page(name: str, opened: Callable[..., Shown]) -> None:
     program = PROGRAMS[name]
     shown = opened(program)
     shown.is_page(FIRST)
