@@ -16,11 +16,10 @@ from textual.geometry import NULL_OFFSET, Offset, Size
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
 from hero_tui.preview.terminal import Terminal
 
-Cell = tuple[int, int]
-Key = tuple[Path, int, int, Cell]
+Key = tuple[Path, int, int]
 Turn = tuple[bool, Offset, int]
 """Whether it is ahead of time; where it is on the screen, by lines; when it was asked for."""
-Encode = Callable[[Path, int, int, Cell], Drawing]
+Encode = Callable[[Path, int, int], Drawing]
 
 KEPT = 200
 """Drawings: three rounds."""
@@ -47,31 +46,34 @@ class Pictures:
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self) -> Encode:
+        def cell() -> tuple[int, int]:
+            return self.terminal.cell
+
         match self.terminal.protocol:
             case "block":
                 from hero_tui.preview.blocks import half_blocks
 
-                return lambda path, columns, rows, _: half_blocks(path, columns, rows)
+                return half_blocks
             case "off":
                 from hero_tui.preview.blocks import number_only
 
-                return lambda path, columns, rows, _: number_only(path, columns, rows)
+                return number_only
             case "iterm2":
                 from hero_tui.preview import iterm2
 
-                return iterm2.encode
+                return lambda path, columns, rows: iterm2.encode(path, columns, rows, cell())
             case "sixel":
                 from hero_tui.preview import sixel
 
-                return sixel.encode
+                return lambda path, columns, rows: sixel.encode(path, columns, rows, cell())
             case "kitty":
                 from hero_tui.preview import kitty
 
                 self._numbers = kitty.numbers(self.terminal.colours)
                 in_text = self.terminal.multiplexer == "tmux"
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
-                return lambda path, columns, rows, cell: self._numbered(
-                    encode(path, columns, rows, cell, self._number())
+                return lambda path, columns, rows: self._numbered(
+                    encode(path, columns, rows, cell(), self._number())
                 )
 
     def _number(self) -> int:
@@ -84,17 +86,17 @@ class Pictures:
             weakref.finalize(drawing.image, self._free_numbers.append, drawing.image.number)
         return drawing
 
-    def measure(self, cell: Cell) -> bool:
+    def measure(self, cell: tuple[int, int]) -> bool:
         """Draws for cells of `cell` (width, height) pixels from now on; whether that is new."""
         before, self.terminal = self.terminal, replace(self.terminal, cell=cell)
-        return before != self.terminal
-
-    def _key(self, path: Path, columns: int, rows: int) -> Key:
-        return path, columns, rows, self.terminal.cell
+        if before == self.terminal:
+            return False
+        self.forget()
+        return True
 
     def kept(self, path: Path, columns: int, rows: int) -> Drawing | None:
         """The picture if it has been encoded at this size."""
-        key = self._key(path, columns, rows)
+        key = (path, columns, rows)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -108,7 +110,7 @@ class Pictures:
         Raises:
             OSError: the file is missing or is not a whole PNG.
         """
-        future = self._wait(False, Offset(place.y, place.x), self._key(path, columns, rows))
+        future = self._wait(False, Offset(place.y, place.x), (path, columns, rows))
         try:
             await asyncio.sleep(0)  # the others of a page ask now, the last one first
         finally:
@@ -118,8 +120,7 @@ class Pictures:
     def prefetch(self, path: Path, columns: int, rows: int) -> None:
         """Encodes the picture ahead of its being shown."""
         if self.kept(path, columns, rows) is None:
-            key = self._key(path, columns, rows)
-            self._wait(True, NULL_OFFSET, key).add_done_callback(self._tell)
+            self._wait(True, NULL_OFFSET, (path, columns, rows)).add_done_callback(self._tell)
             self._thread.submit(self._encode_next)
 
     def _tell(self, _: object) -> None:
@@ -155,20 +156,19 @@ class Pictures:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            future.set_result(self._encode_and_keep(key))
+            future.set_result(self._encode_and_keep(*key))
         except Exception as error:
             future.set_exception(error)
 
-    def _encode_and_keep(self, key: Key) -> Drawing:
-        with self._lock:
-            drawing = self._kept.get(key)
+    def _encode_and_keep(self, path: Path, columns: int, rows: int) -> Drawing:
+        drawing = self.kept(path, columns, rows)
         while drawing is None:
             forgotten = self._forgotten
-            encoded = self._encode(*key)
+            encoded = self._encode(path, columns, rows)
             with self._lock:
                 if forgotten != self._forgotten:
                     continue  # the path may have another picture by now
-                drawing = self._kept[key] = encoded
+                drawing = self._kept[path, columns, rows] = encoded
                 while len(self._kept) > self._keep:
                     self._kept.popitem(last=False)
         return drawing

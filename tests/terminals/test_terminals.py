@@ -104,8 +104,8 @@ class Shown:
         until(lambda: self.server.shot().tobytes() != before.tobytes())
 
     def storm(self, sizes: int) -> None:
-        """Another size for the window, again and again, many too small; then one that is not."""
-        storm = ((300 + 173 * each % (SIZE[0] - 300), 200 + 131 * each % (SIZE[1] - 200))
+        """Another size for the window, again and again."""
+        storm = ((770 + 173 * each % (SIZE[0] - 770), 500 + 131 * each % (SIZE[1] - 500))
                  for each in range(sizes))  # fmt: skip
         self.server.resize(*storm, (WINDOW[0] - 20, WINDOW[1] - 20))
 
