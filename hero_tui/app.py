@@ -1,6 +1,7 @@
 """The terminal interface: shows what the run needs next, and passes on what the person does."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.window import cell_in, window
 from hero_tui.screens.run_screen import RunFollower, RunScreen
 from hero_tui.screens.too_small import is_too_small, too_small
 from hero_tui.terminalapp import TerminalApp
@@ -147,6 +149,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         )
         self._cells = Cells(erases)
         self._layer: Layer | None = None
+        self._cell: tuple[int, int] | None = None  # by the window's size
         self._outside: Outside | None = None
         self._opening = False
         self._others = False
@@ -154,6 +157,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
     async def on_mount(self) -> None:
         self.set_keymap(dict(self.config.keys))
+        self._cell = self._cell_in_window()
         pacer = None if self.is_headless else Pacer()
         self._layer = Layer(self, self._pictures, self._cells, self.write_code, pacer)
         await self._show_stage()
@@ -277,6 +281,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._laid_out = True
 
     def on_resize(self, event: events.Resize) -> None:
+        self._measure(cell_in(event.size, event.pixel_size) or self._cell_in_window())
         if self._laid_out and event.size == self._cells.size:
             # The program was stopped and goes on, or the terminal was another size for a moment.
             self.action_redraw()
@@ -295,6 +300,27 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             active = self.screen.active_bindings.get(event.key)
             return active is None or active.binding.action not in ("leave", "redraw")
         return isinstance(event, events.InputEvent | events.Paste)
+
+    def _cell_in_window(self) -> tuple[int, int] | None:
+        """The pixels of a cell as the kernel has them, where it has those of the terminal."""
+        if self.is_headless or self._pictures.terminal.multiplexer or sys.__stdin__ is None:
+            return None
+        try:
+            return cell_in(*window(sys.__stdin__.fileno()))
+        except (OSError, ValueError):  # not a terminal; closed
+            return None
+
+    def _measure(self, cell: tuple[int, int] | None) -> None:
+        """Draws for cells of this size, if the font has become another one or the screen has."""
+        # By the window's size a cell can differ from what the terminal says by what is around the
+        # cells: only its changes count.
+        before, self._cell = self._cell, cell or self._cell
+        if before is None or cell in (None, before):
+            return
+        if self._pictures.measure(cell):
+            for screen in self.screen_stack:
+                for picture in screen.query(Picture):
+                    picture.load()
 
     # -- up: what the person does ------------------------------------------------------------
 
@@ -392,6 +418,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
     def action_redraw(self) -> None:
         """For when the terminal lost what it was sent: it was reset, or is another one by now."""
+        self._measure(self._cell_in_window())
         self._cells.forget()
         if self._layer is not None:
             self._layer.forget()

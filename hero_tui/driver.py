@@ -25,12 +25,15 @@ from textual.constants import DISABLE_KITTY_KEY
 from textual.message import Message
 
 from hero_tui.keyboard import KeyPress, Pace, read_kitty
+from hero_tui.preview.asked import Asked
 from hero_tui.sequences import DELAY, PATIENT_DELAY, Cutter, Piece
 from hero_tui.textual_private import IGNORED_KEY, LinuxDriver, XTermParser
 
 CURSOR_QUESTION = "\x1b[6n"
 PATIENCE = 2.0
 """Seconds that an answer has which is waited for before the terminal is given back."""
+LATE = 30.0
+"""Seconds that the answers to what was asked before the start may still take."""
 FOCUSING = 0.25
 """Seconds between a window's getting the focus and the click that gave it."""
 
@@ -43,6 +46,7 @@ _BACK = (
     f"{_MOUSE_IN_CELLS}\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
 )
 _CURSOR = re.compile(r"\x1b\[(\d+);(\d+)R")
+_ATTRIBUTES = re.compile(r"\x1b\[\?[\d;]*c")
 _MOUSE = re.compile(r"\x1b\[<[-\d;]+[mM]")
 # The sizes and modes that Textual reads: the rest of what begins like them is nothing to it.
 _REPORTS = re.compile(r"\x1b\[(?:48;\d[\d:;]*t|\?\d+;\d\$y)")
@@ -155,6 +159,9 @@ class TerminalDriver(LinuxDriver):
         self._answers = Condition()
         self._asked: deque[float] = deque()  # when the questions were asked that have no answer yet
         self._fence = False
+        asked: Asked | None = getattr(app, "asked", None)
+        self._typed = asked.signs.typed if asked else b""
+        self._late_until = time.monotonic() + LATE if asked and asked.signs.late else 0.0
 
     # -- questions and answers -----------------------------------------------------------------
 
@@ -165,7 +172,11 @@ class TerminalDriver(LinuxDriver):
         super().write(data)
 
     def process_message(self, message: Message) -> None:
+        if isinstance(message, Said) and _ATTRIBUTES.search(message.text):
+            self._late_until = 0.0  # the last answer to what was asked before
         if isinstance(message, events.CursorPosition):
+            if time.monotonic() < self._late_until:
+                return  # one of those
             with self._answers:
                 if self._asked:
                     self._asked.popleft()
@@ -221,8 +232,10 @@ class TerminalDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         decode = getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._pass_on(self._parser.feed(decode(getattr(self._app, "typed", b""))))
+        self._pass_on(self._parser.feed(decode(self._typed)))
         while not self.exit_event.is_set():
+            late = time.monotonic() < self._late_until
+            self._parser.cutter.delay = PATIENT_DELAY if late else DELAY
             if select.select([self.fileno], [], [], 0.1)[0]:
                 self._pass_on(self._parser.feed(decode(os.read(self.fileno, 4096))))
             self._pass_on(self._parser.tick())
@@ -230,10 +243,6 @@ class TerminalDriver(LinuxDriver):
     def _pass_on(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self.process_message(message)
-
-    def expect_answers(self, expected: bool) -> None:
-        """Whether answers may come in pieces now, over a slow link."""
-        self._parser.cutter.delay = PATIENT_DELAY if expected else DELAY
 
     def _get_terminal_size(self) -> tuple[int, int]:
         # Not COLUMNS and LINES, which do not change with the window.

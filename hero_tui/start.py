@@ -20,9 +20,10 @@ from hero_tui.ending import when_told_to_end
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.output import message
 from hero_tui.preview.asked import Asked
-from hero_tui.preview.decision import tell_textual
+from hero_tui.preview.decision import tell_textual, why_not_utf8
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import HALF_BLOCKS, Images
+from hero_tui.preview.terminal import HALF_BLOCKS, Images, why_no_screen
+from hero_tui.streams import write_utf8
 
 if TYPE_CHECKING:
     from hero_tui.terminalapp import TerminalApp
@@ -44,10 +45,11 @@ def require_terminal(command: str) -> None:
     Raises:
         InputError: says what can be done instead.
     """
-    if not has_terminal():
+    why = why_no_screen(os.environ) if has_terminal() else "there is no terminal to label in"
+    if why:
         instead = "--labels FILE, --oracle or --labeler module:function"
         raise InputError(
-            f"hero-tui {command}: there is no terminal to label in; use {instead}"
+            f"hero-tui {command}: {why}; use {instead}"
             + ("" if command == "run" else " with `hero-tui resume`")
         )
 
@@ -58,6 +60,8 @@ def choose_and_label(runs_dir: Path) -> int:
     Raises:
         InputError: see `label`.
     """
+    if why := why_no_screen(os.environ):
+        raise InputError(f"hero-tui: {why}; `hero-tui runs` lists the runs")
     config = _preferences(None)
     asked = _ask_terminal(config)
     from hero_tui.screens.runs import RunsApp
@@ -88,8 +92,8 @@ def label(
         the exit code, see `run_interface`.
 
     Raises:
-        InputError: the preferences are wrong, the run cannot be read or made, or its engine cannot
-            be started.
+        InputError: the preferences are wrong, the terminal does not take UTF-8, the run cannot be
+            read or made, or its engine cannot be started.
     """
     config = _preferences(images)
     asked = _ask_terminal(config)
@@ -152,8 +156,15 @@ def _check_keys(config: Config) -> None:
 
 
 def _ask_terminal(config: Config) -> Asked:
-    """What the terminal can do, and what was typed meanwhile."""
+    """What the terminal can do, and what was typed meanwhile; it is written to in UTF-8.
+
+    Raises:
+        InputError: it does not take UTF-8.
+    """
     with when_told_to_end():
         asked = Asked(probe(), config.images)
+    if problem := why_not_utf8(asked.signs, os.environ):
+        raise InputError(f"hero-tui: {problem}")
+    write_utf8()
     tell_textual(asked.terminal().colours, os.environ)
     return asked

@@ -70,6 +70,13 @@ def keep_numbers() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
+def write_utf8() -> None:
+    """Both streams write UTF-8 from now on, which their terminal takes whatever the locale."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.reconfigure(encoding="utf-8")
+
+
 def drawn(stream: TextIO) -> IO[str]:
     """The stream under a plain one: for colours and cursor movements of hero-tui's own."""
     return stream.stream if isinstance(stream, PlainStream) else stream

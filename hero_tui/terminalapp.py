@@ -17,20 +17,16 @@ from hero_tui.streams import traceback_console
 
 ResultT = TypeVar("ResultT")
 
-PATIENT = 30.0
-"""Seconds that answers which did not come in time are still looked for between the keys."""
-
 
 class TerminalApp(App[ResultT]):
     """An app in a terminal.
 
     Attributes:
-        typed: what was typed before the app could read it: read first.
+        asked: what the terminal was asked before, if it was; what was typed then is read first.
         pressed: the key whose action runs now; None if something else has caused it.
         told_to_end: the exit code of who was told to end by a signal; None if nobody was.
     """
 
-    typed = b""
     pressed: events.Key | None = None
     told_to_end: int | None = None
     leave_id = "run.leave"
@@ -40,8 +36,6 @@ class TerminalApp(App[ResultT]):
         super().__init__()
         self.error_console = traceback_console()
         self.asked = asked
-        if asked is not None:
-            self.typed = asked.signs.typed
         self._said = ""
         self._running_in: asyncio.AbstractEventLoop | None = None
 
@@ -95,15 +89,6 @@ class TerminalApp(App[ResultT]):
 
     # -- what the terminal says --------------------------------------------------------------------
 
-    async def on_mount(self) -> None:
-        if self.asked is not None and self.asked.signs.unanswered:
-            self._expect_answers(True)
-            self.set_timer(PATIENT, lambda: self._expect_answers(False))
-
-    def _expect_answers(self, expected: bool) -> None:
-        if isinstance(self._driver, TerminalDriver):
-            self._driver.expect_answers(expected)
-
     def on_cursor_position(self, event: events.CursorPosition) -> None:
         if self.asked is not None:
             self.asked.is_there()
@@ -114,7 +99,6 @@ class TerminalApp(App[ResultT]):
         if self.asked is None or replies.attributes is None:
             return
         self._said = ""
-        self._expect_answers(False)
         terminal = self.asked.answered(replies)
         if terminal is not None:
             self.terminal_known(terminal)

@@ -237,12 +237,33 @@ def test_keys_typed_while_the_terminal_is_asked_move_and_label_nothing(tmp_path:
     assert labels(folder) == Labels.of([9])
 
 
+@pytest.mark.parametrize("column", [2, 3])
+def test_in_a_locale_without_utf8_the_terminal_decides(column: int, tmp_path: Path) -> None:
+    folder = make_run(tmp_path, images=8)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+    answers = {rb"\x1b\[c": b"\x1b[?62;c", rb"\xc3\xb1\x1b\[6n": b"\x1b[9;%dR" % column}
+    with engine_lock(folder), FakeTerminal(answers) as terminal:
+        process = started(terminal, folder, tmp_path, PYTHONIOENCODING="latin-1", LANG="de_DE")
+        if column == 3:
+            assert process.wait(60) == 2
+            assert b"does not take UTF-8 (the locale is " in terminal.said
+            assert "▀".encode() not in terminal.said
+            return
+        until(lambda: "▀".encode() in terminal.said)
+        terminal.type(b"\x11")
+        assert process.wait(60) == 0
+        assert rb"\u25" not in terminal.said
+
+
 def labels(folder: RunFolder) -> Labels:
     with closing(folder.open_record()) as record:
         return record.labels(0)
 
 
-def started(terminal: FakeTerminal, folder: RunFolder, cache: Path) -> "subprocess.Popen[bytes]":
+def started(
+    terminal: FakeTerminal, folder: RunFolder, cache: Path, **more: str
+) -> "subprocess.Popen[bytes]":
     """`hero-tui attach` with the terminal as the one that controls it."""
     code = """
 import fcntl, sys, termios
@@ -259,7 +280,7 @@ main()
         stdout=terminal.theirs,
         stderr=terminal.theirs,
         cwd=ROOT,
-        env=environ | {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(cache)},
+        env=environ | {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(cache)} | more,
         start_new_session=True,
     )
 

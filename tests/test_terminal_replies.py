@@ -44,6 +44,13 @@ def test_a_terminal_that_knows_no_more_than_da1() -> None:
     assert read_replies(b"\x1b[?6c") == (Replies(attributes=("6",)), b"")
 
 
+@pytest.mark.parametrize(("column", "utf8"), [(2, True), (3, False), (1, None)])
+def test_the_cursor_tells_whether_two_bytes_were_one_character(
+    column: int, utf8: bool | None
+) -> None:
+    assert read_replies(b"1\x1b[24;%dR2" % column) == (Replies(utf8=utf8), b"12")
+
+
 @pytest.mark.parametrize(
     "received", [b"\x1b_Gi=31;ENOTSUPPORTED:no\x1b\\", b"\x1b[6;0;0t", b"\x1b[4;0;0t"]
 )

@@ -52,9 +52,10 @@ class Asked:
 
 def _both(before: Replies, late: Replies) -> Replies:
     return Replies(
-        late.version or before.version,
-        late.kitty or before.kitty,
-        late.cell or before.cell,
-        late.window or before.window,
-        late.attributes or before.attributes,
+        version=late.version or before.version,
+        kitty=late.kitty or before.kitty,
+        cell=late.cell or before.cell,
+        window=late.window or before.window,
+        utf8=before.utf8 if late.utf8 is None else late.utf8,
+        attributes=late.attributes or before.attributes,
     )

@@ -19,11 +19,13 @@ from hero_tui.preview.replies import (
     NAME_QUERIES,
     NONE,
     QUERIES,
+    QUERIES_BEHIND,
     Replies,
     ends_unfinished,
     read_replies,
     through_tmux,
 )
+from hero_tui.preview.window import window
 
 LIMIT = 2.0
 """Seconds that a terminal has for its answer."""
@@ -80,10 +82,10 @@ class _Probe:
         self._again = again
         self._typed = b""
         self._unanswered = ""
+        self._late = False
 
     def signs(self) -> Signs:
-        columns, rows = os.get_terminal_size(self._fd)
-        size = columns, rows
+        size, pixels = window(self._fd)
         silence = _why_not_to_ask(self._environ)
         if silence:
             return Signs(silence=silence, size=size)
@@ -104,8 +106,18 @@ class _Probe:
                 if tmux is None or tmux.passthrough is not False:
                     client = tmux.client if tmux else ""
                     who = f"{THROUGH_TMUX}{client} {who}"
-                    behind, silence = self._ask(through_tmux(QUERIES), who)
-        return Signs(replies, silence, size, tmux, behind, self._typed, self._unanswered)
+                    behind, silence = self._ask(through_tmux(QUERIES_BEHIND), who)
+        return Signs(
+            replies,
+            silence,
+            size,
+            pixels,
+            tmux,
+            behind,
+            self._typed,
+            self._unanswered,
+            late=self._late,
+        )
 
     def _ask(self, queries: bytes, who: str) -> tuple[Replies, str]:
         """The replies to `queries`, or why there are none."""
@@ -117,6 +129,7 @@ class _Probe:
         self._typed += typed
         mute = replies.attributes is None
         set_mute(who, self._mute, time.time(), mute)
+        self._late = mute and not who.startswith(THROUGH_TMUX)
         if not mute:
             self._unanswered = ""
         return replies, f"it did not answer within {self._limit:g} s" if mute else ""
@@ -168,7 +181,10 @@ def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:
     """What tmux says of itself; None if it runs on another machine."""
     if not environ.get("TMUX"):
         return None
-    fields = "#{allow-passthrough}|#{client_termfeatures}|#{client_termname} #{client_termtype}"
+    fields = (
+        "#{allow-passthrough}|#{client_termfeatures}|#{client_utf8}|"
+        "#{client_termname} #{client_termtype}"
+    )
     try:
         done = subprocess.run(
             ["tmux", "display-message", "-p", fields],
@@ -179,8 +195,8 @@ def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:
             env=dict(environ),
         )
         said = done.stdout.decode("utf-8", "replace").strip()
-        passthrough, features, client = said.split("|", 2)
+        passthrough, features, utf8, client = said.split("|", 3)
     except (OSError, subprocess.SubprocessError, ValueError):
         return Tmux()
-    allowed = {"1": True, "on": True, "all": True, "0": False, "off": False}
-    return Tmux(allowed.get(passthrough), frozenset(features.split(",")), client)
+    means = {"1": True, "on": True, "all": True, "0": False, "off": False}
+    return Tmux(means.get(passthrough), frozenset(features.split(",")), client, means.get(utf8))

@@ -4,10 +4,12 @@ It asks for its drawing; `hero_tui.preview.layer` finds it on the screen and sho
 part by part, after the frame: lines of text through `reveal`, anything else over its blank cells.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.segment import Segment
 from textual import work
+from textual.filter import LineFilter
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -115,12 +117,16 @@ class Picture(Widget):
         """Nothing of the drawing is on the screen any more."""
         self.revealed = self.parts_drawn = 0
 
-    def drawn(self) -> None:
-        """The whole drawing is on the screen."""
-        self._drawn = True
-        self._shown = min(self._shown, get_time())
+    def drawn(self, drawing: Drawing | None) -> None:
+        """The whole of `drawing` is on the screen."""
+        if drawing is self.drawing and not self._drawn:
+            self._drawn, self._shown = True, get_time()
 
     # -- what the compositor asks for ----------------------------------------------------------
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """None: a picture's colours are what it is, also where text has none (NO_COLOR)."""
+        return ()
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
