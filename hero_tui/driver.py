@@ -12,11 +12,10 @@ import sys
 import termios
 import time
 from codecs import getincrementaldecoder
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
-from threading import Condition
+from threading import Event
 from typing import Any
 
 from textual import events
@@ -29,14 +28,15 @@ from hero_tui.preview.asked import Asked
 from hero_tui.sequences import DELAY, PATIENT_DELAY, Cutter, Piece
 from hero_tui.textual_private import IGNORED_KEY, LinuxDriver, XTermParser
 
-CURSOR_QUESTION = "\x1b[6n"
 PATIENCE = 2.0
-"""Seconds that an answer has which is waited for before the terminal is given back."""
+"""Seconds that the last answer has before the terminal is given back."""
 LATE = 30.0
 """Seconds that the answers to what was asked before the start may still take."""
 FOCUSING = 0.25
 """Seconds between a window's getting the focus and the click that gave it."""
 
+# Are you well? Every terminal says that it is, after all that it was asked before.
+_LAST_QUESTION, _LAST_ANSWER = "\x1b[5n", "\x1b[0n"
 # To report a key's repeats and its place on the base layout, beside what Textual asks for.
 _MORE_OF_KEYS = "\x1b[=6;2u"
 _MOUSE_IN_CELLS = "\x1b[?1016l"
@@ -141,7 +141,7 @@ class InputParser(XTermParser):
         """The keys that Textual knows a sequence for."""
         try:
             keys = list(self._sequence_to_key_events(sequence, alt))
-        except ValueError:  # a number that is no character
+        except (ValueError, OverflowError):  # a number that is no character
             return []
         return [key for key in keys if key.key != IGNORED_KEY]
 
@@ -156,32 +156,26 @@ class TerminalDriver(LinuxDriver):
             os.set_blocking(fd, True)  # another program may have left it otherwise
         self._parser = InputParser()
         self._size = self._size or self._get_terminal_size()
-        self._answers = Condition()
-        self._asked: deque[float] = deque()  # when the questions were asked that have no answer yet
-        self._fence = False
+        self._started = time.monotonic()
+        self._answers = False  # whether it has ever said anything
+        self._leaving = False
+        self._last_answer = Event()
         asked: Asked | None = getattr(app, "asked", None)
         self._typed = asked.signs.typed if asked else b""
         self._late_until = time.monotonic() + LATE if asked and asked.signs.late else 0.0
 
     # -- questions and answers -----------------------------------------------------------------
 
-    def write(self, data: str) -> None:
-        if questions := data.count(CURSOR_QUESTION):
-            with self._answers:
-                self._asked += [time.monotonic()] * questions
-        super().write(data)
-
     def process_message(self, message: Message) -> None:
-        if isinstance(message, Said) and _ATTRIBUTES.search(message.text):
+        said = message.text if isinstance(message, Said) else ""
+        self._answers = self._answers or isinstance(message, events.CursorPosition | Said)
+        if _ATTRIBUTES.search(said):
             self._late_until = 0.0  # the last answer to what was asked before
-        if isinstance(message, events.CursorPosition):
-            if time.monotonic() < self._late_until:
-                return  # one of those
-            with self._answers:
-                if self._asked:
-                    self._asked.popleft()
-                self._answers.notify_all()
-        if not self._fence:
+        elif said == _LAST_ANSWER:
+            self._last_answer.set()
+        if isinstance(message, events.CursorPosition) and time.monotonic() < self._late_until:
+            return  # an answer to that, too
+        if not self._leaving:  # there is nobody any more who would read it
             super().process_message(message)
 
     def disable_input(self) -> None:
@@ -190,22 +184,17 @@ class TerminalDriver(LinuxDriver):
         super().disable_input()
 
     def _wait_for_answers(self) -> None:
-        """Until nothing that was asked can be answered any more, so that no shell reads it.
+        """Until the terminal has answered all that it was asked, so that no shell reads it.
 
-        Answers come in the order of the questions: after that to the last one, none is to come. A
-        terminal that gives none is not waited for once more.
+        One that has not answered anything yet is waited for while it is new.
         """
-        patience = PATIENCE
-        with self._answers:
-            if self._asked:
-                patience -= time.monotonic() - self._asked[0]
+        patience = PATIENCE if self._answers else PATIENCE - (time.monotonic() - self._started)
         if patience > 0:
-            self._fence = True  # there is nobody any more who would read what comes
-            self.write(CURSOR_QUESTION)
-            self.flush()
-            with self._answers:
-                self._answers.wait_for(lambda: not self._asked, patience)
-            self._fence = False
+            self._leaving = True
+            self._last_answer.clear()
+            self.write(_LAST_QUESTION)
+            self._last_answer.wait(patience)
+            self._leaving = False
 
     # -- the modes of the terminal -------------------------------------------------------------
 
@@ -232,7 +221,8 @@ class TerminalDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         decode = getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._pass_on(self._parser.feed(decode(self._typed)))
+        typed, self._typed = self._typed, b""
+        self._pass_on(self._parser.feed(decode(typed)))
         while not self.exit_event.is_set():
             late = time.monotonic() < self._late_until
             self._parser.cutter.delay = PATIENT_DELAY if late else DELAY

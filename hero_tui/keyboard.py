@@ -7,7 +7,7 @@ characters: there a held key is told by its pace.
 
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from textual import events
@@ -89,8 +89,9 @@ def read_kitty(sequence: str) -> KittyKey | None:
     letter = base = None
     if found["end"] == "u" and _is_character(code):
         character = chr(code)
-        text = "".join(map(chr, map(int, filter(None, (found["text"] or "").split(":")))))
-        if character.isalpha() and not modifiers & _OTHERS and text.lower() in ("", character):
+        # Not where the key makes something else, as with AltGr.
+        own = found["text"] in (None, "", *(str(ord(each)) for each in _cases(character)))
+        if character.isalpha() and not modifiers & _OTHERS and own:
             letter = _cased(character, modifiers)
         if _is_foreign(character) and found["base"] and _is_character(int(found["base"])):
             base = _cased(chr(int(found["base"])), modifiers)
@@ -111,6 +112,10 @@ def _is_foreign(character: str) -> bool:
     """Whether it is a letter or digit of another script, which is on no Latin layout."""
     beyond_latin = character >= "\u0370" and "LATIN" not in unicodedata.name(character, "LATIN")
     return beyond_latin and unicodedata.category(character)[:2] in _LETTERS
+
+
+def _cases(letter: str) -> Iterator[str]:
+    return (each for each in (letter.lower(), letter.upper()) if len(each) == 1)
 
 
 def _cased(letter: str, modifiers: int) -> str:

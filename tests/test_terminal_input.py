@@ -266,3 +266,8 @@ def test_a_sequence_that_breaks_off_costs_nothing_but_itself(broken: str) -> Non
     found = keys(read([(broken, 2 * STALE), ("1", 0.0)]))
     assert found[-1] == "1"
     assert set(found) <= {"enter", "1"}
+
+
+@given(st.lists(st.text("\x1b\x9b\udc9b[]P_OM;:?<>$ 0123456789utRmcyq~\\\x07\r\x18é", max_size=20)))
+def test_no_input_is_too_odd(texts: list[str]) -> None:
+    read([(text, 0.2) for text in texts])
