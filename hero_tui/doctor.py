@@ -170,7 +170,7 @@ def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]
 
 def _about_colours(signs: Signs, terminal: Terminal) -> str:
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.client:
-        if "RGB" in signs.tmux.features:
+        if terminal.colours == "truecolor":
             return ""
         return "tmux reduces the colours: `set -as terminal-features ',*:RGB'` in ~/.tmux.conf."
     if terminal.colours == "truecolor" or terminal.multiplexer == "screen":

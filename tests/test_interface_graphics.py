@@ -6,7 +6,6 @@ import itertools
 import re
 from base64 import standard_b64decode
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import all_complete, interface, make_sampled_run, painted, until
+from tests.kitty_codes import commands, placeholders
 
 Pixels = NDArray[np.uint8]
 
@@ -76,12 +76,6 @@ def test_a_picture_is_not_sent_larger_than_it_is(picture: Path) -> None:
 
 
 # -- kitty ---------------------------------------------------------------------------------------
-
-
-def commands(codes: str) -> list[tuple[dict[str, str], str]]:
-    """The graphics commands in `codes`: their keys, and their data."""
-    found = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", codes)
-    return [(dict(key.split("=") for key in keys.split(",")), data) for keys, data in found]
 
 
 def test_kitty_is_sent_a_png_in_64_colours(picture: Path) -> None:
@@ -178,28 +172,6 @@ async def test_the_number_of_an_image_is_written_as_it_is(
         }
     assert len(numbers) == 8
     assert {number for number, _, _ in placeholders("".join(frames))} == numbers
-
-
-def placeholders(codes: str) -> Iterator[tuple[int, int, int]]:
-    """(image, row, column): the cells of images that text places."""
-    colour = 0
-    sign = "".join(kitty.DIACRITICS)
-    for parameters, cell in re.findall(rf"\x1b\[([\d;]*)m|({kitty.PLACEHOLDER}[{sign}]+)", codes):
-        if cell:
-            row, column, *highest = map(kitty.DIACRITICS.index, cell[1:])
-            yield sum(highest) << 24 | colour, row, column
-            continue
-        left = [int(parameter or 0) for parameter in parameters.split(";")]
-        while left:
-            match left:
-                case [38, 2, red, green, blue, *left]:
-                    colour = red << 16 | green << 8 | blue
-                case [38, 5, colour, *left]:
-                    pass
-                case [48, 2, _, _, _, *left] | [48, 5, _, *left]:
-                    pass
-                case [code, *left]:
-                    colour = 0 if code in (0, 39) else colour
 
 
 def test_two_interfaces_in_one_terminal_have_images_of_other_numbers(picture: Path) -> None:

@@ -111,17 +111,31 @@ TABLE = {
         "block",
         "truecolor",
     ),
-    "tmux that keeps its kitty's colours": (
-        replace(IN_TMUX, tmux=Tmux(True, frozenset({"RGB"}), "xterm-kitty"), behind=KITTY),
+    "tmux that is told of its kitty's colours": (
+        replace(IN_TMUX, tmux=Tmux(True, frozenset({"RGB"}), "xterm-256color kitty"), behind=KITTY),
+        TMUX,
+        "kitty",
+        "truecolor",
+    ),
+    "tmux that knows its kitty's colours by terminfo": (
+        replace(IN_TMUX, tmux=Tmux(True, frozenset({"title"}), "xterm-kitty kitty"), behind=KITTY),
         TMUX,
         "kitty",
         "truecolor",
     ),
     "tmux that reduces its kitty's colours": (
-        replace(IN_TMUX, tmux=Tmux(True, frozenset({"256"}), "xterm-256color"), behind=KITTY),
+        replace(
+            IN_TMUX, tmux=Tmux(True, frozenset({"title"}), "xterm-256color kitty"), behind=KITTY
+        ),
         TMUX,
         "kitty",
         "256",
+    ),
+    "tmux that takes its kitty for an old xterm": (
+        replace(IN_TMUX, tmux=Tmux(True, frozenset({"title"}), "xterm kitty"), behind=KITTY),
+        TMUX,
+        "block",
+        "16",
     ),
     "tmux without passthrough": (
         replace(IN_TMUX, tmux=Tmux(False)),

@@ -32,6 +32,7 @@ _NAMES = (
     ("VTE_VERSION", "", "VTE"),
     ("WT_SESSION", "", "Windows Terminal"),
 )
+_WITH_TRUE_COLOUR_IN_TERMINFO = ("xterm-kitty", "xterm-ghostty", "xterm-direct", "alacritty-direct")
 _LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 _TRUE_COLOUR = (
     "alacritty",
@@ -198,7 +199,16 @@ def _why_tmux_is_closed(signs: Signs) -> str:
         return "a tmux in a tmux lets no graphics through"
     if signs.behind.kitty and not _shows_placeholders(signs.behind.version):
         return "only kitty from 0.28 on and Ghostty show images that are placed by text"
+    if signs.tmux is not None and signs.tmux.client and _colours_kept(signs.tmux) == "16":
+        return "tmux keeps 16 colours, too few to place images by"
     return ""
+
+
+def _colours_kept(tmux: Tmux) -> Colours:
+    """Those that pass: all, if it is told to let them or terminfo tells it how to write them."""
+    if "RGB" in tmux.features or tmux.client.startswith(_WITH_TRUE_COLOUR_IN_TERMINFO):
+        return "truecolor"
+    return "256" if "256color" in tmux.client else "16"
 
 
 def _shows_placeholders(version: str) -> bool:
@@ -236,8 +246,8 @@ def _colours(
     for colours, system in COLOR_SYSTEMS.items():
         if environ.get("TEXTUAL_COLOR_SYSTEM") == system:
             return colours, "TEXTUAL_COLOR_SYSTEM says so"
-    if tmux is not None and "256" in tmux.features and "RGB" not in tmux.features:
-        return "256", "tmux says that its terminal has no more"
+    if multiplexer == "tmux" and tmux is not None and tmux.client:
+        return _colours_kept(tmux), f"what tmux keeps of them for {tmux.client}"
     if multiplexer == "tmux":
         return "truecolor", "tmux turns it into what its terminal has"
     if multiplexer == "screen":

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 PICTURES = 16
+FIRST, SECOND = range(8), range(8, PICTURES)
+"""The pages, while a window has from 24 to 35 lines."""
 NEAR = 28
 """Levels that a colour may be off: sixels have few colours."""
 LEAST = 1_000
@@ -56,7 +58,7 @@ def _error(shot: Image.Image, ground: NDArray[np.bool_], picture: Image.Image) -
         return 255.0
     box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     width, height = box[2] - box[0], box[3] - box[1]
-    if min(width, height) < 60 or not 0.8 < width / height < 1.25:
+    if min(width, height) < 60 or not 0.7 < width / height < 1.4:
         return 255.0
     shown = shot.crop(box).resize(picture.size, Image.Resampling.BOX)
     return float(np.abs(np.asarray(shown, np.int16) - np.asarray(picture, np.int16)).mean())

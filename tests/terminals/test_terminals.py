@@ -8,22 +8,19 @@ was left and come back to.
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hero_engine.run.folder import RunFolder, engine_lock
-from tests.interface_runs import make_run, sample_round
-from tests.terminals.seen import PICTURES, errors, shows, strong
+from hero_engine.run.folder import RunFolder
+from tests.terminals.seen import FIRST, SECOND, errors, shows
 from tests.terminals.servers import SIZE, WINDOW, Server, Sway, X, needs, until
+from tests.terminals.tmux import Tmux
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-FIRST, SECOND = range(8), range(8, PICTURES)
-"""The pages, while a window has from 24 to 35 lines."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,6 @@ PROGRAMS = {
         larger="ctrl+plus",
     ),
 }
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunFolder]:
-    """A run that waits for the labels of two pages."""
-    folder = make_run(tmp_path / "runs", images=PICTURES)
-    with closing(folder.open_record()) as record:
-        sample_round(folder, record, 0, strong)
-    with engine_lock(folder):
-        yield folder
 
 
 class Shown:
@@ -155,6 +142,20 @@ def test_a_terminal_shows_the_pictures_of_the_page(name: str, opened: Callable[.
         shown.press("space")
         shown.is_page(SECOND)
     shown.changes(lambda: shown.storm(80))
+    shown.is_page(SECOND)
+    shown.press("BackSpace")
+    shown.is_page(FIRST)
+
+
+@pytest.mark.parametrize("name", ["kitty", "xterm"])
+def test_in_tmux_the_pictures_are_there_again_when_it_is_come_back_to(
+    name: str, opened: Callable[..., Shown], tmux: Tmux
+) -> None:
+    shown = opened(PROGRAMS[name], tmux.around)
+    shown.is_page(FIRST)
+    shown.press("space")
+    shown.is_page(SECOND)
+    shown.changes(lambda: tmux.run("detach-client"))
     shown.is_page(SECOND)
     shown.press("BackSpace")
     shown.is_page(FIRST)
