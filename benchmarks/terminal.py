@@ -44,7 +44,7 @@ from hero_tui.preview.pacer import REQUEST
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Protocol, Terminal
 
-PROTOCOLS: tuple[Protocol, ...] = ("block", "kitty", "iterm2", "sixel")
+PROTOCOLS: tuple[Protocol, ...] = ("blocks", "kitty", "iterm2", "sixel")
 KEYS = "1234qwerasdfzxcv"
 # Of one key at a time; between the words may be a blank, or a movement over one.
 MARK = re.compile("✓(?: |\x1b\\[C)good".encode())

@@ -33,7 +33,7 @@ from hero_tui.parting import leaving_code
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
-from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Terminal
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.screens.too_small import LEAST, TooSmallScreen
 from hero_tui.streams import traceback_console
@@ -87,7 +87,6 @@ class HeroApp(FrameApp[int]):
     CSS_PATH = "app.tcss"
     COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
         Binding("question_mark", "app.help", "keys", id="help"),
@@ -122,7 +121,7 @@ class HeroApp(FrameApp[int]):
         self,
         client: RunClient,
         config: Config = DEFAULTS,
-        terminal: Terminal = HALF_BLOCKS,
+        terminal: Terminal = QUADRANTS,
         clock: Clock = time.time,
         typed: bytes = b"",
     ) -> None:

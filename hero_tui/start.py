@@ -13,12 +13,13 @@ from pathlib import Path
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
+from hero_tui.choices import load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.output import message
 from hero_tui.preview.decision import decide, tell_textual
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import HALF_BLOCKS, Images, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Images, Terminal
 
 
 def has_terminal() -> bool:
@@ -83,7 +84,7 @@ def label(
 def run_interface(
     folder: RunFolder,
     config: Config,
-    terminal: Terminal = HALF_BLOCKS,
+    terminal: Terminal = QUADRANTS,
     typed: bytes = b"",
     options: EngineOptions = DEFAULT_OPTIONS,
 ) -> int:
@@ -129,6 +130,6 @@ def _check_keys(config: Config) -> None:
 def _ask_terminal(config: Config) -> tuple[Terminal, bytes]:
     """What the terminal can do, and what was typed meanwhile."""
     signs = probe()
-    terminal = decide(signs, os.environ, config.images)
+    terminal = decide(signs, os.environ, config.images, load_choices().mosaics)
     tell_textual(terminal.colours, os.environ)
     return terminal, signs.typed

@@ -16,8 +16,8 @@ from textual.pilot import Pilot
 from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.preview import iterm2, kitty, sixel
-from hero_tui.preview.blocks import number_only
 from hero_tui.preview.drawing import PART, Parts, Placement
+from hero_tui.preview.number import number_only
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
 from hero_tui.preview.scaling import capped, fit, scaled
 from hero_tui.preview.terminal import Terminal

@@ -1,57 +1,19 @@
-"""Pictures as half-blocks, the contact sheet, and plots."""
+"""The size of pictures, which are kept, the contact sheet, and plots."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from rich.color import ColorTriplet
-from textual.strip import Strip
 
 from hero_engine.run.labels import Labels
 from hero_engine.run.sheet import contact_sheet
-from hero_tui.preview.blocks import half_blocks
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import QUADRANTS
 from hero_tui.widgets.plot import bars, curve
 from tests.interface_runs import painted
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-
-def save(path: Path, rows: list[list[tuple[int, int, int]]]) -> Path:
-    picture = Image.new("RGB", (len(rows[0]), len(rows)))
-    picture.putdata([pixel for row in rows for pixel in row])
-    picture.save(path)
-    return path
-
-
-def cells(strip: Strip) -> list[tuple[ColorTriplet | None, ColorTriplet | None]]:
-    """The (upper, lower) colour of each cell of a line; (None, None): a blank one."""
-    found: list[tuple[ColorTriplet | None, ColorTriplet | None]] = []
-    for text, style, _ in strip:
-        lower = style.bgcolor.triplet if style and style.bgcolor else None
-        upper = style.color.triplet if style and style.color else None
-        for character in text:
-            assert character in "▀ "
-            found.append((upper if character == "▀" else lower, lower))
-    return found
-
-
-def test_a_cell_shows_two_pixels_one_above_the_other(tmp_path: Path) -> None:
-    path = save(tmp_path / "p.png", [[RED, WHITE], [GREEN, WHITE], [BLUE, RED], [BLUE, GREEN]])
-    upper, lower = half_blocks(path, 2, 2).strips
-    assert cells(upper) == [(RED, GREEN), (WHITE, WHITE)]
-    assert cells(lower) == [(BLUE, BLUE), (RED, GREEN)]
-
-
-def test_a_picture_is_in_the_middle_of_blank_cells(tmp_path: Path) -> None:
-    path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
-    lines = half_blocks(path, 6, 3).strips
-    assert [line.cell_length for line in lines] == [6, 6, 6]
-    assert [cells(line).count((RED, RED)) for line in lines] == [6, 6, 6]
-    lines = half_blocks(path, 8, 3).strips
-    assert all(cells(line) == [(None, None), *[(RED, RED)] * 6, (None, None)] for line in lines)
+BLUE = (0, 0, 255)
 
 
 @pytest.mark.parametrize(
@@ -70,22 +32,8 @@ def test_a_picture_is_as_large_as_fits_with_square_pixels(
     assert fit(picture, *box) == cells
 
 
-def test_a_picture_that_is_not_whole_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "p.png"
-    painted(1).save(path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(OSError, match="truncated"):
-        half_blocks(path, 4, 4)
-
-
-def test_only_png_files_are_opened(tmp_path: Path) -> None:
-    painted(1).save(tmp_path / "p.png", format="GIF")
-    with pytest.raises(OSError, match="cannot identify"):
-        half_blocks(tmp_path / "p.png", 4, 4)
-
-
 async def test_pictures_are_kept_by_file_and_size(tmp_path: Path) -> None:
-    pictures = Pictures(Terminal("block", "truecolor"), keep=2)
+    pictures = Pictures(QUADRANTS, keep=2)
     path = tmp_path / "p.png"
     painted(1).save(path)
     drawing = await pictures.encoded(path, 4, 2)

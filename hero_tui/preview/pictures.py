@@ -6,14 +6,14 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from textual.geometry import NULL_OFFSET, Offset, Size
 
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import Protocol, Terminal
 
 Key = tuple[Path, int, int]
 Turn = tuple[bool, Offset, int]
@@ -24,6 +24,10 @@ KEPT = 200
 """Drawings: three rounds."""
 KEPT_AS_TEXT = 100
 """Of kitty's images in tmux, which can have 255 numbers: a round of 128 may be on screen beside."""
+
+
+LEAST: Mapping[Protocol, Size] = {"blocks": Size(12, 6), "quadrants": Size(12, 6)}
+"""In cells, at which a picture can still be told from others: 12 pixels high; others 8x4."""
 
 
 class Pictures:
@@ -41,20 +45,15 @@ class Pictures:
         self._numbers = itertools.count(1)
         self._free_numbers: deque[int] = deque()
         self._encode = self._encoder()
-        # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
-        self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
+        self.least = LEAST.get(terminal.protocol, Size(8, 4))
         self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
 
     def _encoder(self) -> Encode:
         cell = self.terminal.cell
         match self.terminal.protocol:
-            case "block":
-                from hero_tui.preview.blocks import half_blocks
-
-                return half_blocks
             case "off":
-                from hero_tui.preview.blocks import number_only
+                from hero_tui.preview.number import number_only
 
                 return number_only
             case "iterm2":
@@ -72,6 +71,13 @@ class Pictures:
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
                 return lambda path, columns, rows: self._numbered(
                     encode(path, columns, rows, cell, self._number())
+                )
+            case mosaic:
+                from hero_tui.preview import blocks
+
+                colours = self.terminal.colours
+                return lambda path, columns, rows: blocks.encode(
+                    path, columns, rows, mosaic, colours
                 )
 
     def _number(self) -> int:
