@@ -7,13 +7,43 @@ from PIL import Image
 
 from hero_engine.run.labels import Labels
 from hero_engine.run.sheet import contact_sheet
+from hero_tui.preview.drawing import Drawing, Text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
 from hero_tui.preview.terminal import QUADRANTS
 from hero_tui.widgets.plot import bars, curve
 from tests.interface_runs import painted
 
-BLUE = (0, 0, 255)
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+async def test_what_was_encoded_while_pictures_changed_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.png"
+    Image.new("RGB", (2, 2), RED).save(path)
+    pictures = Pictures(QUADRANTS)
+    encode = pictures._encode
+
+    def of_what_was_there(path: Path, columns: int, rows: int) -> Drawing:
+        drawing = encode(path, columns, rows)
+        if colours(drawing) == {RED}:
+            Image.new("RGB", (2, 2), BLUE).save(path)
+            pictures.forget()
+        return drawing
+
+    monkeypatch.setattr(pictures, "_encode", of_what_was_there)
+    shown = await pictures.encoded(path, 2, 1)
+    assert colours(shown) == {BLUE}
+    assert pictures.kept(path, 2, 1) is shown
+    pictures.close()
+
+
+def colours(drawing: Drawing) -> set[tuple[int, ...] | None]:
+    """The colours of a picture as text."""
+    assert isinstance(drawing, Text)
+    styles = [style for strip in drawing.strips for _, style, _ in strip if style]
+    return {style.bgcolor.triplet for style in styles if style.bgcolor}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
 from hero_tui.headless.progress import RunProgress
-from hero_tui.output import reference
 
 FINISHED, PAUSED = 0, 3
 
@@ -110,7 +109,7 @@ class _Engine:
         elif holder is not None:
             self._progress.say(
                 f"Its engine (process {holder.pid} on {holder.host}) was started by another "
-                f"command and goes on; `hero-tui stop {reference(self._folder)}` stops it."
+                f"command and goes on; `hero-tui stop {self._folder.reference}` stops it."
             )
 
 
@@ -230,13 +229,13 @@ def summary(folder: RunFolder, record: Record) -> str:
             f" ({figures['good'] / max(1, figures['images']):.0%}),"
             f" diversity {figures['diversity']:.3f}"
         )
-    lines.append(f"Its LoRA and noise pool: hero-tui export {reference(folder)}")
+    lines.append(f"Its LoRA and noise pool: hero-tui export {folder.reference}")
     return "\n".join(lines)
 
 
 def _how_to_continue(folder: RunFolder, record: Record) -> str:
     number = len([r for r in record.rounds() if r.submitted is not None])
-    run = reference(folder)
+    run = folder.reference
     return (
         f"Labelled: {number} round{'s' if number != 1 else ''} of {folder.task().feedback.rounds}. "
         f"Continue with `hero-tui attach {run}`, or without a terminal with "
