@@ -7,7 +7,6 @@ once, each as large as that allows.
 from collections.abc import Sequence
 from itertools import product
 
-from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.reactive import reactive
@@ -103,13 +102,19 @@ class PictureGrid(RunWidget):
 
     # -- how many are on a page --------------------------------------------------------------
 
-    def on_resize(self, event: events.Resize) -> None:
-        terminal, shapes = self.app.size, page_shapes(event.size, self._pictures.least)
+    def on_resize(self) -> None:
+        # Not before every widget has been told of its size: a change of style meanwhile, and some
+        # never are.
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Shows as many tiles as have room, or as the person has chosen for such a terminal."""
+        terminal, shapes = self.app.size, page_shapes(self.size, self._pictures.least)
         wanted = load_choices().pictures.get(f"{terminal.width}x{terminal.height}")
         chosen = [shape for shape in shapes if shape[0] * shape[1] == wanted]
         self._page_shape = chosen[0] if chosen else usual_shape(terminal)
         if self.spread_out:
-            self.call_after_refresh(self._settle)
+            self._settle()
         else:
             self._reshape(self._page_shape, self._with_keys(self._page_shape))
 
