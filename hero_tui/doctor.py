@@ -22,14 +22,23 @@ from hero_tui.choices import keep_mosaic, load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.outside.opener import over_ssh
 from hero_tui.preview import blocks
-from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide
+from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide, why_not_utf8
 from hero_tui.preview.drawing import Text as TextDrawing
 from hero_tui.preview.inline import inline
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import MOSAICS, Colours, Images, Keep, Mosaic, Protocol, Terminal
+from hero_tui.preview.terminal import (
+    MOSAICS,
+    Colours,
+    Images,
+    Keep,
+    Mosaic,
+    Protocol,
+    Terminal,
+    why_no_screen,
+)
 from hero_tui.screens.too_small import LEAST
-from hero_tui.streams import drawn
+from hero_tui.streams import drawn, write_utf8
 from hero_tui.text import plain, plain_lines
 
 # From here on the grid has four rows of pictures, and the reigning best beside it.
@@ -65,12 +74,15 @@ def examine(
         config, problem = Config(), str(error)
     kept = load_choices().mosaics
     terminal = decide(signs, environ, images or config.images, kept)
+    if sys.stdout.isatty() and signs.replies.utf8:
+        write_utf8()
     _print(
         Console(
             file=drawn(sys.stdout),
             highlight=False,
             soft_wrap=True,
             color_system=COLOR_SYSTEMS[terminal.colours] if sys.stdout.isatty() else None,
+            no_color=False,  # the pictures are all that has colours
         ),
         [*facts(signs, terminal, environ, path), ("runs", where_runs_are(runs_dir))],
         terminal,
@@ -132,8 +144,9 @@ def advice(
         for line in (
             _about_size(signs.size),
             _about_silence(signs),
+            _about_screen(signs, environ),
             _about_pictures(signs, terminal, environ, decide(signs, environ, kept=kept).protocol),
-            _about_colours(signs, terminal, environ),
+            _about_colours(signs, terminal),
             "Over a slow connection, use `ssh -C`: pictures of text then take half of the bytes."
             if over_ssh(environ)
             else "",
@@ -158,6 +171,11 @@ def _about_silence(signs: Signs) -> str:
     return "Some questions had no answer; choose by hand with `--images` if you know better."
 
 
+def _about_screen(signs: Signs, environ: Mapping[str, str]) -> str:
+    why = why_no_screen(environ) or why_not_utf8(signs, environ)
+    return f"The interface does not start here: {why}." if why else ""
+
+
 def _about_pictures(
     signs: Signs, terminal: Terminal, environ: Mapping[str, str], found: Protocol
 ) -> str:
@@ -170,12 +188,19 @@ def _about_pictures(
         return ""
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.passthrough is False:
         return "tmux keeps graphics to itself: `set -g allow-passthrough on` in ~/.tmux.conf."
+    if terminal.multiplexer == "tmux" and signs.behind and signs.behind.version.startswith("kitty"):
+        return "Inside tmux, kitty shows pictures from its version 0.28 on."
     if terminal.multiplexer == "tmux" and signs.behind:
         outside = decide(Signs(signs.behind, size=signs.size), {}).protocol
         if outside not in MOSAICS:
             return f"Inside tmux only kitty and Ghostty show pictures: outside it, {outside} works."
     if terminal.multiplexer in ("screen", "mosh"):
         return f"{terminal.multiplexer} lets no graphics through: use tmux over SSH instead."
+    if "4" in (signs.replies.attributes or ()) and not terminal.name.startswith("Konsole"):
+        return (
+            "This terminal has sixels, but not a word on how many pixels a cell has: let it answer "
+            "CSI 16 t (in xterm, `allowWindowOps: true`), or try `--images sixel`."
+        )
     if terminal.name.lower().startswith(("vs code", "xterm.js")) or (
         environ.get("TERM_PROGRAM") == "vscode"
     ):
@@ -190,9 +215,7 @@ def coarser_than(found: Protocol) -> tuple[Protocol, ...]:
     return MOSAICS[MOSAICS.index(found) + 1 :] if found in MOSAICS else MOSAICS
 
 
-def _about_colours(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> str:
-    if environ.get("NO_COLOR"):
-        return "NO_COLOR is set: pictures have no colours until you `unset NO_COLOR`."
+def _about_colours(signs: Signs, terminal: Terminal) -> str:
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.client:
         if "RGB" in signs.tmux.features:
             return ""
@@ -215,6 +238,8 @@ def _print(
     _print_lines(console, "To change", to_change or ["nothing"])
     if not console.is_terminal:
         _print_lines(console, "No picture", ["this output is not a terminal"])
+    elif why := why_no_screen(os.environ):
+        _print_lines(console, "No picture", [why])
     elif terminal.protocol != "off":
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "cat.png"

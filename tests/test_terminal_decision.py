@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hero_tui.preview.decision import Signs, Tmux, decide, tell_textual
+from hero_tui.preview.decision import Signs, Tmux, decide, tell_textual, why_not_utf8
 from hero_tui.preview.glyphs import finest_drawn
 from hero_tui.preview.replies import Replies
 from hero_tui.preview.terminal import Mosaic, Terminal
@@ -93,6 +93,42 @@ TABLE = {
     ),
     "mosh": (signs(), MOSH, "quadrants", "256"),
     "tmux with passthrough": (replace(IN_TMUX, behind=KITTY), TMUX, "kitty", "truecolor"),
+    "tmux in Ghostty": (
+        replace(IN_TMUX, behind=replies("ghostty 1.1.3", kitty=True)),
+        TMUX,
+        "kitty",
+        "truecolor",
+    ),
+    "tmux in the first kitty that shows images placed by text": (
+        replace(IN_TMUX, behind=replies("kitty(0.28.0)", kitty=True)),
+        TMUX,
+        "kitty",
+        "truecolor",
+    ),
+    "tmux in a kitty before that": (
+        replace(IN_TMUX, behind=replies("kitty(0.27.1)", kitty=True)),
+        TMUX,
+        "quadrants",
+        "truecolor",
+    ),
+    "tmux in another terminal with kitty's graphics": (
+        replace(IN_TMUX, behind=replies("", kitty=True)),
+        TMUX,
+        "quadrants",
+        "truecolor",
+    ),
+    "tmux that keeps its kitty's colours": (
+        replace(IN_TMUX, tmux=Tmux(True, frozenset({"RGB"}), "xterm-kitty"), behind=KITTY),
+        TMUX,
+        "kitty",
+        "truecolor",
+    ),
+    "tmux that reduces its kitty's colours": (
+        replace(IN_TMUX, tmux=Tmux(True, frozenset({"256"}), "xterm-256color"), behind=KITTY),
+        TMUX,
+        "kitty",
+        "256",
+    ),
     "tmux without passthrough": (
         replace(IN_TMUX, tmux=Tmux(False)),
         TMUX | {"LC_TERMINAL": "iTerm2"},
@@ -258,6 +294,32 @@ def test_a_cell_is_measured_by_itself_or_by_the_window() -> None:
     assert decide(Signs(replace(said, window=None), size=SIZE), XTERM).cell == (10, 20)
 
 
+def test_the_kernel_is_asked_before_the_size_of_a_cell_is_guessed() -> None:
+    mute = Signs(Replies(attributes=("63", "4")), size=(120, 60))
+    xterm = replace(mute, pixels=(964, 1024))
+    assert decide(xterm, XTERM).cell == (8, 17)
+    assert decide(replace(xterm, replies=replies("", "4")), XTERM).cell == (9, 18)
+    assert decide(xterm, XTERM).protocol == "sixel"
+    for unknown in (mute, replace(xterm, size=(0, 0)), replace(xterm, pixels=(100, 1024))):
+        assert decide(unknown, XTERM).protocol == "quadrants"
+        assert decide(unknown, XTERM, "sixel").protocol == "sixel"
+    iterm2 = Signs(Replies("iTerm2 3.5.0", attributes=("62",)), size=SIZE)
+    assert decide(iterm2, XTERM).protocol == "iterm2"  # which scales pictures to their cells
+
+
+def test_a_terminal_that_does_not_take_utf8_is_refused_by_name() -> None:
+    latin1 = replace(signs(), replies=replace(replies(), utf8=False))
+    said = why_not_utf8(latin1, XTERM | {"LANG": "de_DE.ISO-8859-1", "LC_ALL": ""})
+    assert "(the locale is de_DE.ISO-8859-1)" in said
+    assert "LC_ALL=C.UTF-8" in said
+    assert "screen -U" in why_not_utf8(latin1, {"TERM": "screen", "STY": "1.pts"})
+    assert "tmux -u attach" in why_not_utf8(replace(IN_TMUX, tmux=Tmux(utf8=False)), TMUX)
+    for takes in (True, None):  # whatever the locale is
+        known = replace(signs(), replies=replace(replies(), utf8=takes))
+        assert why_not_utf8(known, XTERM | {"LC_ALL": "de_DE.ISO-8859-1"}) == ""
+    assert why_not_utf8(replace(IN_TMUX, tmux=Tmux(utf8=True)), TMUX) == ""
+
+
 def test_sizes_in_pixels_are_those_of_the_terminal_and_not_of_tmux() -> None:
     tmux = replace(IN_TMUX, replies=replace(IN_TMUX.replies, cell=(1, 1)))
     assert decide(tmux, TMUX).cell == (10, 20)
@@ -286,9 +348,12 @@ def test_the_user_s_own_colours_come_first() -> None:
     assert decide(signs(), environ).colours == "16"
     tell_textual("truecolor", environ)
     assert environ["TEXTUAL_COLOR_SYSTEM"] == "standard"
-    without = {"NO_COLOR": "1"}
-    tell_textual("truecolor", without)
-    assert without == {"NO_COLOR": "1"}
+
+
+def test_no_color_is_for_text_and_pictures_keep_theirs() -> None:
+    environ = {"NO_COLOR": "1"}
+    tell_textual("truecolor", environ)
+    assert environ == {"NO_COLOR": "1", "TEXTUAL_COLOR_SYSTEM": "truecolor"}
 
 
 def test_textual_is_told_the_colours_in_its_own_words() -> None:

@@ -19,6 +19,7 @@ from hero_tui.preview.terminal import (
     Protocol,
     Terminal,
 )
+from hero_tui.preview.window import cell_in
 
 # By the start of XTVERSION, in small letters. Konsole knows several protocols, each in part.
 _BY_VERSION: Mapping[str, Graphics | None] = {
@@ -45,6 +46,7 @@ _NAMES = (
     ("VTE_VERSION", "", "VTE"),
     ("WT_SESSION", "", "Windows Terminal"),
 )
+_LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 _TRUE_COLOUR = (
     "alacritty",
     "contour",
@@ -84,11 +86,13 @@ class Tmux:
         passthrough: whether it hands graphics on; None if it does not say, as before tmux 3.3.
         features: what it knows of the terminal it is shown in, such as "RGB".
         client: that terminal, as tmux names it.
+        utf8: whether it writes UTF-8 to that terminal; None if it does not say.
     """
 
     passthrough: bool | None = None
     features: frozenset[str] = frozenset()
     client: str = ""
+    utf8: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -99,17 +103,23 @@ class Signs:
         replies: of what is at the other end of the tty, be it a terminal or a multiplexer.
         silence: why there are no replies, or "".
         size: (columns, rows) of the terminal, zeros if it does not say; None if there is none.
+        pixels: (width, height) of its window as the kernel has it, None if it does not say.
         tmux: what tmux says, if it can be asked.
         behind: the replies of the terminal that tmux is shown in; None if it was not asked.
         typed: the keys that were typed meanwhile, as bytes.
+        unanswered: who has not answered, as `mute` remembers it; "" if all have.
+        late: whether the terminal was asked now and has not answered yet.
     """
 
     replies: Replies = NONE
     silence: str = ""
     size: tuple[int, int] | None = None
+    pixels: tuple[int, int] | None = None
     tmux: Tmux | None = None
     behind: Replies | None = None
     typed: bytes = b""
+    unanswered: str = ""
+    late: bool = False
 
 
 def decide(
@@ -133,12 +143,14 @@ def decide(
         evidence.append(f"multiplexer: {multiplexer}")
     if name:
         evidence.append(f"name: {name}, from {said_by}")
+    # A multiplexer's size in pixels need not be that of the terminal it is shown in.
+    cell, measured = _cell(replies, None if multiplexer else signs)
     protocol: Protocol
     if images != "auto":
         protocol = "blocks" if images == "block" else images
         why = "asked for by --images or the preferences"
     else:
-        graphics, why = _graphics(signs, multiplexer, replies, name)
+        graphics, why = _graphics(signs, multiplexer, replies, name, cell is not None)
         if graphics is not None:
             protocol = graphics
         elif kind in kept:
@@ -147,18 +159,37 @@ def decide(
             protocol, why_drawn = finest_drawn(name, in_tmux=multiplexer == "tmux")
             why = f"{why}, and {why_drawn}"
     evidence.append(f"pictures: {protocol}; {why}")
-    colours, why = _colours(replies, environ, multiplexer, name)
+    colours, why = _colours(replies, signs.tmux, environ, multiplexer, name)
     evidence.append(f"colours: {_WORDS[colours]}; {why}")
-    size = None if multiplexer else signs.size
-    cell, why = _cell(replies, size)
-    evidence.append(f"cell: {cell[0]}x{cell[1]} pixels; {why}")
+    cell = cell or Terminal("off", "16").cell
+    evidence.append(f"cell: {cell[0]}x{cell[1]} pixels; {measured}")
     return Terminal(protocol, colours, cell, name, multiplexer, kind, tuple(evidence))
 
 
+def why_not_utf8(signs: Signs, environ: Mapping[str, str]) -> str:
+    """Why pictures and labels, which are written in UTF-8, would be scrambled; or "".
+
+    The locale says what programs write, which is not the question where it is not the terminal's.
+    """
+    if signs.tmux is not None and signs.tmux.utf8 is False:
+        return "tmux does not write UTF-8 to this terminal: attach to it with `tmux -u attach`"
+    if signs.replies.utf8 is not False:
+        return ""
+    locale = next((environ[name] for name in _LOCALE if environ.get(name)), "none")
+    if multiplexer_of(signs.replies, environ) == "screen":
+        return "GNU screen does not take UTF-8: start it with `screen -U`"
+    return (
+        f"this terminal does not take UTF-8 (the locale is {locale}): start it in one of UTF-8, "
+        "such as LC_ALL=C.UTF-8"
+    )
+
+
 def tell_textual(colours: Colours, environ: MutableMapping[str, str]) -> None:
-    """Sets the colours that Textual uses when it is imported, unless the user has."""
-    if "NO_COLOR" not in environ:
-        environ.setdefault("TEXTUAL_COLOR_SYSTEM", COLOR_SYSTEMS[colours])
+    """Sets the colours that Textual uses when it is imported, unless the user has.
+
+    Also under NO_COLOR, which is for text: pictures need them.
+    """
+    environ.setdefault("TEXTUAL_COLOR_SYSTEM", COLOR_SYSTEMS[colours])
 
 
 def multiplexer_of(replies: Replies, environ: Mapping[str, str]) -> Multiplexer | None:
@@ -184,11 +215,25 @@ def _why_tmux_is_closed(signs: Signs) -> str:
         return "no terminal answers through tmux"
     if signs.behind.version.lower().startswith("tmux"):
         return "a tmux in a tmux lets no graphics through"
+    if signs.behind.kitty and not _shows_placeholders(signs.behind.version):
+        return "only kitty from 0.28 on and Ghostty show images that are placed by text"
     return ""
 
 
+def _shows_placeholders(version: str) -> bool:
+    """Whether the terminal of this XTVERSION shows kitty's images where text has their number."""
+    found = re.match(r"kitty\((\d+)\.(\d+)", version)
+    if found:
+        return (int(found[1]), int(found[2])) >= (0, 28)
+    return version.lower().startswith("ghostty")
+
+
 def _graphics(
-    signs: Signs, multiplexer: Multiplexer | None, replies: Replies, name: str
+    signs: Signs,
+    multiplexer: Multiplexer | None,
+    replies: Replies,
+    name: str,
+    cell_is_known: bool,
 ) -> tuple[Graphics | None, str]:
     """The graphics protocol to use, or none; and why."""
     if multiplexer in ("screen", "mosh"):
@@ -198,6 +243,8 @@ def _graphics(
     protocol, why = _protocol(replies, name)
     if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
         return None, f"{protocol} does not pass through tmux, only kitty does"
+    if protocol == "sixel" and not cell_is_known:
+        return None, "sixels are pixels, and nothing says how many a cell has"
     return protocol, why
 
 
@@ -218,12 +265,18 @@ def _protocol(replies: Replies, name: str) -> tuple[Graphics | None, str]:
 
 
 def _colours(
-    replies: Replies, environ: Mapping[str, str], multiplexer: Multiplexer | None, name: str
+    replies: Replies,
+    tmux: Tmux | None,
+    environ: Mapping[str, str],
+    multiplexer: Multiplexer | None,
+    name: str,
 ) -> tuple[Colours, str]:
     term = environ.get("TERM", "")
     for colours, system in COLOR_SYSTEMS.items():
         if environ.get("TEXTUAL_COLOR_SYSTEM") == system:
             return colours, "TEXTUAL_COLOR_SYSTEM says so"
+    if tmux is not None and "256" in tmux.features and "RGB" not in tmux.features:
+        return "256", "tmux says that its terminal has no more"
     if multiplexer == "tmux":
         return "truecolor", "tmux turns it into what its terminal has"
     if multiplexer == "screen":
@@ -241,14 +294,15 @@ def _colours(
     return "16", f"TERM={term}"
 
 
-def _cell(replies: Replies, size: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
+def _cell(replies: Replies, signs: Signs | None) -> tuple[tuple[int, int] | None, str]:
     if replies.cell is not None:
         return replies.cell, "CSI 16 t"
-    if replies.window is not None and size is not None and min(size) > 0:
-        width, height = replies.window[0] // size[0], replies.window[1] // size[1]
-        if width and height:
-            return (width, height), "CSI 14 t over the window's size in cells"
-    return Terminal("off", "16").cell, "a guess"
+    if signs is not None:
+        if cell := cell_in(signs.size, replies.window):
+            return cell, "CSI 14 t over the window's size in cells"
+        if cell := cell_in(signs.size, signs.pixels):
+            return cell, "the kernel's size of the window over that in cells"
+    return None, "a guess"
 
 
 def _named(

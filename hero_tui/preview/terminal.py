@@ -1,5 +1,6 @@
 """What a terminal can do, as far as showing pictures is concerned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -45,3 +46,15 @@ class Terminal:
 
 QUADRANTS = Terminal("quadrants", "truecolor")
 """What any terminal of today can do."""
+
+
+def why_no_screen(environ: Mapping[str, str]) -> str:
+    """Why nothing can be put anywhere on the terminal's screen, or ""."""
+    term, emacs = environ.get("TERM", ""), environ.get("INSIDE_EMACS", "")
+    if term.startswith("eterm") or any(shell in emacs for shell in ("comint", "eshell")):
+        return "Emacs's shell shows no pictures (where this is none: `unset INSIDE_EMACS`)"
+    if not term:
+        return "TERM is not set, so nothing is known of this terminal"
+    if term.startswith(("dumb", "emacs")) or term in ("unknown", "network", "dialup"):
+        return f"TERM={term} is a terminal that only prints lines"
+    return ""

@@ -105,6 +105,10 @@ class HistoryScreen(RunDialog):
     def action_zoom(self) -> None:
         self._zoom(self.grid.image)
 
+    @on(PictureGrid.Wheeled)
+    def _wheeled(self, wheeled: PictureGrid.Wheeled) -> None:
+        self.action_turn(wheeled.by)
+
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self._zoom(clicked.image)

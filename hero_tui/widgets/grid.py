@@ -5,10 +5,13 @@ once, each as large as that allows.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
+from textual.message import Message
 from textual.reactive import reactive
 
 from hero_tui.choices import keep_pictures, load_choices
@@ -21,6 +24,8 @@ from hero_tui.widgets.tile import Tile, TileView, picture_box
 # The keys of a tile are where the tile is, on a keyboard's left half.
 TILE_KEYS = "1234qwerasdfzxcv"
 COLUMNS = 4
+WHEEL = 0.15
+"""Seconds in which the wheel turns one page: touchpads send many turns of it."""
 MOST_ROWS = len(TILE_KEYS) // COLUMNS
 
 Shape = tuple[int, int]
@@ -77,8 +82,15 @@ class PictureGrid(RunWidget):
     cursor: reactive[int] = reactive(0, repaint=False)
     page_size: reactive[int] = reactive(2 * COLUMNS, repaint=False)
 
+    @dataclass
+    class Wheeled(Message):
+        """The wheel turns the page, forward by 1 or back by -1."""
+
+        by: int
+
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
+        self._turned = float("-inf")
         self.set_reactive(PictureGrid.order, range(view.rounds[-1].images))
         self._pictures = pictures
         self._tiles = [Tile(pictures, key) for key in TILE_KEYS]
@@ -262,6 +274,25 @@ class PictureGrid(RunWidget):
         return frozenset(
             tile.view.image for tile in self._shown if tile.view.image is not None and tile.complete
         )
+
+    def shown_before(self, image: int, when: float) -> bool:
+        """Whether a picture was on the screen at that time (of `get_time`)."""
+        return self._settled and any(
+            tile.view.image == image and tile.shown_before(when) for tile in self._shown
+        )
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._wheel(1, event.time)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._wheel(-1, event.time)
+
+    def _wheel(self, by: int, when: float) -> None:
+        if when - self._turned >= WHEEL:
+            self._turned = when
+            self.post_message(self.Wheeled(by))
 
     def pages_seen(self) -> list[bool]:
         """For each page, whether all its pictures have been seen."""
