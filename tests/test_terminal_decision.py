@@ -108,7 +108,7 @@ TABLE = {
     "tmux in a kitty before that": (
         replace(IN_TMUX, behind=replies("kitty(0.27.1)", kitty=True)),
         TMUX,
-        "quadrants",
+        "sextants",
         "truecolor",
     ),
     "tmux in another terminal with kitty's graphics": (

@@ -301,7 +301,7 @@ Path(sys.argv[1]).with_name("writing").rename(sys.argv[1])
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 @pytest.mark.parametrize(
     ("passthrough", "found"),
-    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "block (10, 20) ")],
+    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "sextants (10, 20) kitty(0.35.2)")],
 )
 def test_in_tmux_the_terminal_behind_it_is_asked(
     passthrough: str, found: str, tmp_path: Path
