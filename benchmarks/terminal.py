@@ -44,7 +44,7 @@ from hero_tui.preview.pacer import REQUEST
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.terminal import Protocol, Terminal
 
-PROTOCOLS: tuple[Protocol, ...] = ("block", "kitty", "iterm2", "sixel")
+PROTOCOLS: tuple[Protocol, ...] = ("blocks", "kitty", "iterm2", "sixel")
 # Not first the key of the picture that the cursor is on when a page is turned.
 KEYS = "234qwerasdfzxcv1"
 PLACES = "1234qwerasdfzxcv"

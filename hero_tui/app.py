@@ -34,7 +34,7 @@ from hero_tui.preview.asked import Asked
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
-from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Terminal
 from hero_tui.preview.window import cell_in, window
 from hero_tui.screens.run_screen import RunFollower, RunScreen
 from hero_tui.screens.too_small import is_too_small, too_small
@@ -89,7 +89,6 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
     CSS_PATH = "app.tcss"
     COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
         Binding("question_mark", "app.help", "keys", id="help"),
@@ -124,7 +123,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self,
         client: RunClient,
         config: Config = DEFAULTS,
-        terminal: Terminal = HALF_BLOCKS,
+        terminal: Terminal = QUADRANTS,
         clock: Clock = time.time,
         asked: Asked | None = None,
     ) -> None:

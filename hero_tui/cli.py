@@ -16,7 +16,7 @@ from hero_engine.errors import HeroError, InputError
 from hero_engine.run.options import EngineOptions, memory_of
 from hero_tui import completion
 from hero_tui.output import message, table
-from hero_tui.preview.terminal import Images
+from hero_tui.preview.terminal import Images, Keep
 from hero_tui.streams import keep_numbers, plain_streams
 from hero_tui.text import plain
 
@@ -503,13 +503,19 @@ def doctor(
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")
     ] = None,
     images: ShowImages = None,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            "--keep", help="How pictures are drawn as text in this terminal, from now on."
+        ),
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Say what works here and what to change: the terminal, the processor, memory, the model."""
     from hero_engine.run.task import Task
     from hero_tui.doctor import examine
 
-    examine(images, runs_dir)
+    examine(images, runs_dir, keep=keep)
     print("\nThe engine", flush=True)
     _engine("doctor", model or Task.model_fields["model"].default)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
+from hero_tui.choices import load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.ending import when_told_to_end
 from hero_tui.hangup import when_terminal_goes
@@ -22,7 +23,7 @@ from hero_tui.output import message
 from hero_tui.preview.asked import Asked
 from hero_tui.preview.decision import tell_textual, why_not_utf8
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import HALF_BLOCKS, Images, why_no_screen
+from hero_tui.preview.terminal import QUADRANTS, Images, why_no_screen
 from hero_tui.streams import write_utf8
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def run_interface(
     from hero_tui.parting import parting_words
 
     client = RunClient(folder, partial(start_engine, options=options))
-    app = HeroApp(client, config, asked.terminal() if asked else HALF_BLOCKS, asked=asked)
+    app = HeroApp(client, config, asked.terminal() if asked else QUADRANTS, asked=asked)
     code = _show(app, client.close)
     failed = client.close()
     for problem in failed:
@@ -162,7 +163,7 @@ def _ask_terminal(config: Config) -> Asked:
         InputError: it does not take UTF-8.
     """
     with when_told_to_end():
-        asked = Asked(probe(), config.images)
+        asked = Asked(probe(), config.images, kept=load_choices().mosaics)
     if problem := why_not_utf8(asked.signs, os.environ):
         raise InputError(f"hero-tui: {problem}")
     write_utf8()

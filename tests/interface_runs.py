@@ -28,7 +28,7 @@ from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
-from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Terminal
 from hero_tui.screens.too_small import is_too_small
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import StatusLine
@@ -132,7 +132,7 @@ async def interface(
     engine: bool = True,
     start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
     config: Config = DEFAULTS,
-    terminal: Terminal = HALF_BLOCKS,
+    terminal: Terminal = QUADRANTS,
     notifications: bool = False,
 ) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
     """The interface on a run, with an engine that holds its lock and does nothing."""

@@ -201,7 +201,7 @@ def test_textual_is_not_imported_before_its_colours_are_known() -> None:
     code = """
 import sys
 import hero_tui.cli, hero_tui.start, hero_tui.headless.labelers, hero_engine.run.resolve
-print(sorted({"textual", "PIL", "term_image", "numpy"} & set(sys.modules)))
+print(sorted({"textual", "PIL", "numpy"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
@@ -301,7 +301,7 @@ Path(sys.argv[1]).with_name("writing").rename(sys.argv[1])
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 @pytest.mark.parametrize(
     ("passthrough", "found"),
-    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "block (10, 20) ")],
+    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "sextants (10, 20) kitty(0.35.2)")],
 )
 def test_in_tmux_the_terminal_behind_it_is_asked(
     passthrough: str, found: str, tmp_path: Path

@@ -9,22 +9,23 @@ from pathlib import Path
 from hero_tui.preview.decision import Signs, decide
 from hero_tui.preview.mute import THROUGH_TMUX, mute_file, set_mute
 from hero_tui.preview.replies import NONE, Replies
-from hero_tui.preview.terminal import Images, Terminal
+from hero_tui.preview.terminal import Images, Mosaic, Terminal
 
 
 @dataclass
 class Asked:
-    """The signs so far; `images`: as `decide` has it; `mute`: the file that remembers the mute."""
+    """The signs so far; `images`, `kept`: as `decide` has them; `mute`: what remembers the mute."""
 
     signs: Signs
     images: Images = "auto"
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     mute: Path | None = None
+    kept: Mapping[str, Mosaic] = field(default_factory=dict)
     _heard: bool = False
 
     def terminal(self) -> Terminal:
         """The terminal that the signs speak of."""
-        return decide(self.signs, self.environ, self.images)
+        return decide(self.signs, self.environ, self.images, self.kept)
 
     def answered(self, late: Replies) -> Terminal | None:
         """The terminal that these late replies speak of; None if nobody was waiting for them."""

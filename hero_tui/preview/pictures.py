@@ -6,7 +6,7 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from textual.geometry import NULL_OFFSET, Offset, Size
 
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import Protocol, Terminal
 
 Key = tuple[Path, int, int]
 Turn = tuple[bool, Offset, int]
@@ -23,6 +23,10 @@ Encode = Callable[[Path, int, int], Drawing]
 
 KEPT = 200
 """Drawings: three rounds."""
+
+
+LEAST: Mapping[Protocol, Size] = {"blocks": Size(12, 6), "quadrants": Size(12, 6)}
+"""In cells, at which a picture can still be told from others: 12 pixels high; others 8x4."""
 
 
 class Pictures:
@@ -46,8 +50,7 @@ class Pictures:
         self.forget()
         self.terminal = terminal
         self._encode = self._encoder()
-        # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
-        self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
+        self.least = LEAST.get(terminal.protocol, Size(8, 4))
         self.off = terminal.protocol == "off"
 
     def _encoder(self) -> Encode:
@@ -55,12 +58,8 @@ class Pictures:
             return self.terminal.cell
 
         match self.terminal.protocol:
-            case "block":
-                from hero_tui.preview.blocks import half_blocks
-
-                return half_blocks
             case "off":
-                from hero_tui.preview.blocks import number_only
+                from hero_tui.preview.number import number_only
 
                 return number_only
             case "iterm2":
@@ -79,6 +78,13 @@ class Pictures:
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
                 return lambda path, columns, rows: self._numbered(
                     encode(path, columns, rows, cell(), self._number())
+                )
+            case mosaic:
+                from hero_tui.preview import blocks
+
+                colours = self.terminal.colours
+                return lambda path, columns, rows: blocks.encode(
+                    path, columns, rows, mosaic, colours
                 )
 
     def _number(self) -> int:

@@ -17,6 +17,7 @@ from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Turned
 from hero_tui.preview.pictures import Pictures
+from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
 from hero_tui.screens.run_screen import TOO_EARLY, UNDO, RunScreen
 from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
@@ -31,12 +32,12 @@ class LabelingScreen(RunScreen):
 
     BINDINGS = [
         *(
-            Binding(key, f"tile({place})", "good, or not", show=False, id=f"tile.{key}")
-            for place, key in enumerate(TILE_KEYS)
+            Binding(key, f"tile({number})", "good, or not", show=False, id=f"tile.{key}")
+            for number, key in enumerate(TILE_KEYS)
         ),
         *(
-            Binding(key.upper(), f"best({place})", "best", show=False, id=f"best.{key}")
-            for place, key in enumerate(TILE_KEYS)
+            Binding(key.upper(), f"best({number})", "best", show=False, id=f"best.{key}")
+            for number, key in enumerate(TILE_KEYS)
             if key.isalpha()
         ),
         Binding("b", "ask_best", "best: then the picture's key", id="best.ask"),
@@ -44,6 +45,7 @@ class LabelingScreen(RunScreen):
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
         Binding("i", "invert", "invert the page", show=False, id="page.invert"),
+        *PICTURE_SIZE,
         Binding("left", "move(-1, 0)", "move the cursor", show=False, id="cursor.left"),
         Binding("right", "move(1, 0)", "move the cursor", show=False, id="cursor.right"),
         Binding("up", "move(0, -1)", "move the cursor", show=False, id="cursor.up"),
@@ -145,7 +147,7 @@ class LabelingScreen(RunScreen):
         elif self.round == 0 and self._is_untouched():
             self.status.tip = (
                 f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
-                f"{key_shown(self, 'help')}: help"
+                f"{key_shown(self, 'page.larger')}: larger, {key_shown(self, 'help')}: help"
             )
         else:
             self.status.tip = ""
@@ -179,7 +181,7 @@ class LabelingScreen(RunScreen):
         shape = small_tiles(self.grid.total, room, least)
         if shape is not None:
             self.overview = True
-            self.grid.spread(*shape)
+            self.grid.spread(shape)
             return
         self.notify(
             f"{self.grid.total} pictures of at least {least.width}x{least.height} cells do not fit "
@@ -219,11 +221,11 @@ class LabelingScreen(RunScreen):
             self.last_marked = best
         self.edit(toggle_best(best))
 
-    def action_tile(self, place: int) -> None:
-        image = self._image_of_key(place)
+    def action_tile(self, key: int) -> None:
+        image = self.grid.image_of_key(key)
         if image is None:
             return
-        self.grid.cursor = place
+        self.grid.show_image(image)
         if not self._may_label([image]):
             return
         if self.choosing_best:
@@ -231,14 +233,11 @@ class LabelingScreen(RunScreen):
         else:
             self._toggle(image)
 
-    def _image_of_key(self, place: int) -> int | None:
-        return None if self.overview else self.grid.image_on_page(place)
-
-    def action_best(self, place: int) -> None:
-        image = self._image_of_key(place)
+    def action_best(self, key: int) -> None:
+        image = self.grid.image_of_key(key)
         if image is None:
             return
-        self.grid.cursor = place
+        self.grid.show_image(image)
         if self._may_label([image]):
             before = self.view.labels.best
             if isinstance(before, int) and before != image:
@@ -361,6 +360,10 @@ class LabelingScreen(RunScreen):
             if place // self.grid.page_size != self.grid.page:
                 self._leave_page()
             self.grid.show_place(place)
+
+    def action_resize_pictures(self, larger: bool) -> None:
+        # What was too small to be judged has not been looked at: no page is left here.
+        resize_pictures(self, self.grid, larger)
 
     def action_order(self) -> None:
         if len(self.view.scores) < self.grid.total:

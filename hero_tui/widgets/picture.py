@@ -130,6 +130,9 @@ class Picture(Widget):
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
+        if y == 0 and self._box != self.content_size:
+            # Textual tells no widget of a size that somebody asked for before it was laid out.
+            self.call_later(self.load)
         if isinstance(self.drawing, Text) and y < self.revealed:
             if self._pictures.off and y == height // 2 + 3:
                 return Strip([Segment(self.hint.center(width)[:width], self.rich_style)], width)
