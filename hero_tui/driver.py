@@ -8,6 +8,7 @@ answer of the terminal's is still on its way to the shell.
 import os
 import re
 import select
+import signal
 import sys
 import termios
 import time
@@ -21,6 +22,7 @@ from typing import Any
 from textual import events
 from textual.app import App
 from textual.constants import DISABLE_KITTY_KEY
+from textual.geometry import Size
 from textual.message import Message
 
 from hero_tui.keyboard import KeyPress, Pace, read_kitty
@@ -200,6 +202,8 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        # Textual reads the size within the signal's handler, where a later signal overtakes it.
+        self._loop.add_signal_handler(signal.SIGWINCH, self._resized)
         if not DISABLE_KITTY_KEY:
             self.write(_MORE_OF_KEYS)
             self.flush()
@@ -233,6 +237,11 @@ class TerminalDriver(LinuxDriver):
     def _pass_on(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self.process_message(message)
+
+    def _resized(self) -> None:
+        if not self._in_band_window_resize:
+            size = Size(*self._get_terminal_size())
+            self._app.post_message(events.Resize(size, size))
 
     def _get_terminal_size(self) -> tuple[int, int]:
         # Not COLUMNS and LINES, which do not change with the window.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from textual import events
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
@@ -154,6 +155,13 @@ async def _press(
     for key in keys:
         await until(pilot, lambda: is_drawn(app))
         await press(key)
+
+
+async def type_blindly(pilot: Pilot[int], *keys: str) -> None:
+    """Types without a look at the screen."""
+    for key in keys:
+        pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
 
 
 def is_drawn(app: HeroApp) -> bool:

@@ -19,8 +19,8 @@ from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
 from hero_tui import cli, enginecommand
-from hero_tui.config import Config
 from hero_tui.preview.terminal import why_no_screen
+from hero_tui.screens.runs import RunsApp
 from tests import fake_engine
 from tests.forked import Forked
 
@@ -786,15 +786,15 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
 
-    def choose(runs_dir: Path, config: Config) -> RunFolder | None:
-        asked.append(runs_dir)
+    def choose(app: RunsApp, *_: object) -> RunFolder | None:
+        asked.append(app._runs_dir)
         return answers[-1]
 
     def open_run(folder: RunFolder, *_: object) -> int:
         opened.append(folder)
         return 3
 
-    monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
+    monkeypatch.setattr("hero_tui.start._show", choose)
     monkeypatch.setattr("hero_tui.start.run_interface", open_run)
     assert hero_tui()[0] == 2  # no runs yet: the help
     assert asked == []

@@ -32,7 +32,14 @@ from hero_tui.preview.terminal import Colours, Multiplexer, Protocol, Terminal
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.picture import Picture
-from tests.interface_runs import all_complete, interface, make_sampled_run, painted, until
+from tests.interface_runs import (
+    all_complete,
+    interface,
+    make_sampled_run,
+    painted,
+    type_blindly,
+    until,
+)
 from tests.kitty_codes import commands, placeholders
 
 Pixels = NDArray[np.uint8]
@@ -540,7 +547,7 @@ async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
         layer._pacer = Pacer(lambda: 0.0)  # which never gives up
         await pilot.press("space")
         await until(pilot, lambda: layer._pacer is not None and not layer._pacer.idle)
-        await pilot.press("backspace", "space")
+        await type_blindly(pilot, "backspace", "space")
         assert app.view.seen == frozenset(range(8))
         for _ in range(1000):
             layer.answered()

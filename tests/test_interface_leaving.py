@@ -266,3 +266,29 @@ def test_a_storm_of_sizes_leaves_the_interface_alive(run: RunFolder, over: bytes
         window.type(b"\x11")
         assert window.ended() == 0
         assert_given_back(window)
+
+
+INTERRUPTED = """
+import fcntl, os, signal, struct, termios
+from hero_tui.driver import TerminalDriver
+measure = TerminalDriver._get_terminal_size
+
+def measure_slowly(driver):
+    size = measure(driver)
+    if size == (70, 20):
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 21, 75, 0, 0))
+        os.kill(os.getpid(), signal.SIGWINCH)
+    return size
+
+TerminalDriver._get_terminal_size = measure_slowly
+"""
+
+
+def test_the_last_of_two_sizes_is_the_one_that_counts(run: RunFolder) -> None:
+    with closing(Window(run, INTERRUPTED + SHOW)) as window:
+        window.until(lambda: b"waiting for labels" in window.said)
+        window.resized(70, 20)
+        window.until(lambda: b"this terminal is" in window.said)
+        window.until(lambda: b"75" in window.said.rpartition(b"this terminal is")[2])
+        window.type(b"\x11")
+        assert window.ended() == 0

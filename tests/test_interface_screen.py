@@ -9,7 +9,7 @@ import pytest
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_tui.preview import pacer
 from tests.interface_runs import make_sampled_run
-from tests.test_interface_terminal import Terminal
+from tests.test_interface_terminal import BLIND, Terminal
 
 REQUEST = pacer.REQUEST.encode()
 SCRIPT = """
@@ -71,7 +71,10 @@ def run(tmp_path: Path) -> RunFolder:
     ("protocol", "drawn"), [("kitty", b"_Ga=p"), ("iterm2", b"]1337;"), ("sixel", b"P0;1;0q")]
 )
 def test_pictures_leave_the_text_as_it_is(run: RunFolder, protocol: str, drawn: bytes) -> None:
-    with engine_lock(run), closing(Terminal(run, SCRIPT.format(protocol=protocol))) as terminal:
+    with (
+        engine_lock(run),
+        closing(Terminal(run, BLIND + SCRIPT.format(protocol=protocol))) as terminal,
+    ):
         answered = 0
 
         def places() -> list[bytes]:

@@ -28,6 +28,11 @@ from hero_tui.start import run_interface
 
 sys.exit(run_interface(RunFolder(Path(sys.argv[1])), Config()))
 """
+# Of keys that are no sooner typed than their pictures are shown, other tests tell.
+BLIND = """
+from hero_tui.screens.run_screen import RunFollower
+RunFollower.in_time = lambda *_: True
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -93,22 +98,21 @@ def labels(run: RunFolder) -> Labels:
 
 def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFolder) -> None:
     with engine_lock(run):
-        terminal = Terminal(run)
+        terminal = Terminal(run, BLIND + SCRIPT)
         terminal.until(lambda: b"waiting for labels" in terminal.said)
-        terminal.until(lambda: terminal.pictures() == 8)
         terminal.type(b"1eiWiW")  # all at once, as over a slow connection
         terminal.until(lambda: labels(run) == Labels.of([0, 5, 6], 5))
         terminal.type(b" ")
         terminal.until(lambda: (run.path / "interface-0.lock").read_bytes() == b"0 8")
         terminal.close()
-        assert labels(run) == Labels.of([0, 5], 5)
+        assert labels(run) == Labels.of([0, 5, 6], 5)
 
         terminal = Terminal(run)
-        terminal.until(lambda: b"2 good" in terminal.said)
+        terminal.until(lambda: b"3 good" in terminal.said)
         terminal.until(lambda: b"page 2/2" in terminal.said)
         assert b"page 1/2" not in terminal.said
         terminal.type(b"u")
-        terminal.until(lambda: labels(run) == Labels.of([0]))
+        terminal.until(lambda: labels(run) == Labels.of([0, 6]))
         terminal.type(b"\x11")
         terminal.until(lambda: terminal.process.poll() is not None)
         assert terminal.process.returncode == 0
@@ -129,7 +133,7 @@ def test_the_first_picture_is_shown_without_torch(run: RunFolder) -> None:
 
 def test_an_interface_whose_terminal_has_gone_keeps_its_labels_and_ends(run: RunFolder) -> None:
     with engine_lock(run):
-        terminal = Terminal(run)
+        terminal = Terminal(run, BLIND + SCRIPT)
         terminal.until(lambda: b"waiting for labels" in terminal.said)
         terminal.type(b"1eW")
         terminal.until(lambda: labels(run) == Labels.of([0, 5, 6], 5))
