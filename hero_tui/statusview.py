@@ -50,8 +50,8 @@ def show(status: Status, error: str, run: str) -> None:
             print(plain(f"round {found['round']}: {found['said']}"))
         print(plain(way_back(found["back_to"], run)))
     if "second_look" in status:
-        found = status["second_look"]
-        print(LabelNoise(found["pictures"], found["corrected"]).words)
+        looks = status["second_look"]
+        print(LabelNoise(looks["pictures"], looks["corrected"]).words)
     for noise, final in status.get("final", {}).items():
         name = "the run's own noise" if noise == "pi" else "fresh noise"
         print(

@@ -83,9 +83,7 @@ def run_to_the_end(run: Run) -> None:
             rollout = collect(run, learned, z_T, round_number)
             with in_background() as hand_over:
                 hand_over(partial(measure, run, rollout, round_number))
-                rollout = remeasure_log_probs(
-                    run, learned, rollout, round_number, run.interrupts.check
-                )
+                rollout = remeasure_log_probs(run, learned, rollout, round_number)
                 labels = wait_for_labels(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
@@ -207,7 +205,6 @@ def remeasure_log_probs(
     learned: TrainingState,
     rollout: Rollout,
     round_number: int,
-    check: Callable[[], None],
     images: Tensor | None = None,
 ) -> Rollout:
     """The rollout as training will need it: what can be done while the person labels.
@@ -215,8 +212,10 @@ def remeasure_log_probs(
     Also when the labels are there already, so that a run that goes on has the same bits.
 
     Args:
-        check: called now and then; it may raise.
-        images: the pictures that are learned from, int64 [M]; None: all.
+        images: the pictures that are learned from, int64 [M], when the labels are there; None: all.
+
+    Raises:
+        Stop: asked for in the meantime; or Finish, before the labels are there.
     """
     if run.team.size > 1 or not ddpo.needs_remeasuring(learned.model, run.task):
         # Each process measures its share of the transitions when it trains.
@@ -224,6 +223,7 @@ def remeasure_log_probs(
     if learned.model.device.type == "cpu" and run.task.update.guidance:
         # A picture's arithmetic does not depend on its neighbours there: the old ones mostly hold.
         return rollout
+    check = run.interrupts.check if images is None else run.interrupts.check_stop
     return ddpo.remeasured(learned.model, rollout, run.task, round_number, images, check)
 
 
@@ -461,8 +461,6 @@ def train_lora(
     advantage[images] = earned
     if len(images) < len(advantage):
         # With pictures left out, the passes have other shapes than while the labels were given.
-        rollout = remeasure_log_probs(
-            run, learned, rollout, round_number, run.interrupts.check_stop, images
-        )
+        rollout = remeasure_log_probs(run, learned, rollout, round_number, images)
     objective = DDPO(rollout, advantage, run.task, round_number, images)
     run.team.update(objective, learned.model, learned.lora_optimizer, report)

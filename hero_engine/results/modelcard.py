@@ -54,7 +54,8 @@ def model_card(
         f"# {plain(task.name)}: a LoRA taught by labels",
         f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}{left_out}. "
         "A person, or a judge in their place, marked its pictures good or bad; HERO turned that "
-        "into a LoRA and a pool of initial noises. Both are the result: the LoRA alone is less of it.",
+        "into a LoRA and a pool of initial noises. Both are the result: the LoRA alone is less of "
+        "it.",
         "## What it was taught",
         "\n".join(
             [

@@ -75,10 +75,9 @@ def round_page(view: RunView) -> str:
 
 
 def _figure(number: int, image: int, labels: Labels) -> str:
-    label = "best" if image == labels.best else labels.label(image)
-    label, glyph = {
-        "best": ("best", "★ "), "good": ("good", "✓ "), "unsure": ("unsure", "? "), "bad": ("", ""),
-    }[label]  # fmt: skip
+    named = "best" if image == labels.best else labels.label(image)
+    label = "" if named == "bad" else named
+    glyph = {"best": "★ ", "good": "✓ ", "unsure": "? ", "": ""}[label]
     name = picture_name(number, image)
     return (
         f'<figure class="{label}"><a href="{name}"><img src="{name}" alt="picture {image}"></a>'

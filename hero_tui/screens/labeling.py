@@ -1,6 +1,9 @@
 """Labeling: a page of pictures, one key a picture."""
 
+from typing import Literal
+
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
@@ -13,6 +16,7 @@ from hero_tui.client.edits import Gesture, Stretch, invert, mark, toggle, toggle
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
+from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunScreen
 from hero_tui.widgets.collapse import CollapseLine
@@ -36,7 +40,14 @@ class LabelingScreen(RunScreen):
             for place, key in enumerate(TILE_KEYS)
             if key.isalpha()
         ),
-        Binding("b", "ask_best", "best: then the picture's key", id="best.ask"),
+        Binding("b", "ask('best')", "best: then the picture's key", id="best.ask"),
+        Binding(
+            "n",
+            "ask('unsure')",
+            "neither: unsure: then the picture's key",
+            show=False,
+            id="unsure.ask",
+        ),
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
@@ -55,7 +66,8 @@ class LabelingScreen(RunScreen):
             )
             for way, by in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items()
         ),
-        Binding("enter", "zoom", "zoom", id="zoom"),
+        # The second key where the page has no tile of that key.
+        Binding(f"enter,{TILE_KEYS[-1]}", "zoom", "one at a time", id="zoom"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
         Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
@@ -66,13 +78,15 @@ class LabelingScreen(RunScreen):
         Binding("t", "task", "prompt and criteria", show=False, id="task"),
         Binding("o", "open_outside", "open outside", show=False, id="open"),
         Binding("ctrl+s", "submit", "submit", id="submit"),
-        Binding("escape", "forget", "forget b; back to a page", show=False, id="best.forget"),
+        Binding("escape", "forget", "forget b or n; back to a page", show=False, id="best.forget"),
     ]
 
-    choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
+    # What the next picture's key says.
+    asked: reactive[Literal["best", "unsure"] | None] = reactive(None, repaint=False)
     overview: reactive[bool] = reactive(False, repaint=False, toggle_class="-overview")
     last_marked: int | None = None
     likely_first = False
+    _click_toggled = False
     # Shift and the arrows, from a picture on; over as soon as something else is done.
     _stretch: Stretch | None = None
     _stretch_from = _stretch_to = 0
@@ -84,11 +98,13 @@ class LabelingScreen(RunScreen):
         clock: Clock,
         at: int = 0,
         suggested_order: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         """`at`: the picture whose page is shown first; `suggested_order`: as in `Config`."""
         super().__init__(view, pictures, clock)
         self._at = at
         self._suggested_order = suggested_order
+        self._pace = pace
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -117,6 +133,7 @@ class LabelingScreen(RunScreen):
     def show_view(self) -> None:
         self.status.pages = tuple(self.grid.pages_seen())
         self.status.page = self.grid.page
+        self.status.pace = pace_text(self._pace, self.grid.total - len(self.view.seen))
         self._show_hint()
         if self.suggests and self.view.scores and self._is_untouched():
             # Not under somebody's hands: only as long as nothing is labelled or seen.
@@ -130,7 +147,7 @@ class LabelingScreen(RunScreen):
     def _is_untouched(self) -> bool:
         return not self.view.seen and self.view.labels == Labels()
 
-    def watch_choosing_best(self) -> None:
+    def watch_asked(self) -> None:
         if self.is_mounted:
             self._show_hint()
 
@@ -149,9 +166,9 @@ class LabelingScreen(RunScreen):
             self.status.tip = ""
         ways = "a click" if self.overview else "its key, a click"
         self.status.hint = (
-            f"Best: {ways}, {key_shown(self, 'best.ask')} for the one under the cursor, or "
-            f"{key_shown(self, 'best.forget')}."
-            if self.choosing_best
+            f"{self.asked.capitalize()}: {ways}, {key_shown(self, f'{self.asked}.ask')} for the "
+            f"one under the cursor, or {key_shown(self, 'best.forget')}."
+            if self.asked
             else ""
         )
 
@@ -202,20 +219,28 @@ class LabelingScreen(RunScreen):
         self._edit(toggle(image))
 
     def _choose(self, best: Best) -> None:
-        self.choosing_best = False
+        self.asked = None
         if isinstance(best, int):
             self.last_marked = best
         self._edit(toggle_best(best))
 
-    def action_tile(self, place: int) -> None:
-        image = self._image_of_key(place)
-        if image is None:
-            return
-        self.grid.cursor = place
-        if self.choosing_best:
+    def _say(self, image: int) -> None:
+        """Labels a picture as was asked for: good, or not, if nothing was."""
+        if self.asked == "best":
             self._choose(image)
+        elif self.asked == "unsure":
+            self.asked = None
+            self._edit(toggle(image, "unsure"))
         else:
             self._toggle(image)
+
+    def action_tile(self, place: int) -> None:
+        if self.overview or place >= self.grid.page_size:
+            raise SkipAction  # there is no such tile, and the key may mean something else
+        image = self._image_of_key(place)
+        if image is not None:
+            self.grid.cursor = place
+            self._say(image)
 
     def _image_of_key(self, place: int) -> int | None:
         return None if self.overview else self.grid.image_on_page(place)
@@ -226,15 +251,15 @@ class LabelingScreen(RunScreen):
             self.grid.cursor = place
             self._choose(image)
 
-    def action_ask_best(self) -> None:
-        if self.choosing_best:
-            self._choose(self.grid.image)
+    def action_ask(self, what: Literal["best", "unsure"]) -> None:
+        if self.asked == what:
+            self._say(self.grid.image)
         else:
-            self.choosing_best = True
+            self.asked = what
 
     def action_forget(self) -> None:
-        if self.choosing_best:
-            self.choosing_best = False
+        if self.asked:
+            self.asked = None
         elif self.overview:
             self._fold()
 
@@ -245,7 +270,7 @@ class LabelingScreen(RunScreen):
         here = self.grid.image
         start = here if self.last_marked is None else self.last_marked
         self.last_marked = here
-        self._edit(mark(self.grid.between(start, here) & self.view.images, good=True))
+        self._edit(mark(self.grid.between(start, here) & self.view.images, "good"))
 
     def action_stretch(self, right: int, down: int) -> None:
         if self._stretch is None or self.grid.image != self._stretch_to:
@@ -275,13 +300,13 @@ class LabelingScreen(RunScreen):
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.show_image(clicked.image)
-        if self.choosing_best:
-            self._choose(clicked.image)
+        if not clicked.double:
+            self._click_toggled = self.asked is None
+            self._say(clicked.image)
             return
-        # The first click of two has toggled: the second toggles back, then zooms.
-        self._toggle(clicked.image)
-        if clicked.double:
-            self.action_zoom()
+        if self._click_toggled:  # the first click of two: it meant no label
+            self.action_step("undo")
+        self.action_zoom()
 
     # -- pages and the cursor ----------------------------------------------------------------
 
@@ -304,7 +329,14 @@ class LabelingScreen(RunScreen):
         if self.grid.page + by == self.grid.pages:
             self._look()
             which = "These were all pictures" if self.overview else "That was the last page"
-            self.notify(f"{which}: {key_shown(self, 'submit')} submits the round.", markup=False)
+            submits = f"{which}: {key_shown(self, 'submit')} submits the round"
+            again = len(self.view.doubted)
+            self.notify(
+                f"{submits}, and offers a second look at {again} labels."
+                if again
+                else f"{submits}.",
+                markup=False,
+            )
         self._turn_to(self.grid.page + by)
 
     def action_next_unseen(self) -> None:
@@ -351,7 +383,9 @@ class LabelingScreen(RunScreen):
 
         self._leave_page()
         self.app.push_screen(
-            ZoomScreen(self.view, self.pictures, self.grid.image, order=self.grid.order),
+            ZoomScreen(
+                self.view, self.pictures, self.grid.image, order=self.grid.order, pace=self._pace
+            ),
             self.grid.return_to,
         )
 

@@ -1,4 +1,4 @@
-"""Zoom: one picture as large as fits, labelled one after the other."""
+"""One at a time: one picture as large as fits, judged one after the other."""
 
 from collections.abc import Sequence
 
@@ -9,31 +9,43 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
-from hero_tui.client.edits import mark, toggle_best
+from hero_engine.run.labels import Label, Labels
+from hero_tui.client.edits import Gesture, choose, mark
 from hero_tui.client.runview import RunView
-from hero_tui.keys import keys_in_force
-from hero_tui.messages import Edited, Looked, OutsideAsked
+from hero_tui.keys import key_shown, keys_in_force
+from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped
+from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
+from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.side import task_text
 from hero_tui.widgets.tile import label_of
 
 
 class ZoomScreen(RunDialog):
-    """Shows picture `image` of the open round, or of an `earlier` one to look at only."""
+    """Shows picture `image` of the open round, or of an `earlier` one to look at only.
+
+    A judgement is one of the picture that is on the screen: a key that comes before it is there
+    says nothing.
+    """
 
     CSS_PATH = "zoom.tcss"
 
     BINDINGS = [
-        Binding("g", "label(True)", "good, and on", id="zoom.good"),
-        Binding("n", "label(False)", "bad, and on", id="zoom.bad"),
-        Binding("b", "best", "best", id="zoom.best"),
+        Binding("g", "judge('good')", "good, and on", id="zoom.good"),
+        Binding("b", "judge('bad')", "bad, and on", id="zoom.bad"),
+        Binding("s", "best", "best, and on", id="zoom.best"),
+        Binding("n", "judge('unsure')", "neither: unsure, and on", id="zoom.unsure"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
-        Binding("o", "open_outside", "open outside", id="zoom.open"),
+        Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
+        Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        Binding("o", "open_outside", "open outside", show=False, id="zoom.open"),
+        Binding("ctrl+s", "submit", "submit", show=False, id="submit"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
+    OF_THE_OPEN_ROUND = frozenset({"judge", "best", "step", "open_outside", "submit"})
 
     image: reactive[int] = reactive(0, repaint=False)
 
@@ -44,10 +56,13 @@ class ZoomScreen(RunDialog):
         image: int,
         earlier: int | None = None,
         order: Sequence[int] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """`order`: in which the pictures follow each other; None: by number."""
         super().__init__(view, pictures, earlier)
         self._order = range(self.view.rounds[-1].images) if order is None else order
+        self._pace = pace
+        self._before_step: Labels | None = None
         self.set_reactive(ZoomScreen.image, image)
 
     def compose(self) -> ComposeResult:
@@ -69,37 +84,100 @@ class ZoomScreen(RunDialog):
             self.show_view()
 
     def show_view(self) -> None:
+        self._go_where_a_step_led()
+        self._picture.path = self.view.image(self.image)
+        self._label.update(self.about())
+
+    def about(self) -> Content:
+        """What is said of the picture."""
         view = self.view
-        self._picture.path = view.image(self.image)
-        self._label.update(
-            Content.assemble(
-                (f"Picture {self.image}", "bold"),
-                f" of 0 to {view.rounds[-1].images - 1}\n",
-                label_of(view.labels, self.image),
-            )
+        of = f" of 0 to {view.rounds[-1].images - 1}\n"
+        return Content.assemble(
+            (f"Picture {self.image}", "bold"), of, label_of(view.labels, self.image), self.so_far()
+        )
+
+    def so_far(self) -> Content:
+        """How far the open round is."""
+        round_ = self.view.open_round
+        if round_ is None:
+            return Content()
+        unseen = round_.images - len(self.view.seen)
+        pace = pace_text(self._pace, unseen)
+        return Content.styled(
+            f"\n{len(self.view.seen)} of {round_.images} looked at" + (f"\n{pace}" if pace else ""),
+            QUIET,
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        of_the_open_round = action in {"label", "best", "open_outside"}
-        return not of_the_open_round or self.view.open_round is not None
+        return action not in self.OF_THE_OPEN_ROUND or self.view.open_round is not None
 
-    def action_move(self, by: int) -> None:
+    # -- from picture to picture ---------------------------------------------------------------
+
+    def _look(self) -> None:
         if self._picture.complete and self.view.open_round is not None:
             self.post_message(Looked(self.round, frozenset({self.image})))
+
+    def action_move(self, by: int) -> None:
+        self._look()
         place = self._order.index(self.image) + by
         if 0 <= place < len(self._order) and self.view.image(self._order[place]) is not None:
             self.image = self._order[place]
 
-    def action_label(self, good: bool) -> None:
-        self.post_message(Edited(self.round, mark(frozenset({self.image}), good)))
+    def _move_on(self) -> None:
+        """To the picture after this one; after the last one, to the first that was not seen."""
+        here = self.image
         self.action_move(1)
+        if self.image != here:
+            return
+        unseen = self.view.images - self.view.seen - {here}
+        if self._order.index(here) + 1 < len(self._order):
+            self.notify("The next picture is still being made.", markup=False)
+        elif unseen:
+            self.image = next(image for image in self._order if image in unseen)
+        else:
+            said = f"That was the last picture: {key_shown(self, 'submit')} submits the round."
+            self.notify(said, markup=False)
+
+    # -- judging -------------------------------------------------------------------------------
+
+    def _judge(self, gesture: Gesture) -> None:
+        if self._picture.complete:
+            self.post_message(Edited(self.round, gesture))
+            self._move_on()
+
+    def action_judge(self, label: Label) -> None:
+        self._judge(mark(frozenset({self.image}), label))
 
     def action_best(self) -> None:
-        self.post_message(Edited(self.round, toggle_best(self.image)))
+        self._judge(choose(self.image))
+
+    def action_step(self, way: str) -> None:
+        self._before_step = self.view.labels
+        self.post_message(Stepped(self.round, "undo" if way == "undo" else "redo"))
+
+    def _go_where_a_step_led(self) -> None:
+        """Shows the picture whose label undo or redo has changed."""
+        before, now = self._before_step, self.view.labels
+        if before is None or before == now:
+            return
+        self._before_step = None
+        images = range(self.view.rounds[-1].images)
+        changed = [image for image in images if before.label(image) != now.label(image)]
+        changed += [best for best in (before.best, now.best) if isinstance(best, int)]
+        if changed and self.image not in changed and self.view.image(changed[0]) is not None:
+            self.image = changed[0]
+
+    # -- other screens -------------------------------------------------------------------------
 
     def action_open_outside(self) -> None:
         self.post_message(OutsideAsked(self.image))
 
+    def action_submit(self) -> None:
+        from hero_tui.screens.submit import SubmitScreen
+
+        self._look()
+        self.app.push_screen(SubmitScreen(self.view, self.pictures))
+
     def action_close(self) -> None:
-        self.action_move(0)
+        self._look()
         self.dismiss(self.image)

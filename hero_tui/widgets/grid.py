@@ -221,6 +221,7 @@ class PictureGrid(RunWidget):
                 path=view.image(image),
                 good=image in view.labels.good,
                 best=image == view.labels.best,
+                unsure=image in view.labels.unsure,
                 seen=image in view.seen,
                 cursor=place == self.cursor,
             )

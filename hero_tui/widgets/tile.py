@@ -20,7 +20,7 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 
-GOOD, BEST, UNSEEN, CURSOR = "✓", "★", "·", "▸"
+GOOD, BEST, UNSURE, UNSEEN, CURSOR = "✓", "★", "?", "·", "▸"
 
 
 def label_of(labels: Labels, image: int) -> Content:
@@ -29,6 +29,8 @@ def label_of(labels: Labels, image: int) -> Content:
         return Content.styled(f"{BEST} best", "bold $warning")
     if image in labels.good:
         return Content.styled(f"{GOOD} good", "bold $success")
+    if image in labels.unsure:
+        return Content.styled(f"{UNSURE} unsure", "bold $secondary")
     return Content.styled("bad (not marked)", QUIET)
 
 
@@ -45,6 +47,7 @@ class TileView:
     path: Path | None = None
     good: bool = False
     best: bool = False
+    unsure: bool = False
     seen: bool = False
     cursor: bool = False
 
@@ -78,6 +81,10 @@ class Tile(Horizontal):
         &.-good {
             Edge { color: $success; }
             #caption { background: $success; color: $background; text-style: bold; }
+        }
+        &.-unsure {
+            Edge { color: $secondary; }
+            #caption { background: $secondary; color: $background; text-style: bold; }
         }
         &.-best {
             Edge { color: $warning; }
@@ -115,6 +122,7 @@ class Tile(Horizontal):
         self.set_class(view.image is None, "-empty")
         self.set_class(view.good and not view.best, "-good")
         self.set_class(view.best, "-best")
+        self.set_class(view.unsure, "-unsure")
         self.set_class(view.cursor, "-cursor")
         if self.is_mounted:
             self._show()
@@ -145,8 +153,14 @@ class Tile(Horizontal):
     def _show(self) -> None:
         view = self.view
         self._picture.path = view.path
-        glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
-        word = " best" if view.best else " good" if view.good else ""
+        if view.best:
+            glyph, word = BEST, " best"
+        elif view.good:
+            glyph, word = GOOD, " good"
+        elif view.unsure:
+            glyph, word = UNSURE, " unsure"
+        else:
+            glyph, word = " " if view.seen else UNSEEN, ""
         left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph}"
         right = "" if view.image is None else f"{view.image} "
         room = picture_box(self.content_size).width - len(left)
