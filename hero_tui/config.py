@@ -33,7 +33,7 @@ class Config(Section):
         description="say how fast one labels, and about how long the rest of the round takes",
     )
     keys: Mapping[str, Keys] = Field(
-        default={}, description="other keys, by the binding's name: `page.next: n,space`"
+        default={}, description="other keys, by the binding's name: `page.next: j,space`"
     )
 
 

@@ -39,7 +39,7 @@ Owner = type[DOMNode]
 
 SCREENS: Mapping[str, type[Screen[Any]]] = {
     "labeling": LabelingScreen,
-    "one at a time": ZoomScreen,
+    "zoom": ZoomScreen,
     "second look": SecondLookScreen,
     "compare": CompareScreen,
     "summary": SubmitScreen,
@@ -60,7 +60,7 @@ MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
 NAMED_KEYS = {key.value for key in Keys} | set(REPLACED_KEYS)
 # What a terminal sends for the alias is the key itself.
 # The second one's key where the page has no tile of that key.
-SHARED = {frozenset({f"tile.{TILE_KEYS[-1]}", "zoom"})}
+SHARED = {frozenset({f"tile.{TILE_KEYS[-1]}", "one-at-a-time"})}
 ALIASES = {alias: key for key, aliases in KEY_ALIASES.items() for alias in aliases}
 
 

@@ -809,13 +809,13 @@ def preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_keys_are_listed_with_those_of_the_preferences(
     hero_tui: Cli, preferences: Path
 ) -> None:
-    preferences.write_text("keys:\n  page.next: n,space\n")
+    preferences.write_text("keys:\n  page.next: j,space\n")
     code, out, _ = hero_tui("keys")
     assert code == 0
     (line,) = [
         line for line in out.splitlines() if line.startswith("labeling  ") and "next page" in line
     ]
-    assert line.split() == ["labeling", "page.next", "n,space", "next", "page"]
+    assert line.split() == ["labeling", "page.next", "j,space", "next", "page"]
 
 
 def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(

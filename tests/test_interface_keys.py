@@ -72,7 +72,10 @@ def test_shift_and_a_letter_is_written_as_the_capital() -> None:
     ("keys", "other"),
     [
         ({"page.next": "u"}, "edit.undo"),
-        ({"page.next": "n,1"}, "tile.1"),
+        ({"page.next": "j,1"}, "tile.1"),
+        ({"tile.v": "c"}, "tile.c"),
+        ({"zoom": "c"}, "tile.c"),
+        ({"submit": "v"}, "tile.v"),
         ({"tile.q": "a"}, "tile.a"),
         ({"run.pause": "x"}, "tile.x"),
         ({"run.leave": "escape"}, "zoom.close"),
@@ -94,8 +97,8 @@ def test_two_bindings_may_trade_keys() -> None:
 
 
 def test_the_list_of_keys_has_those_in_force() -> None:
-    keys = {command.id: command.keys for command in commands({"page.next": "n,space"})}
-    assert keys["page.next"] == ("n", "space")
+    keys = {command.id: command.keys for command in commands({"page.next": "j,space"})}
+    assert keys["page.next"] == ("j", "space")
     assert keys["edit.undo"] == ("u", "ctrl+z")
 
 

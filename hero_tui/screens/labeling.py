@@ -44,7 +44,7 @@ class LabelingScreen(RunScreen):
         Binding(
             "n",
             "ask('unsure')",
-            "neither: unsure: then the picture's key",
+            "neither, unsure: then the picture's key",
             show=False,
             id="unsure.ask",
         ),
@@ -66,8 +66,9 @@ class LabelingScreen(RunScreen):
             )
             for way, by in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items()
         ),
-        # The second key where the page has no tile of that key.
-        Binding(f"enter,{TILE_KEYS[-1]}", "zoom", "one at a time", id="zoom"),
+        Binding("enter", "zoom", "zoom", id="zoom"),
+        # Where the page has no tile of that key.
+        Binding(TILE_KEYS[-1], "zoom", "one at a time", show=False, id="one-at-a-time"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
         Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),

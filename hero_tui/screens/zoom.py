@@ -33,10 +33,10 @@ class ZoomScreen(RunDialog):
     CSS_PATH = "zoom.tcss"
 
     BINDINGS = [
-        Binding("g", "judge('good')", "good, and on", id="zoom.good"),
-        Binding("b", "judge('bad')", "bad, and on", id="zoom.bad"),
-        Binding("s", "best", "best, and on", id="zoom.best"),
-        Binding("n", "judge('unsure')", "neither: unsure, and on", id="zoom.unsure"),
+        Binding("g", "judge('good')", "good", id="zoom.good"),
+        Binding("b", "judge('bad')", "bad", id="zoom.bad"),
+        Binding("s", "best", "best", id="zoom.best"),
+        Binding("n", "judge('unsure')", "unsure", id="zoom.unsure"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
         Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
