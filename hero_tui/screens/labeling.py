@@ -3,7 +3,6 @@
 from typing import Literal
 
 from textual import on
-from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
@@ -173,6 +172,12 @@ class LabelingScreen(RunScreen):
             else ""
         )
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        last = len(TILE_KEYS) - 1
+        if (action, parameters) == ("tile", (last,)):  # without that tile, its key is another's
+            return not self.overview and self.grid.page_size > last
+        return True
+
     # -- all pictures at once ----------------------------------------------------------------
 
     def watch_overview(self) -> None:
@@ -236,8 +241,6 @@ class LabelingScreen(RunScreen):
             self._toggle(image)
 
     def action_tile(self, place: int) -> None:
-        if self.overview or place >= self.grid.page_size:
-            raise SkipAction  # there is no such tile, and the key may mean something else
         image = self._image_of_key(place)
         if image is not None:
             self.grid.cursor = place

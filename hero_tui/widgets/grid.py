@@ -62,13 +62,12 @@ class PictureGrid(RunWidget):
         yield from self._tiles
 
     def on_mount(self) -> None:
-        self._show_keys(True)
         self._paginate()
 
     def _show_keys(self, shown: bool) -> None:
         keys = keys_in_force(self.screen)
         for tile in self._tiles[: len(TILE_KEYS)]:
-            tile.shown_key = keys[f"tile.{tile.key}"] if shown else ""
+            tile.shown_key = keys.get(f"tile.{tile.key}", "") if shown else ""
             tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
     def on_resize(self) -> None:
@@ -80,6 +79,7 @@ class PictureGrid(RunWidget):
         if not self.spread_out:
             self._size_of_pages = sum(tile.styles.display != "none" for tile in self._tiles)
         self.page_size = self.total if self.spread_out else self._size_of_pages
+        self._show_keys(not self.spread_out)
         self._settled = True
         self.show_image(image)
 
