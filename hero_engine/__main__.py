@@ -109,7 +109,7 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
 
 
 def _say_paused(folder: RunFolder, record: Record) -> None:
-    log.info("stopped; continue with `hero-tui attach %s`", folder.name)
+    log.info("stopped; continue with `hero-tui attach %s`", folder.reference)
     record.set_state("paused")
 
 

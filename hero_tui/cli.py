@@ -14,7 +14,7 @@ import typer
 
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run.options import EngineOptions, memory_of
-from hero_tui.output import message, reference, table
+from hero_tui.output import message, table
 from hero_tui.preview.terminal import Images
 from hero_tui.streams import plain_streams
 from hero_tui.text import plain
@@ -282,7 +282,7 @@ def stop(run: Run = None, runs_dir: RunsDir = RUNS_DIR) -> None:
 
     folder = find_run(run, runs_dir)
     if stop_engine(folder, seconds=STOP_SECONDS):
-        message(f"Stopped {folder.name}. Continue with `hero-tui attach {reference(folder)}`.")
+        message(f"Stopped {folder.name}. Continue with `hero-tui attach {folder.reference}`.")
     else:
         message(f"{folder.name}: no engine is running, nothing to stop.")
 
@@ -321,8 +321,8 @@ def rollback(
     left = rolling.roll_back(folder, number, changed)
     message(
         f"{folder.name} is as it was after round {number}, and paused. The rounds after it are a "
-        f"run of their own now: {reference(left)}\n"
-        f"Go on with `hero-tui attach {reference(folder)}`, or without a terminal with `hero-tui "
+        f"run of their own now: {left.reference}\n"
+        f"Go on with `hero-tui attach {folder.reference}`, or without a terminal with `hero-tui "
         "resume` and --labels FILE, --oracle or --labeler module:function."
     )
 
@@ -347,7 +347,7 @@ def status(
         print(json.dumps(found, indent=2))
         return
     with closing(folder.open_record()) as record:
-        show(found, error=record.state()[1], run=reference(folder))
+        show(found, error=record.state()[1], run=folder.reference)
 
 
 @app.command()
@@ -606,7 +606,7 @@ def _start_in_background(
     else:
         start_in_background(folder, labels, oracle, function, options)
     print(plain(folder.name))
-    message(f"Running. Look at it with `hero-tui attach {reference(folder)}`.")
+    message(f"Running. Look at it with `hero-tui attach {folder.reference}`.")
 
 
 def _shown(value: object) -> str:

@@ -1,28 +1,15 @@
-"""What the commands print: tables on stdout, messages on stderr, runs by a name to type."""
+"""What the commands print: tables on stdout, messages on stderr."""
 
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hero_tui.streams import drawn
 from hero_tui.text import plain
-
-if TYPE_CHECKING:
-    from hero_engine.run.folder import RunFolder
 
 
 def message(text: str) -> None:
     """Says something on stderr."""
     print(text, file=sys.stderr)
-
-
-def reference(folder: "RunFolder") -> str:
-    """The run as one can type it in a command from here."""
-    path = folder.path.absolute()
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -17,9 +17,9 @@ def leaving_code(view: RunView) -> int:
 
 def parting_words(view: RunView) -> str:
     """What to know after the interface is closed."""
-    name = view.folder.name
+    run = view.folder.reference
     if view.state == "finished":
-        return f"Finished. Take the model with: hero-tui export {name}"
+        return f"Finished. Take the model with: hero-tui export {run}"
     if view.stage == "stopped":
-        return f"The run waits. Go on with: hero-tui attach {name}"
-    return f"The run goes on without you. Come back with: hero-tui attach {name}"
+        return f"The run waits. Go on with: hero-tui attach {run}"
+    return f"The run goes on without you. Come back with: hero-tui attach {run}"

@@ -158,6 +158,17 @@ def test_a_lora_that_is_not_finite_is_not_taken_for_the_models_fault(
         sampled(model, task)
 
 
+def test_a_lora_that_has_grown_too_large_is_not_taken_for_the_models_fault(
+    tiny_task: Callable[..., Task],
+) -> None:
+    task = tiny_task(precision="fp32")
+    model = diffusion.load(task)
+    for parameter in model.lora().values():
+        parameter.data.fill_(1e30)
+    with pytest.raises(EngineError, match="nothing wider is left to try: its update went too far"):
+        sampled(model, task)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_a_vae_that_overflows_in_float16_decodes_in_float32(
     precision: str, tiny_task: Callable[..., Task], caplog: pytest.LogCaptureFixture

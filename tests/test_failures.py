@@ -131,11 +131,17 @@ def by_signal(record: Record) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def by_signal_without_a_record(record: Record) -> None:
+    record.path.unlink()
+    record.close()
+    by_signal(record)
+
+
 def by_command(record: Record) -> None:
     record.send("stop")
 
 
-@pytest.mark.parametrize("ask", [by_signal, by_command])
+@pytest.mark.parametrize("ask", [by_signal, by_signal_without_a_record, by_command])
 def test_a_stop_ends_the_process_at_once_while_a_model_is_loaded(
     tiny_task: Callable[..., Task], tmp_path: Path, ask: Callable[[Record], None]
 ) -> None:

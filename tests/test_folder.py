@@ -281,7 +281,7 @@ def test_another_machines_lock_is_respected_where_this_kernel_may_not_know_it(
     monkeypatch.setattr(folders, "shared_file_system", lambda path: "nfs4")
     assert engine_holder(folder) == Holder(42, "another-machine")
     expected = (
-        r"process 42 on another-machine.*`hero-tui stop mine`.*gone, delete .*mine/engine\.lock"
+        r"process 42 on another-machine.*`hero-tui stop .*mine`.*gone, delete .*mine/engine\.lock"
     )
     with pytest.raises(InputError, match=expected), engine_lock(folder):
         pass

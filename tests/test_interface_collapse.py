@@ -1,14 +1,17 @@
 """A collapse is told on every screen of the run, and two keys lead back."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from hero_engine.run.folder import RunFolder
+from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.record import Record
 from hero_tui.app import HeroApp
+from hero_tui.client import run_client
+from hero_tui.client.run_client import RunClient
 from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.history import HistoryScreen
@@ -117,14 +120,45 @@ async def test_two_keys_and_a_confirmation_go_back(run: RunFolder, record: Recor
 
 
 async def test_an_engine_is_stopped_first(run: RunFolder, record: Record) -> None:
-    async with interface(run) as (app, pilot):
-        await pilot.press("h")
-        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
-        await pilot.press("b")
-        await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
-        await pilot.press("enter")
-        await until(pilot, lambda: record.is_pending("stop"))
-        assert app.view.line == 0
+    with ExitStack() as engine:
+        engine.enter_context(engine_lock(run))
+        async with interface(run, engine=False) as (app, pilot):
+            await pilot.press("h")
+            await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+            await pilot.press("b")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+            await pilot.press("enter")
+            await until(pilot, lambda: record.is_pending("stop"))
+            assert app.view.line == 0
+            engine.close()
+            await until(pilot, lambda: app.view.line == 1)
+
+
+def test_who_leaves_before_the_engine_has_stopped_goes_back_all_the_same(
+    run: RunFolder, record: Record
+) -> None:
+    with engine_lock(run):
+        client = RunClient(run, lambda folder: FakeEngine())  # type: ignore
+        client.follow(lambda update: None)
+        client.roll_back(0)
+        leaving = threading.Thread(target=client.close)
+        leaving.start()
+        leaving.join(0.3)
+        assert record.line() == 0
+    leaving.join()
+    assert record.line() == 1
+
+
+def test_of_an_engine_that_never_stops_one_is_told(
+    run: RunFolder, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_client, "STOP_SECONDS", 0.0)
+    with engine_lock(run):
+        client = RunClient(run, lambda folder: FakeEngine())  # type: ignore
+        client.follow(lambda update: None)
+        client.roll_back(0)
+        assert client.close() == ("round 0 to go back to: the engine has not stopped yet",)
+    assert record.line() == 0
 
 
 async def test_the_last_round_of_a_run_is_nothing_to_go_back_to(run: RunFolder) -> None:

@@ -35,6 +35,7 @@ from tests.interface_runs import (
 )
 
 LARGE = (200, 60)
+ROOMY = (120, 40)
 
 
 @pytest.fixture
@@ -46,11 +47,27 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def second_round(run: RunFolder) -> RunFolder:
     """The run, with a reigning best (picture 5 of round 0), in round 1."""
+    return in_round_1(run)
+
+
+def in_round_1(run: RunFolder) -> RunFolder:
     with closing(run.open_record()) as record:
-        submit_round(record, 0, good=[5, 9], best=5)
+        submit_round(record, 0, good=[5, 6], best=5)
         record.finish_training(0, {})
         sample_round(run, record, 1)
     return run
+
+
+@pytest.fixture
+def three_pages(tmp_path: Path) -> RunFolder:
+    """A run whose first round has three pages in a roomy terminal."""
+    return make_sampled_run(tmp_path, images=36)
+
+
+@pytest.fixture
+def one_page(tmp_path: Path) -> RunFolder:
+    """A run whose first round has one page in the smallest terminal."""
+    return make_sampled_run(tmp_path, images=8)
 
 
 def recorded(folder: RunFolder, number: int = 0) -> Labels:
@@ -328,90 +345,92 @@ async def test_the_next_interface_opens_at_the_page_where_the_last_one_was_left(
 
 
 async def everything_is_shown(app: HeroApp, pilot: Pilot[int]) -> None:
-    await until(pilot, lambda: grid(app).complete_images() == frozenset(range(64)))
+    await until(pilot, lambda: grid(app).complete_images() == frozenset(range(36)))
 
 
 async def test_g_shows_all_pictures_with_their_labels_and_goes_back_to_a_page(
-    run: RunFolder,
+    three_pages: RunFolder,
 ) -> None:
-    async with interface(run, LARGE) as (app, pilot):
+    async with interface(three_pages, ROOMY) as (app, pilot):
         await press_through(app, pilot, "1", "W", "g")
         await everything_is_shown(app, pilot)
         tiles = list(grid(app).query(Tile))
-        assert len([tile for tile in tiles if tile.region]) == 64
+        assert len([tile for tile in tiles if tile.region]) == 36
         assert tiles[0].has_class("-good")
         assert tiles[5].has_class("-best")
-        for tile, label in ((tiles[0], "✓ good"), (tiles[5], "★ best"), (tiles[63], "·")):
+        for tile, label in ((tiles[0], "✓ good"), (tiles[5], "★ best"), (tiles[35], "·")):
             assert label in str(tile.query_one("#caption").render())
         await pilot.press("up", "right", "1", "Q")  # these keys are of pages
         assert app.view.labels == Labels.of([0, 5], 5)
         columns = grid(app).columns
-        await pilot.press("m", *["down"] * 3, "b", "b")
+        await pilot.press("m", "down", "b", "b")
         chosen = grid(app).image
-        assert chosen == 6 + 3 * columns
-        await until(pilot, lambda: recorded(run) == Labels.of([0, 5, 6, chosen], chosen))
+        assert chosen == 6 + columns
+        await until(pilot, lambda: recorded(three_pages) == Labels.of([0, 5, 6, chosen], chosen))
         await pilot.press("shift+right", "g")
         await page_is_shown(app, pilot)
-        assert (grid(app).page, grid(app).image) == ((chosen + 1) // 16, chosen + 1)
-        await until(pilot, lambda: (chosen + 1) in recorded(run).good)
+        assert (grid(app).page, grid(app).image) == ((chosen + 1) // 12, chosen + 1)
+        await until(pilot, lambda: (chosen + 1) in recorded(three_pages).good)
         await pilot.press("g")
         await everything_is_shown(app, pilot)
         await pilot.press("escape")
         await page_is_shown(app, pilot)
-        assert grid(app).page_size == 16
+        assert grid(app).page_size == 12
 
 
-async def test_the_mouse_and_zoom_work_on_all_pictures(run: RunFolder) -> None:
-    async with interface(run, LARGE) as (app, pilot):
+async def test_the_mouse_and_zoom_work_on_all_pictures(three_pages: RunFolder) -> None:
+    async with interface(three_pages, ROOMY) as (app, pilot):
         await press_through(app, pilot, "g")
         await everything_is_shown(app, pilot)
-        await pilot.click(list(grid(app).query(Tile))[50])
-        await until(pilot, lambda: recorded(run) == Labels.of([50]))
+        await pilot.click(list(grid(app).query(Tile))[30])
+        await until(pilot, lambda: recorded(three_pages) == Labels.of([30]))
         await pilot.press("b")
-        await pilot.click(list(grid(app).query(Tile))[50])
-        await until(pilot, lambda: recorded(run) == Labels.of([50], 50))
+        await pilot.click(list(grid(app).query(Tile))[30])
+        await until(pilot, lambda: recorded(three_pages) == Labels.of([30], 30))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
         await pilot.press("g", "escape")
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
-        assert grid(app).image == 51
-        assert grid(app).page_size == 64
+        assert grid(app).image == 31
+        assert grid(app).page_size == 36
 
 
-async def test_a_glance_at_all_pictures_is_not_a_look_until_space_says_so(run: RunFolder) -> None:
-    async with interface(run, LARGE) as (app, pilot):
+async def test_a_glance_at_all_pictures_is_not_a_look_until_space_says_so(
+    three_pages: RunFolder,
+) -> None:
+    async with interface(three_pages, ROOMY) as (app, pilot):
         await press_through(app, pilot, "g")
-        await until(pilot, lambda: seen(run) == set(range(16)))  # the page that was left
+        await until(pilot, lambda: seen(three_pages) == set(range(12)))  # the page that was left
         await everything_is_shown(app, pilot)
         await pilot.press("g")
         await page_is_shown(app, pilot)
         await pilot.press("g")
         await everything_is_shown(app, pilot)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "48 of 64 pictures have not been looked at" in summary(app))
+        await until(pilot, lambda: "24 of 36 pictures have not been looked at" in summary(app))
         await pilot.press("escape", "full_stop")
         await page_is_shown(app, pilot)
         assert grid(app).page == 1
         await pilot.press("g")
         await everything_is_shown(app, pilot)
-        assert seen(run) == set(range(32))
+        assert seen(three_pages) == set(range(24))
         await pilot.press("space")
-        await until(pilot, lambda: seen(run) == set(range(64)))
+        await until(pilot, lambda: seen(three_pages) == set(range(36)))
 
 
-async def test_all_pictures_need_room_and_say_so(run: RunFolder) -> None:
-    async with interface(run) as (app, pilot):
+async def test_all_pictures_need_room_and_say_so(three_pages: RunFolder) -> None:
+    async with interface(three_pages) as (app, pilot):
         await pilot.press("g")
-        await until(pilot, lambda: "64 pictures of at least 12x6 cells" in notices(app))
+        await until(pilot, lambda: "36 pictures of at least 12x6 cells" in notices(app))
         assert grid(app).page_size == 8
         app.clear_notifications()
-        await pilot.resize_terminal(*LARGE)
-        await until(pilot, lambda: grid(app).pages == 4)
+        await pilot.resize_terminal(*ROOMY)
+        await until(pilot, lambda: grid(app).pages == 3)
         await pilot.press("g")
         await everything_is_shown(app, pilot)
-        await pilot.resize_terminal(120, 40)
+        await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "make it larger" in notices(app))
-        await until(pilot, lambda: grid(app).page_size == 12)
+        await until(pilot, lambda: grid(app).page_size == 8)
         await page_is_shown(app, pilot)
 
 
@@ -525,13 +544,14 @@ def is_submitted(folder: RunFolder) -> bool:
         return record.rounds()[-1].submitted is not None
 
 
-async def test_goods_without_a_best_are_not_submitted_in_the_first_round(run: RunFolder) -> None:
-    async with interface(run, LARGE) as (app, pilot):
-        await until(pilot, lambda: grid(app).pages == 4)
-        await press_through(app, pilot, "w", "space", "space", "space", "ctrl+s")
+async def test_goods_without_a_best_are_not_submitted_in_the_first_round(
+    one_page: RunFolder,
+) -> None:
+    async with interface(one_page) as (app, pilot):
+        await press_through(app, pilot, "w", "ctrl+s")
         await until(pilot, lambda: "Choose the best of the good pictures" in summary(app))
         await pilot.press("enter", "escape")
-    assert not is_submitted(run)
+    assert not is_submitted(one_page)
 
 
 # Three rounds as a person means them (12 goods and a best each) and the keys that say so.
@@ -569,15 +589,15 @@ async def test_a_run_labelled_by_keys_has_the_labels_that_were_meant_in_18_keys_
 
 
 async def test_without_a_best_the_reigning_best_stays_and_the_summary_says_so(
-    second_round: RunFolder,
+    one_page: RunFolder,
 ) -> None:
-    async with interface(second_round, LARGE) as (app, pilot):
-        await until(pilot, lambda: grid(app).pages == 4)
-        await press_through(app, pilot, "w", "space", "space", "space", "ctrl+s")
+    run = in_round_1(one_page)
+    async with interface(run) as (app, pilot):
+        await press_through(app, pilot, "w", "ctrl+s")
         await until(pilot, lambda: "the reigning best stays" in summary(app))
         await pilot.press("enter")
-        await until(pilot, lambda: is_submitted(second_round))
-    assert recorded(second_round, 1) == Labels.of([5], KEEP)
+        await until(pilot, lambda: is_submitted(run))
+    assert recorded(run, 1) == Labels.of([5], KEEP)
 
 
 async def test_a_round_whose_pictures_are_still_made_is_not_submitted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from hero_engine.run.labels import Labels
 from hero_engine.run.sheet import contact_sheet
 from hero_tui.preview.blocks import half_blocks
+from hero_tui.preview.drawing import Drawing, Text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
 from hero_tui.preview.terminal import Terminal
@@ -52,6 +53,27 @@ def test_a_picture_is_in_the_middle_of_blank_cells(tmp_path: Path) -> None:
     assert [cells(line).count((RED, RED)) for line in lines] == [6, 6, 6]
     lines = half_blocks(path, 8, 3).strips
     assert all(cells(line) == [(None, None), *[(RED, RED)] * 6, (None, None)] for line in lines)
+
+
+async def test_what_was_encoded_while_pictures_changed_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
+    pictures = Pictures(Terminal("block", "truecolor"))
+
+    def half_blocks_of_what_was_there(path: Path, columns: int, rows: int) -> Drawing:
+        drawing = half_blocks(path, columns, rows)
+        if cells(drawing.strips[0])[0] == (RED, RED):
+            save(path, [[BLUE, BLUE], [BLUE, BLUE]])
+            pictures.forget()
+        return drawing
+
+    monkeypatch.setattr(pictures, "_encode", half_blocks_of_what_was_there)
+    shown = await pictures.encoded(path, 2, 1)
+    assert isinstance(shown, Text)
+    assert cells(shown.strips[0])[0] == (BLUE, BLUE)
+    assert pictures.kept(path, 2, 1) is shown
+    pictures.close()
 
 
 @pytest.mark.parametrize(

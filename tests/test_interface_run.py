@@ -96,10 +96,10 @@ async def test_a_finished_run_shows_what_it_brought(run: RunFolder) -> None:
         await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
         await until(pilot, lambda: "25%" in said(app) and "82%" in said(app) and "66%" in said(app))
         assert str(run.exports) in str(result(app.view))
-        assert "hero-tui export black-cat-1" in str(result(app.view))
+        assert f"hero-tui export {run.reference}" in str(result(app.view))
         await pilot.press("enter")
     assert app.return_value == 0
-    assert "hero-tui export black-cat-1" in parting_words(app.view)
+    assert f"hero-tui export {run.reference}" in parting_words(app.view)
 
 
 def finish(record: Record, number: int = 0) -> None:
@@ -284,7 +284,7 @@ async def test_leaving_lets_the_engine_go_on(run: RunFolder) -> None:
         async with interface(run) as (app, pilot):
             await pilot.press("1", "ctrl+d")
         assert app.return_value == 0
-        assert "attach black-cat-1" in parting_words(app.view)
+        assert f"attach {run.reference}" in parting_words(app.view)
         assert record.labels(0) == Labels.of([0])
         assert not record.is_pending("stop")
 
@@ -337,7 +337,7 @@ async def test_two_interfaces_are_told_of_each_other_and_when_one_is_closed(
             async with interface(run, engine=False) as (third, pilot3):
                 await until(pilot3, lambda: "Another interface is open" in notices(third))
             first.clear_notifications()
-        await until(pilot, lambda: notices(first) == "The other interface was closed.")
+        await until(pilot, lambda: "The other interface was closed." in notices(first))
     async with interface(run) as (alone, pilot):
         await until(pilot, lambda: alone.view.engine == "running")
         assert notices(alone) == ""
@@ -410,7 +410,7 @@ async def test_markup_and_escapes_in_names_and_logs_are_shown_not_obeyed(tmp_pat
             assert is_harmless(app)
         finish(record, 1)
         async with interface(run, size=(200, 60), engine=False) as (app, pilot):
-            await until(pilot, lambda: f"hero-tui export {shown}" in said(app))
+            await until(pilot, lambda: shown in said(app) and "hero-tui export" in said(app))
             assert is_harmless(app)
         assert shown in plain(parting_words(app.view))
 

@@ -111,7 +111,7 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
         terminal.type(b"\x11")
         terminal.until(lambda: terminal.process.poll() is not None)
         assert terminal.process.returncode == 0
-        assert b"Come back with: hero-tui attach black-cat-1" in terminal.said
+        assert f"Come back with: hero-tui attach {run.reference}".encode() in terminal.said
         terminal.close()
 
 

@@ -134,7 +134,7 @@ VALID = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=mangled(VALID))
 def test_any_mangled_label_file_loads_or_is_refused_by_name(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

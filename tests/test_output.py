@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.record import Round
 from hero_tui.headless.progress import seconds_left
-from hero_tui.output import reference, table
+from hero_tui.output import table
 from hero_tui.text import plain, plain_lines
 
 
@@ -39,8 +39,8 @@ def test_columns_line_up_with_wide_characters(capsys: pytest.CaptureFixture[str]
 
 def test_a_run_is_named_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert reference(RunFolder(tmp_path / "runs" / "a b")) == "'runs/a b'"
-    assert reference(RunFolder(Path("/elsewhere/a"))) == "/elsewhere/a"
+    assert RunFolder(tmp_path / "runs" / "a b").reference == "'runs/a b'"
+    assert RunFolder(Path("/elsewhere/a")).reference == "/elsewhere/a"
 
 
 def a_round(number: int, started: float, trained: float | None) -> Round:

@@ -276,7 +276,7 @@ def test_labels_of_another_line_are_not_submitted(record: Record) -> None:
     sample_round(record, 1)
     seen = record.line()
     record.finish_training(0, {})
-    record.roll_back(0, "task: after it went back")
+    assert record.roll_back(0, "task: after it went back", record.changes())
     sample_round(record, 1)
     with pytest.raises(InputError, match="gone back to an earlier round"):
         record.submit(1, Labels.of([2], 2), seen)

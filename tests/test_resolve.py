@@ -250,7 +250,7 @@ def test_infinite_and_missing_files_are_refused(tmp_path: Path) -> None:
 # -- whatever a file says --------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=mangled(resolve("hand", model="embedded").task.model_dump(mode="json")))
 def test_any_mangled_task_loads_or_is_refused_by_name(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -266,7 +266,7 @@ def test_any_mangled_task_loads_or_is_refused_by_name(data: bytes) -> None:
         assert load_frozen(frozen) == task
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     field=st.sampled_from(FIELDS) | st.text(max_size=20),
     value=st.text(max_size=20) | SCALARS.map(lambda value: yaml.dump(value).split("\n")[0]),

@@ -1,6 +1,7 @@
 """Going back to an earlier round: the run goes on from there, and what is left stays."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,10 +26,19 @@ FIRST = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 AGAIN = [FIRST[0], Labels.of([5, 7], 5), Labels.of([0, 1], KEEP)]
 
 
-def finished_run(where: Path, task: Task, script: list[Labels] = FIRST) -> RunFolder:
-    folder = new_run(where, task)
-    run_here(folder, script).close()
-    return folder
+Finished = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def finished(
+    tmp_path: Path, finished_run: Callable[[Task, Sequence[Labels]], RunFolder]
+) -> Finished:
+    """A finished run to change: a task, its labels, and the run's name."""
+
+    def finished(task: Task, script: Sequence[Labels] = FIRST, name: str = "run") -> RunFolder:
+        return RunFolder(shutil.copytree(finished_run(task, script).path, tmp_path / name))
+
+    return finished
 
 
 @pytest.fixture
@@ -58,9 +68,9 @@ def of_the_current_line(folder: RunFolder) -> dict[str, str]:
 
 
 def test_it_goes_on_from_the_round_and_what_is_left_is_a_run_of_its_own(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], tmp_path: Path, finished: Finished
 ) -> None:
-    folder = finished_run(tmp_path, tiny_task())
+    folder = finished(tiny_task())
     before = final_hashes(folder)
 
     left = rollback.roll_back(folder, 0)
@@ -92,21 +102,21 @@ def test_it_goes_on_from_the_round_and_what_is_left_is_a_run_of_its_own(
     assert torch.equal(exported["best_z_0"], kept["best_z_0"])
 
 
-def test_the_way_there_does_not_matter(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
+def test_the_way_there_does_not_matter(tiny_task: Callable[..., Task], finished: Finished) -> None:
     """With the seed as it was, a run that went back is the run that never went there.
 
     The moments of the embedding's Adam are there, since the round is one of the latest two.
     """
     task = tiny_task(feedback={"rounds": 2})
-    folder = finished_run(tmp_path / "back", task, FIRST[:2])
+    folder = finished(task, FIRST[:2])
     rollback.roll_back(folder, 0, lambda *_: task)
     run_here(folder, AGAIN[:2]).close()
-    straight = finished_run(tmp_path / "straight", task, AGAIN[:2])
+    straight = finished(task, AGAIN[:2], "straight")
     assert of_the_current_line(folder) == final_hashes(straight)
 
 
-def test_a_new_line_is_deterministic(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
-    folders = [finished_run(tmp_path / name, tiny_task()) for name in "ab"]
+def test_a_new_line_is_deterministic(tiny_task: Callable[..., Task], finished: Finished) -> None:
+    folders = [finished(tiny_task(), name=name) for name in "ab"]
     for folder in folders:
         rollback.roll_back(folder, 0)
         run_here(folder, AGAIN).close()
@@ -136,7 +146,7 @@ def test_killed_in_the_middle_it_is_as_before_or_as_asked_for(
     before = final_hashes(folder)
     wanted = with_changes(task, ["update.learning_rate=5e-4"], 7)
 
-    def killed(*args: object) -> None:
+    def killed(*args: object, **named: object) -> None:
         raise KilledError
 
     with monkeypatch.context() as patched:
@@ -183,9 +193,9 @@ def test_a_run_can_go_back_again_and_from_a_line_that_was_left(labelled: RunFold
 
 
 def test_what_the_checkpoint_no_longer_has_begins_anew_and_is_told(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], finished: Finished
 ) -> None:
-    folder = finished_run(tmp_path, tiny_task())
+    folder = finished(tiny_task())
     rollback.roll_back(folder, 0)
     with closing(run_here(folder, AGAIN)) as record:
         assert [r.outcome for r in record.rounds()] == [
@@ -196,10 +206,10 @@ def test_what_the_checkpoint_no_longer_has_begins_anew_and_is_told(
 
 
 def test_a_run_of_an_earlier_version_goes_back_too(
-    tiny_task: Callable[..., Task], tmp_path: Path
+    tiny_task: Callable[..., Task], finished: Finished
 ) -> None:
     """It kept neither the embedding nor the optimizers of older rounds."""
-    folder = finished_run(tmp_path, tiny_task(feedback={"rounds": 2}), FIRST[:2])
+    folder = finished(tiny_task(feedback={"rounds": 2}), FIRST[:2])
     for name in ("embedder", "optimizers"):
         (folder.checkpoint(0) / f"{name}.safetensors").unlink()
     rollback.roll_back(folder, 0)
@@ -226,6 +236,41 @@ def test_under_a_running_engine_it_is_refused(labelled: RunFolder) -> None:
     assert status(labelled)["line"] == 0
 
 
+def test_a_label_given_while_the_rounds_are_copied_is_kept_with_them(
+    labelled: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(labelled.open_record()) as another:
+        another.begin_round(2, 8)
+        given = [Labels.of([5]), Labels.of([5, 6])]
+
+        def copied_while_labels_come(folder: RunFolder, record: Record, target: Path) -> None:
+            copy(folder, record, target)
+            if given:
+                another.label(2, given.pop(0))
+
+        copy = rollback._copy
+        monkeypatch.setattr(rollback, "_copy", copied_while_labels_come)
+        left = rollback.roll_back(labelled, 0)
+        assert another.line() == 1
+    with closing(left.open_record()) as record:
+        assert record.labels(2) == Labels.of([5, 6])
+
+
+def test_nobody_waited_while_the_line_that_was_left_went_on(labelled: RunFolder) -> None:
+    rollback.roll_back(labelled, 0)
+    with closing(labelled.open_record()) as record:
+        went_back = record.went_back()
+        assert went_back is not None
+        record.begin_round(1, 8)
+        record.add_images(1, range(8))
+        record.finish_sampling(1, {})
+        record.label(1, FIRST[1])
+        record.submit(1)
+        first_image = record.rounds()[1].first_image
+        assert first_image is not None
+        assert status(labelled)["history"][1]["wait_s"] == round(first_image - went_back[1], 3)
+
+
 def test_where_there_are_no_hard_links_files_are_copied(
     labelled: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,4 +289,18 @@ def test_what_is_learned_so_far_cannot_change_its_shape(
     tiny_task: Callable[..., Task], override: str
 ) -> None:
     with pytest.raises(InputError, match="cannot change in the middle of a run"):
+        with_changes(tiny_task(), [override], None)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("oracle=blak-cat", "--set: oracle: there is no oracle 'blak-cat'"),
+        ("prompts=[a, b, c, d, e, f, g, h, i]", "--set: feedback.batch_size: expected at least 9"),
+    ],
+)
+def test_what_a_new_run_would_refuse_is_refused(
+    tiny_task: Callable[..., Task], override: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
         with_changes(tiny_task(), [override], None)

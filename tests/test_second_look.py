@@ -115,7 +115,7 @@ def test_going_back_forgets_the_looks_at_the_rounds_that_are_left(record: Record
     record.begin_round(1, 8)
     record.label(1, Labels.of([3], 3))
     record.look_again(1, 3, lambda labels: labels)
-    record.roll_back(0, "")
+    assert record.roll_back(0, "", if_unchanged=record.changes())
     assert [look.round for look in record.second_looks()] == [0]
 
 

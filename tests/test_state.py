@@ -1,5 +1,6 @@
 """Checkpoints: what is loaded behaves as what was saved, down to the next update's bits."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hero_engine.method.update import update
 from hero_engine.model import diffusion, seeds
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task
+from tests.engine_runs import tiny_task_of
 
 ADVANTAGE = torch.tensor([1.0, -1.0] * 4)
 
@@ -88,22 +90,29 @@ def test_old_checkpoints_drop_the_moments_of_the_embedding_alone(
         assert bool(loaded.begun_anew) == bool(said)
 
 
-@pytest.mark.parametrize("name", ["lora", "embedder", "optimizers", "noise_pool"])
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "missing"])
-def test_a_damaged_checkpoint_is_named(
-    tiny_task: Callable[..., Task], tmp_path: Path, name: str, damage: str
-) -> None:
-    task, folder = tiny_task(), RunFolder(tmp_path)
+@pytest.fixture(scope="module")
+def trained(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """With the checkpoint of a round, to copy."""
+    task, folder = tiny_task_of(tiny_pipeline), RunFolder(tmp_path_factory.mktemp("trained"))
     learned = new(task)
     train_a_round(learned, task, 0)
     state.save(learned, folder, 0)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["lora", "embedder", "optimizers", "noise_pool"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "missing"])
+def test_a_damaged_checkpoint_is_named(
+    tiny_task: Callable[..., Task], trained: RunFolder, tmp_path: Path, name: str, damage: str
+) -> None:
+    folder = RunFolder(shutil.copytree(trained.path, tmp_path / "run"))
     path = folder.checkpoint(0) / f"{name}.safetensors"
     if damage == "missing":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-40] if damage == "truncated" else b"\xff" * 100)
     with pytest.raises(EngineError, match="checkpoint cannot be read"):
-        state.load(new(task), folder, 0)
+        state.load(new(tiny_task()), folder, 0)
 
 
 def test_a_checkpoint_of_another_shape_is_refused(

@@ -6,9 +6,10 @@ The engine looks between writes, so whatever it was writing is whole when it goe
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from hero_engine.errors import HeroError
 from hero_engine.run.record import Record
 
 
@@ -61,7 +62,11 @@ class Interrupts:
 
         def watch(leave: Callable[[], object]) -> None:
             while not done.wait(0.1):
-                if self._is_stop_asked():
+                # A record that cannot be read ends the engine when it next needs it, and says why;
+                # until then, a signal is obeyed.
+                with suppress(HeroError):
+                    self._is_stop_asked()
+                if self._stop.is_set():
                     leave()
                     return
 

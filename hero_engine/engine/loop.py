@@ -117,7 +117,8 @@ def resume(run: Run, learned: TrainingState) -> int:
     trained = [r.number for r in run.record.rounds() if r.trained is not None]
     if not trained:
         return 0
-    rolled_back = run.record.begins_after() == trained[-1]
+    went_back = run.record.went_back()
+    rolled_back = went_back is not None and went_back[0] == trained[-1]
     state.load(learned, run.folder, trained[-1], rolled_back)
     if learned.begun_anew:
         log.info("%s", learned.begun_anew)

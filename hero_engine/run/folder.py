@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import tempfile
@@ -90,6 +91,12 @@ class RunFolder:
     def generated(self) -> Path:
         """Where `hero-tui generate` puts its folders, 000 and on."""
         return self.path / "generated"
+
+    @property
+    def reference(self) -> str:
+        """The run as one can type it in a command from here: a path, quoted for a shell."""
+        path, here = self.path.absolute(), Path.cwd()
+        return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
     def made(self) -> float:
         """When the run was made, in seconds since the epoch; 0 for one that is damaged."""
@@ -324,7 +331,7 @@ def engine_lock(folder: RunFolder) -> Iterator[None]:
             holder = _read_holder(folder)
             raise InputError(
                 f"{folder.path}: process {holder.pid} on {holder.host} is this run's engine; "
-                f"attach to it, or stop it with `hero-tui stop {folder.name}`"
+                f"attach to it, or stop it with `hero-tui stop {folder.reference}`"
             )
         check_no_engine_elsewhere(folder)
         lock.truncate(0)
@@ -385,7 +392,8 @@ def check_no_engine_elsewhere(folder: RunFolder) -> None:
         raise InputError(
             f"{folder.path}: process {holder.pid} on {holder.host} is this run's engine, or was "
             f"when it was killed; from here that cannot be seen. Stop it there with `hero-tui stop "
-            f"{folder.name}`; if that machine or that process is gone, delete {folder.lock_file}"
+            f"{folder.reference}`; if that machine or that process is gone, delete "
+            f"{folder.lock_file}"
         )
 
 

@@ -124,13 +124,17 @@ def resolve(
     where = f"{path} with {profile.name} profile and command line"
     task = _validate(values, where)
     _check_oracle(task, where)
+    _check_batch(task, where)
+    return Resolved(task, origins)
+
+
+def _check_batch(task: Task, where: str) -> None:
+    # Not in Task, like the oracle.
     if task.feedback.batch_size < len(task.prompts):
-        # Not a rule of `Task`: a run that was begun without it can be continued.
         raise InputError(
             f"{where}: feedback.batch_size: expected at least {len(task.prompts)}, a picture of "
             f"each prompt in every round, found {task.feedback.batch_size}"
         )
-    return Resolved(task, origins)
 
 
 def _check_oracle(task: Task, where: str) -> None:
@@ -186,7 +190,10 @@ def with_changes(task: Task, overrides: Sequence[str], seed: int | None) -> Task
         _put(values, dotted, value)
     if seed is not None:
         values["seed"] = seed
-    return _validate(values, "--set")
+    changed = _validate(values, "--set")
+    _check_oracle(changed, "--set")
+    _check_batch(changed, "--set")
+    return changed
 
 
 def setting_values(task: Task) -> list[tuple[str, Any]]:

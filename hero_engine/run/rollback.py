@@ -63,14 +63,19 @@ def roll_back(
                 "to take back; name an earlier one, or add rounds with --set feedback.rounds=N"
             )
         left = folder.line(record.line())
-        try:
-            write_complete(left.path, lambda path: _copy(folder, record, path))
-        except OSError as error:
-            raise EngineError(
-                f"{left.path}: cannot keep the rounds that are left: {error.strerror or error}; "
-                "the run is as it was"
-            ) from None
-        record.roll_back(round_number, yamlfile.dump(task.model_dump(mode="json")))
+        text = yamlfile.dump(task.model_dump(mode="json"))
+        gone_back = False
+        while not gone_back:
+            # Who looks at the run can label the round that is left until the record changes.
+            copied_at = record.changes()
+            try:
+                write_complete(left.path, lambda path: _copy(folder, record, path))
+            except OSError as error:
+                raise EngineError(
+                    f"{left.path}: cannot keep the rounds that are left: {error.strerror or error};"
+                    " the run is as it was"
+                ) from None
+            gone_back = record.roll_back(round_number, text, if_unchanged=copied_at)
         complete(folder, record)
     return left
 

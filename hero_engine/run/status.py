@@ -137,7 +137,9 @@ def _live(written: RunState, folder: RunFolder) -> RunState:
 
 def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
     history: list[RoundStatus] = []
-    previous: Round | None = None
+    asked: float | None = None
+    """Since when somebody waited for the round's pictures."""
+    went_back = record.went_back()
     for r in rounds:
         if r.submitted is None:
             continue
@@ -159,11 +161,11 @@ def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
                 "sample_s": measured.get("sample_s"),
                 "label_s": _seconds(r.first_image, r.submitted),
                 "train_s": measured.get("train_s"),
-                "wait_s": _seconds(previous.submitted, r.first_image) if previous else 0.0,
+                "wait_s": _seconds(asked, r.first_image) if history else 0.0,
                 "outcome": r.said,
             }
         )
-        previous = r
+        asked = went_back[1] if went_back and went_back[0] == r.number else r.submitted
     return history
 
 

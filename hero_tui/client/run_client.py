@@ -22,6 +22,9 @@ from hero_tui.client.runview import Engine, RunReader, RunView
 POLL_SECONDS = 0.1
 ENGINE_POLL_SECONDS = 0.5
 
+STOP_SECONDS = 60.0
+"""How long an interface that is left waits for the engine to stop, if the run is to go back."""
+
 # An engine that is finished, or has paused.
 ENDED_WELL = (0, 3)
 
@@ -59,6 +62,7 @@ class RunClient:
         self._operations: queue.Queue[tuple[int, Operation] | None] = queue.Queue()
         self._asked = self._done = 0
         self._closing = False
+        self._closing_until = 0.0
         self._failed_at_end: tuple[str, ...] = ()
         self._published: Update | None = None
         # The record's data version at the last reading; None: it has to be read.
@@ -128,13 +132,15 @@ class RunClient:
 
     def _work(self) -> None:
         try:
-            while not self._closing:
+            while not self._closing or self._waits_to_go_back():
                 failed = self._do_what_is_asked() + self._roll_back_when_stopped()
                 self._look()
                 update = Update(self.view, self._done, failed)
                 if update != self._published:
                     self._publish(update)
                     self._published = update
+            if self._back_to is not None:
+                failed += (f"round {self._back_to} to go back to: the engine has not stopped yet",)
             self._failed_at_end = failed
         except Exception as bug:
             self._publish(Update(self.view, self._done, bug=bug))
@@ -144,6 +150,7 @@ class RunClient:
         for asked in self._waiting():
             if asked is None:
                 self._closing = True
+                self._closing_until = time.monotonic() + STOP_SECONDS
                 break
             self._done, operation = asked
             self._changes = None
@@ -152,6 +159,10 @@ class RunClient:
             except (HeroError, OSError) as error:
                 failed.append(str(error))
         return tuple(failed)
+
+    def _waits_to_go_back(self) -> bool:
+        """Whether the run still has to go back, though the interface is left: for a while only."""
+        return self._back_to is not None and time.monotonic() < self._closing_until
 
     def _roll_back_when_stopped(self) -> tuple[str, ...]:
         if self._back_to is None or self._engine not in {"none", "crashed"}:

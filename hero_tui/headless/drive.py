@@ -21,7 +21,6 @@ from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
 from hero_tui.headless.progress import RunProgress
-from hero_tui.output import reference
 
 FINISHED, PAUSED = 0, 3
 
@@ -111,7 +110,7 @@ class _Engine:
         elif holder is not None:
             self._progress.say(
                 f"Its engine (process {holder.pid} on {holder.host}) was started by another "
-                f"command and goes on; `hero-tui stop {reference(self._folder)}` stops it."
+                f"command and goes on; `hero-tui stop {self._folder.reference}` stops it."
             )
 
 
@@ -234,13 +233,13 @@ def summary(folder: RunFolder, record: Record) -> str:
     wrong = label_noise(record.second_looks())
     if wrong is not None:
         lines.append(f"  {wrong.words}")
-    lines.append(f"Its LoRA and noise pool: hero-tui export {reference(folder)}")
+    lines.append(f"Its LoRA and noise pool: hero-tui export {folder.reference}")
     return "\n".join(lines)
 
 
 def _how_to_continue(folder: RunFolder, record: Record) -> str:
     number = len([r for r in record.rounds() if r.submitted is not None])
-    run = reference(folder)
+    run = folder.reference
     return (
         f"Labelled: {number} round{'s' if number != 1 else ''} of {folder.task().feedback.rounds}. "
         f"Continue with `hero-tui attach {run}`, or without a terminal with "

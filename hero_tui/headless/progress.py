@@ -11,7 +11,6 @@ from hero_engine.run.collapse import way_back
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP
 from hero_engine.run.record import Record, Round
-from hero_tui.output import reference
 from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
 
@@ -41,7 +40,7 @@ class RunProgress:
         )
         self._task = self._bar.add_task("starting the engine", total=None, counts="")
         self._bar.start()
-        self.say(f"Run {reference(folder)}: {self._rounds} rounds")
+        self.say(f"Run {folder.reference}: {self._rounds} rounds")
 
     def close(self) -> None:
         self._bar.stop()
@@ -57,7 +56,7 @@ class RunProgress:
             self.say(self._labelled(r))
         if rounds and rounds[-1].collapse not in ("", self._collapse):
             self._collapse, back_to = rounds[-1].collapse, rounds[-1].back_to
-            self.say(f"  {self._collapse} {way_back(back_to, reference(self._folder))}")
+            self.say(f"  {self._collapse} {way_back(back_to, self._folder.reference)}")
         for r in [r for r in rounds if r.trained is not None][self._trained :]:
             self._trained += 1
             if r.outcome:

@@ -34,6 +34,7 @@ class Pictures:
         as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
         self._keep = min(keep, KEPT_AS_TEXT) if as_text else keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
+        self._forgotten = 0  # how often
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
         self._asked = itertools.count()
@@ -121,6 +122,7 @@ class Pictures:
         """Keeps nothing: other pictures have the same paths from now on."""
         with self._lock:
             self._kept.clear()
+            self._forgotten += 1
 
     def kept_images(self) -> list[KittyImage]:
         """The images among what is kept, oldest first."""
@@ -151,10 +153,13 @@ class Pictures:
 
     def _encode_and_keep(self, path: Path, columns: int, rows: int) -> Drawing:
         drawing = self.kept(path, columns, rows)
-        if drawing is None:
-            drawing = self._encode(path, columns, rows)
+        while drawing is None:
+            forgotten = self._forgotten
+            encoded = self._encode(path, columns, rows)
             with self._lock:
-                self._kept[path, columns, rows] = drawing
+                if forgotten != self._forgotten:
+                    continue  # the path may have another picture by now
+                drawing = self._kept[path, columns, rows] = encoded
                 while len(self._kept) > self._keep:
                     self._kept.popitem(last=False)
         return drawing

@@ -32,7 +32,8 @@ class ConfirmFinishScreen(RunDialog):
             dialog.border_title = "Finish the run now?"
             yield Static(
                 Content(
-                    f"{used} of {budget} labels are used. {what}: it cannot be continued.\n\n"
+                    f"{used} of {budget} labels are used. {what}. It learns no more, "
+                    "unless it goes back to an earlier round.\n\n"
                     "Labels of a round that is not submitted are not used."
                 )
             )

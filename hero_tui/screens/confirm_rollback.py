@@ -29,7 +29,7 @@ class ConfirmRollbackScreen(RunDialog):
     def compose(self) -> ComposeResult:
         view, number = self.view, self._number
         left = sum(o.round.images for o in view.outcomes if o.round.number > number)
-        command = f"hero-tui rollback {view.folder.name} --round {number} --set"
+        command = f"hero-tui rollback {view.folder.reference} --round {number} --set"
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = f"Go back to the model after round {number}?"
             yield Static(

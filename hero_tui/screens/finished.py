@@ -49,7 +49,7 @@ def result(view: RunView) -> Content:
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
         ("\nPut them elsewhere with\n", "bold $primary"),
-        f"  hero-tui export {plain(view.folder.name)} -o FOLDER",
+        f"  hero-tui export {plain(view.folder.reference)} -o FOLDER",
     ]
     return Content.assemble(*lines)
 

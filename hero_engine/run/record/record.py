@@ -219,18 +219,28 @@ class Record:
         with self._reading() as connection:
             return int(connection.execute("SELECT count(*) FROM lines").fetchone()[0])
 
-    def begins_after(self) -> int | None:
-        """The round that the current line went back to; None: the run never went back."""
+    def went_back(self) -> tuple[int, float] | None:
+        """The round that the current line went back to, and when; None: the run never did."""
         with self._reading() as connection:
-            row = connection.execute("SELECT back_to FROM lines ORDER BY line DESC").fetchone()
-            return None if row is None else int(row[0])
+            row = connection.execute(
+                "SELECT back_to, began FROM lines ORDER BY line DESC"
+            ).fetchone()
+            return None if row is None else (int(row[0]), float(row[1]))
 
-    def roll_back(self, number: int, task: str) -> None:
+    def roll_back(self, number: int, task: str, if_unchanged: int) -> bool:
         """Forgets what came after training round `number`, and pauses the run.
 
         `task` is the text that task.yaml is to have; until `task_is_written`, it has to be written.
+
+        Args:
+            if_unchanged: what `changes` was when the rounds that are left were copied.
+
+        Returns:
+            False, with nothing done, if another process has written since: labels, say.
         """
         with self._writing() as connection:
+            if self.changes() != if_unchanged:
+                return False
             for table in ("rounds", "images", "edits", "second_looks", "metrics"):
                 connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
             # A try of round N + 1 is of the model after training round N.
@@ -245,6 +255,7 @@ class Record:
                 (number, time.time(), task),
             )
             connection.execute("UPDATE run SET state = 'paused', error = ''")
+            return True
 
     def unwritten_task(self) -> str | None:
         """The text that task.yaml is still to have after the run went back; None: it has it."""
