@@ -96,7 +96,7 @@ async def test_a_round_by_v_is_judged_and_submitted(run: RunFolder, record: Reco
         await judge(app, pilot, "gbsngbbg")
         await until(pilot, lambda: record.seen(0) == set(range(IMAGES)))
         assert record.labels(0) == Labels.of([0, 2, 4, 7], 2, unsure=[3])
-        assert "last picture: ^s submits" in notices(app)
+        await until(pilot, lambda: "These were all: ^s submits the round." in words(app))
         assert zoom(app).image == 7, "a key too many may not mean something else"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
@@ -146,6 +146,7 @@ async def test_a_key_before_the_picture_is_shown_says_nothing(
         await zoomed(app, pilot, 1)
         await pilot.press("g")
         await until(pilot, lambda: record.labels(0) == Labels.of([1]))
+        assert record.seen(0) == {1}, "nor has it been looked at"
 
 
 async def test_undo_shows_the_picture_that_it_has_changed(run: RunFolder, record: Record) -> None:
@@ -175,7 +176,6 @@ async def test_judging_again_the_best_as_bad_leaves_no_best(run: RunFolder, reco
             await until(pilot, lambda labels=labels: record.labels(0) == Labels.of(*labels))  # type: ignore[misc]
 
 
-@pytest.mark.usefixtures("unseen_pages")
 async def test_after_the_last_picture_come_those_that_were_not_seen(
     run: RunFolder, record: Record
 ) -> None:
@@ -193,7 +193,7 @@ async def test_a_picture_that_is_still_made_is_waited_for(run: RunFolder) -> Non
         async with interface(run) as (app, pilot):
             await pilot.press("v")
             await judge(app, pilot, "gg")
-            await until(pilot, lambda: "next picture is still being made" in notices(app))
+            await until(pilot, lambda: "next picture is still being made" in words(app))
             assert zoom(app).image == 1
             add_pictures(run, record, 0, [2])
             await until(pilot, lambda: 2 in app.view.images)

@@ -1,5 +1,6 @@
 """Labeling: a page of pictures, one key a picture."""
 
+from dataclasses import replace
 from typing import Literal
 
 from textual import on
@@ -334,7 +335,8 @@ class LabelingScreen(RunScreen):
             self._look()
             which = "These were all pictures" if self.overview else "That was the last page"
             submits = f"{which}: {key_shown(self, 'submit')} submits the round"
-            again = len(self.view.doubted)
+            seen = self.view.seen | self.grid.complete_images()
+            again = len(replace(self.view, seen=seen).doubted)
             self.notify(
                 f"{submits}, and offers a second look at {again} labels."
                 if again
@@ -385,7 +387,7 @@ class LabelingScreen(RunScreen):
     def action_zoom(self) -> None:
         from hero_tui.screens.zoom import ZoomScreen
 
-        self._leave_page()
+        # The page is not left by it: each picture is looked at by itself there.
         self.app.push_screen(
             ZoomScreen(
                 self.view, self.pictures, self.grid.image, order=self.grid.order, pace=self._pace

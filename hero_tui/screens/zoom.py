@@ -101,12 +101,14 @@ class ZoomScreen(RunDialog):
         round_ = self.view.open_round
         if round_ is None:
             return Content()
-        unseen = round_.images - len(self.view.seen)
-        pace = pace_text(self._pace, unseen)
-        return Content.styled(
-            f"\n{len(self.view.seen)} of {round_.images} looked at" + (f"\n{pace}" if pace else ""),
-            QUIET,
-        )
+        seen, images = len(self.view.seen), round_.images
+        lines = [f"{seen} of {images} looked at", pace_text(self._pace, images - seen)]
+        if seen == images:
+            lines.append(f"These were all: {key_shown(self, 'submit')} submits the round.")
+        next_one = self._next_place()
+        if next_one is not None and self.view.image(self._order[next_one]) is None:
+            lines.append("The next picture is still being made.")
+        return Content.styled("".join(f"\n{line}" for line in lines if line), QUIET)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action not in self.OF_THE_OPEN_ROUND or self.view.open_round is not None
@@ -125,18 +127,17 @@ class ZoomScreen(RunDialog):
 
     def _move_on(self) -> None:
         """To the picture after this one; after the last one, to the first that was not seen."""
-        here = self.image
-        self.action_move(1)
-        if self.image != here:
+        if self._next_place() is not None:
+            self.action_move(1)
             return
-        unseen = self.view.images - self.view.seen - {here}
-        if self._order.index(here) + 1 < len(self._order):
-            self.notify("The next picture is still being made.", markup=False)
-        elif unseen:
+        self._look()
+        unseen = self.view.images - self.view.seen - {self.image}
+        if unseen:
             self.image = next(image for image in self._order if image in unseen)
-        else:
-            said = f"That was the last picture: {key_shown(self, 'submit')} submits the round."
-            self.notify(said, markup=False)
+
+    def _next_place(self) -> int | None:
+        place = self._order.index(self.image) + 1
+        return place if place < len(self._order) else None
 
     # -- judging -------------------------------------------------------------------------------
 
