@@ -131,6 +131,10 @@ class HeroApp(FrameApp[int]):
         super().__init__()
         self.error_console = traceback_console()
         self.config = config
+        # Here and not when mounted: every widget would be styled twice.
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = config.theme
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
@@ -158,9 +162,6 @@ class HeroApp(FrameApp[int]):
             self.post_message(key)
 
     async def on_mount(self) -> None:
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = self.config.theme
         self.set_keymap(dict(self.config.keys))
         pacer = None if self.is_headless else Pacer()
         self._layer = Layer(self, self._pictures, self._cells, self.write_code, pacer)

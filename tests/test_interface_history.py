@@ -16,6 +16,7 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.curves import curves_of
+from hero_tui.widgets.tile import Tile
 from tests.interface_runs import (
     interface,
     make_run,
@@ -53,7 +54,7 @@ def outcome(app: HeroApp) -> str:
 
 
 def caption(app: HeroApp, key: str) -> str:
-    return str(app.screen.query_one(f"#tile-{key} #caption").render())
+    return app.screen.query_one(f"#tile-{key}", Tile).caption
 
 
 async def test_the_rounds_are_gone_through_with_their_labels(

@@ -15,6 +15,7 @@ from hero_tui.preview.terminal import Terminal
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.widgets.tile import Tile
 from tests.interface_runs import interface, make_sampled_run, notices, until
 
 FILE = Path("config.yaml")
@@ -106,7 +107,7 @@ async def test_an_azerty_keyboard_labels_with_its_own_block(run: RunFolder) -> N
     async with interface(run, config=Config(keys=AZERTY)) as (app, pilot):
         await pilot.press("ampersand", "é", "a", "Z")
         assert app.view.labels == Labels.of([0, 1, 4, 5], 5)
-        captions = [str(app.screen.query_one(f"#tile-{key} #caption").render()) for key in "12q"]
+        captions = [app.screen.query_one(f"#tile-{key}", Tile).caption for key in "12q"]
         assert [caption[1] for caption in captions] == ["&", "é", "a"]
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

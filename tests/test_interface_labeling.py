@@ -175,7 +175,7 @@ async def test_a_tile_says_its_label_by_glyph_and_class(run: RunFolder) -> None:
 
 
 def caption(app: HeroApp, key: str) -> str:
-    return str(app.screen.query_one(f"#tile-{key} #caption").render())
+    return app.screen.query_one(f"#tile-{key}", Tile).caption
 
 
 async def test_a_click_toggles_and_a_double_click_zooms(run: RunFolder) -> None:
@@ -359,7 +359,7 @@ async def test_g_shows_all_pictures_with_their_labels_and_goes_back_to_a_page(
         assert tiles[0].has_class("-good")
         assert tiles[5].has_class("-best")
         for tile, label in ((tiles[0], "✓ good"), (tiles[5], "★ best"), (tiles[35], "·")):
-            assert label in str(tile.query_one("#caption").render())
+            assert label in tile.caption
         await pilot.press("up", "right", "1", "Q")  # these keys are of pages
         assert app.view.labels == Labels.of([0, 5], 5)
         columns = grid(app).columns

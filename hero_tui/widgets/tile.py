@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Static
 
 from hero_engine.run.labels import Labels
 from hero_tui.preview.pictures import Pictures
@@ -52,43 +51,32 @@ class TileView:
     cursor: bool = False
 
 
-class Edge(Widget):
-    """A column beside a picture, in the colour of its label.
+class Tile(Widget):
+    """A picture that is toggled by a click and zoomed by a double click.
 
-    It is no border: where a border changes, the whole screen is laid out and sent anew.
+    It draws its caption and its edges itself: a page of widgets for each takes longer to lay out.
+    The edges are no border: where a border changes, the whole screen is laid out and sent anew.
     """
 
-    DEFAULT_CSS = """
-    Edge { width: 1; height: 1fr; color: $background; }
-    """
-
-    def __init__(self, glyph: str) -> None:
-        super().__init__()
-        self._glyph = glyph
-
-    def render_line(self, y: int) -> Strip:
-        return Strip([Segment(self._glyph, self.rich_style)], 1)
-
-
-class Tile(Horizontal):
-    """A picture that is toggled by a click and zoomed by a double click."""
-
+    COMPONENT_CLASSES = {"tile--caption", "tile--edge"}
     DEFAULT_CSS = """
     Tile {
         &.-empty { visibility: hidden; }
-        #caption { height: 1; color: $foreground 60%; }
-        &.-cursor #caption { background: $boost; color: $foreground; text-style: bold; }
+        Picture { margin: 1 1 0 1; }
+        .tile--caption { color: $foreground 60%; }
+        .tile--edge { color: $background; }
+        &.-cursor .tile--caption { background: $boost; color: $foreground; text-style: bold; }
         &.-good {
-            Edge { color: $success; }
-            #caption { background: $success; color: $background; text-style: bold; }
+            .tile--edge { color: $success; }
+            .tile--caption { background: $success; color: $background; text-style: bold; }
         }
         &.-unsure {
             Edge { color: $secondary; }
             #caption { background: $secondary; color: $background; text-style: bold; }
         }
         &.-best {
-            Edge { color: $warning; }
-            #caption { background: $warning; color: $background; text-style: bold; }
+            .tile--edge { color: $warning; }
+            .tile--caption { background: $warning; color: $background; text-style: bold; }
         }
     }
     """
@@ -108,15 +96,11 @@ class Tile(Horizontal):
         super().__init__(id=f"tile-{key}" if key else None)
         self.key = key
         self.set_reactive(Tile.shown_key, key)
-        self._caption = Static(id="caption")
+        self.caption = ""
         self._picture = Picture(pictures)
 
     def compose(self) -> ComposeResult:
-        yield Edge("▌")
-        with Vertical():
-            yield self._caption
-            yield self._picture
-        yield Edge("▐")
+        yield self._picture
 
     def watch_view(self, view: TileView) -> None:
         self.set_class(view.image is None, "-empty")
@@ -166,7 +150,17 @@ class Tile(Horizontal):
         room = picture_box(self.content_size).width - len(left)
         if len(word) + len(right) <= room:
             left, room = left + word, room - len(word)
-        self._caption.update(Content(left + right.rjust(room)), layout=False)
+        self.caption = left + right.rjust(room)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        edge = self.get_visual_style("tile--edge").rich_style
+        text, style = "", self.rich_style
+        if y == 0:
+            text, style = self.caption, self.get_visual_style("tile--caption").rich_style
+        width = picture_box(self.size).width
+        inside = Segment(set_cell_size(text, width), style)
+        return Strip([Segment("▌", edge), inside, Segment("▐", edge)], width + 2)
 
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:
