@@ -19,6 +19,7 @@ from hero_tui.screens.second_look import SecondLookScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.tile import Tile
 from tests.interface_runs import (
     add_pictures,
     all_complete,
@@ -212,9 +213,9 @@ async def test_n_and_the_key_makes_a_picture_unsure_and_bad_again(
         await pilot.press("1", "W", "n", "1", "n", "w", "n", "3")
         await until(pilot, lambda: record.labels(0) == Labels.of([], None, [0, 2, 5]))
         assert "0 good, 3 unsure" in said(app)
-        tile = app.screen.query_one("#tile-1")
+        tile = app.screen.query_one("#tile-1", Tile)
         assert tile.has_class("-unsure")
-        assert "? unsure" in str(tile.query_one("#caption").render())  # type: ignore[attr-defined]
+        assert "? unsure" in tile.caption
         await pilot.press("n", "1", "w", "n", "escape", "2")
         await until(pilot, lambda: record.labels(0) == Labels.of([1, 5], None, [2]))
         await pilot.press("u", "u", "u")

@@ -71,8 +71,8 @@ class Tile(Widget):
             .tile--caption { background: $success; color: $background; text-style: bold; }
         }
         &.-unsure {
-            Edge { color: $secondary; }
-            #caption { background: $secondary; color: $background; text-style: bold; }
+            .tile--edge { color: $secondary; }
+            .tile--caption { background: $secondary; color: $background; text-style: bold; }
         }
         &.-best {
             .tile--edge { color: $warning; }
