@@ -280,7 +280,7 @@ async def test_a_page_has_as_many_rows_as_there_is_room_for(
 
 async def test_a_key_without_a_tile_does_nothing(run: RunFolder) -> None:
     async with interface(run) as (_, pilot):
-        await pilot.press("v", "V", "1")
+        await pilot.press("c", "V", "1")
         await until(pilot, lambda: recorded(run) == Labels.of([0]))
 
 
