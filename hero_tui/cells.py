@@ -14,12 +14,13 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from rich.cells import split_graphemes
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.console import Console
 from rich.style import Style
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
+from hero_tui.preview.drawing import PLACEHOLDER
 from hero_tui.textual_private import CompositorUpdate, Frame, LayoutUpdate, colours_of
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -42,6 +43,24 @@ ATTRIBUTES = {
 }
 ON_BLANKS = {"4", "7", "9", "21", "51", "52", "53"}
 """The attributes that are seen on a blank."""
+MOST_PARAMETERS = 10
+"""Of a sequence that sets a style: mlterm ignores the whole of one with more."""
+BLACK, WHITE = "30", "97"
+LEAST_CONTRAST = 4.5
+"""Of words and their ground, as WCAG 2.1 asks for and reckons it."""
+
+
+def _luminance(colour: Color) -> float:
+    parts = [part / 255 for part in colour.get_truecolor()]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+# By SGR's parameter for a ground of one of the 16 colours, as Rich takes them to be.
+LUMINANCES = {
+    colour.get_ansi_codes(foreground=False)[0]: _luminance(colour)
+    for colour in map(Color.from_ansi, range(16))
+}
 
 
 class Pen(NamedTuple):
@@ -154,7 +173,11 @@ def cells_of(strip: Strip, colours: ColorSystem) -> list[Cell]:
     """The cells that a strip fills."""
     cells: list[Cell] = []
     for text, style, _ in strip:
-        pen, on_blanks = pens(style, colours)
+        # The colour of a placeholder is a number, to which no other comes near.
+        exact = text.startswith(PLACEHOLDER)
+        pen, on_blanks = pens(style, ColorSystem.TRUECOLOR if exact else colours)
+        if colours is ColorSystem.STANDARD and any(map(str.isalnum, text)):
+            pen = readable(pen)
         cells += [(each, on_blanks if each == " " else pen) for each in characters(text)]
     return cells
 
@@ -185,6 +208,28 @@ def pens(style: Style | None, colours: ColorSystem) -> tuple[Pen, Pen]:
     if pen.link or not ON_BLANKS.isdisjoint(attributes):
         return pen, pen
     return pen, Pen("", "", pen.back, "")
+
+
+@lru_cache(maxsize=1024)
+def readable(pen: Pen) -> Pen:
+    """`pen` for words, where 16 colours may have brought theirs close to that of the ground.
+
+    Black is not written in bold, which many terminals show as grey.
+    """
+    ground = LUMINANCES.get(pen.back)
+    if ground is None:
+        return pen
+
+    def contrast(fore: str) -> float:
+        low, high = sorted((LUMINANCES[f"{int(fore) + 10}"], ground))
+        return (high + 0.05) / (low + 0.05)
+
+    if pen.fore in ("", "39") or contrast(pen.fore) < LEAST_CONTRAST:
+        pen = pen._replace(fore=max((BLACK, WHITE), key=contrast))
+    if pen.fore == BLACK:
+        left = [each for each in pen.attributes.split(";") if each != ATTRIBUTES["bold"]]
+        pen = pen._replace(attributes=";".join(left))
+    return pen
 
 
 def differing(before: Iterable[Cell | None], now: list[Cell]) -> Iterator[tuple[int, int]]:
@@ -235,10 +280,22 @@ def changed(pen: Pen, to: Pen) -> tuple[str, Pen]:
         codes.append(to.back)
     if codes and (attributes, to.fore, to.back) == PLAIN[:3]:
         codes = ["0"]
-    code = f"\x1b[{';'.join(codes)}m" if codes else ""
+    code = "".join(f"\x1b[{parameters}m" for parameters in short(codes))
     if to.link != pen.link:
         code += f"\x1b]8;{'id=1;' if to.link else ';'}{to.link}\x1b\\"
     return code, Pen(attributes, to.fore or now.fore, to.back, to.link)
+
+
+def short(codes: list[str]) -> list[str]:
+    """The parameters of as few sequences as have all of `codes`, none with too many."""
+    joined: list[str] = []
+    for code in codes:
+        both = f"{joined[-1]};{code}" if joined else code
+        if joined and both.count(";") < MOST_PARAMETERS:
+            joined[-1] = both
+        else:
+            joined.append(code)
+    return joined
 
 
 def erases_to_background(term: str) -> bool:

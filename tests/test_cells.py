@@ -4,7 +4,8 @@ pyte is the terminal: it does what the sequences say, and knows nothing of how t
 """
 
 import asyncio
-from itertools import pairwise, starmap
+import re
+from itertools import pairwise, product, starmap
 from pathlib import Path
 
 import pyte
@@ -18,11 +19,25 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.strip import Strip
+from textual.theme import Theme
 
-from hero_tui.cells import PLAIN, Cells, Change, Frame, changed, characters, pens
+from hero_tui.cells import (
+    LUMINANCES,
+    MOST_PARAMETERS,
+    PLAIN,
+    Cells,
+    Change,
+    Frame,
+    cells_of,
+    changed,
+    characters,
+    pens,
+    short,
+)
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.textual_private import ChopsUpdate, LayoutUpdate
+from hero_tui.theme import THEMES
 from tests.interface_runs import all_complete, interface, make_sampled_run, until
 
 WIDTH, HEIGHT = 12, 2
@@ -116,8 +131,11 @@ def test_the_cells_are_those_of_painting_everything(erases: bool, all_frames: li
     painted, differing, cells = Emulated(), Emulated(), Cells(erases)
     for frame in all_frames:
         painted.write(frame.render_segments(CONSOLE))
-        differing.write(change(cells, frame))
+        code = change(cells, frame)
+        differing.write(code)
         assert differing.shown == painted.shown
+        styles = re.findall(r"\x1b\[([\d;]*)m", code)
+        assert all(len(style.split(";")) <= MOST_PARAMETERS for style in styles)
 
 
 # -- what is written -----------------------------------------------------------------------------
@@ -135,6 +153,32 @@ def test_only_what_differs_is_written_and_styles_once() -> None:
     code, regions = cells.change(rows("a cow", "a hog", style="red on blue"), ColorSystem.TRUECOLOR)
     assert code == "\x1b[1;4H\x1b[31;44mow\x1b[2;3Hh\x1b[0m"
     assert regions == [Region(3, 0, 2, 1), Region(2, 1, 1, 1)]
+
+
+def test_a_style_of_many_parameters_is_written_in_short_sequences() -> None:
+    style = "bold underline #102030 on #405060"
+    assert change(Cells(erases=True), rows("a cat is here", style=style)).startswith(
+        "\x1b[1;1H\x1b[1;4;38;2;16;32;48m\x1b[48;2;64;80;96ma cat"
+    )
+    assert short(["0", "38;2;1;2;3"]) == ["0;38;2;1;2;3"]
+    assert short(["38;2;1;2;3", "48;2;1;2;3"]) == ["38;2;1;2;3;48;2;1;2;3"]
+    assert short([]) == []
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_words_can_be_read_in_16_colours_and_pictures_stay_as_they_are(theme: Theme) -> None:
+    colours = [str(colour) for colour in (theme.foreground, theme.primary, theme.panel)]
+    colours += [str(colour) for colour in (theme.success, theme.warning, theme.background)]
+    colours += [*theme.variables.values(), "#000000", "#ffffff", "#404040", "#a0a0a0"]
+    for fore, back in product(colours, colours):
+        style = Style.parse(f"bold {fore} on {back}")
+        word, pixel = (cells_of(Strip([Segment(text, style)]), ColorSystem.STANDARD)[0][1]
+                       for text in ("a", "▀"))  # fmt: skip
+        assert pixel == pens(style, ColorSystem.STANDARD)[0]
+        assert word.back == pixel.back
+        low, high = sorted((LUMINANCES[str(int(word.fore) + 10)], LUMINANCES[word.back]))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+        assert (word.fore, word.attributes) != ("30", "1")  # which may be shown as grey
 
 
 def test_many_blanks_are_erased_where_that_leaves_the_background() -> None:

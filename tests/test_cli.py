@@ -20,6 +20,7 @@ from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
 from hero_tui import cli, enginecommand
 from hero_tui.config import Config
+from hero_tui.preview.terminal import why_no_screen
 from tests import fake_engine
 from tests.forked import Forked
 
@@ -743,10 +744,44 @@ def test_without_a_command_or_a_terminal_the_help_is_shown(hero_tui: Cli) -> Non
     assert re.search("attach +Show a run in the terminal", err)
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"TERM": ""}, "TERM is not set"),
+        ({"TERM": "dumb"}, "TERM=dumb"),
+        ({"TERM": "dumb-emacs-ansi"}, "TERM=dumb-emacs-ansi"),
+        ({"TERM": "unknown"}, "TERM=unknown"),
+        ({"TERM": "dumb", "INSIDE_EMACS": "29.1,comint"}, "Emacs's shell"),
+        ({"TERM": "xterm-256color", "INSIDE_EMACS": "30.1,eshell"}, "`unset INSIDE_EMACS`"),
+        ({"TERM": "eterm-color", "INSIDE_EMACS": "29.1,term:0.96"}, "Emacs's shell"),
+    ],
+)
+def test_a_terminal_without_a_screen_is_refused_in_a_line(
+    hero_tui: Cli, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "one")
+    monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
+    monkeypatch.delenv("INSIDE_EMACS", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for command in (["run", "task.yaml", "--name", "two"], ["attach", "one"], []):
+        code, out, err = hero_tui(*command)
+        assert (code, out) == (2, "")
+        assert said in err
+        assert err.count("\n") == 1
+    assert not Path("runs/two").exists()
+
+
+@pytest.mark.parametrize("emacs", ["vterm", "29.1,eat"])
+def test_a_terminal_in_emacs_that_has_a_screen_is_one(emacs: str) -> None:
+    assert not why_no_screen({"TERM": "xterm-256color", "INSIDE_EMACS": emacs})
+
+
 def test_in_a_terminal_a_run_is_chosen_and_opened(
     hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
     asked: list[Path] = []
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
@@ -833,6 +868,7 @@ def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(
     assert not Path("runs").exists()
     hero_tui("run", "task.yaml", "--labels", "labels.yaml")
     monkeypatch.setattr("hero_tui.start.has_terminal", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
     code, _, err = hero_tui()  # before the runs are shown
     assert code == 2
     assert "keys.page.next" in err

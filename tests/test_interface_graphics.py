@@ -1,6 +1,8 @@
 """Graphics: what the encoders write, how the link is paced, and when a picture is drawn."""
 
+import asyncio
 import io
+import itertools
 import re
 from base64 import standard_b64decode
 from collections import deque
@@ -11,20 +13,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from rich.color import ColorSystem
+from rich.console import Console
+from textual import events
+from textual.geometry import Size
 from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
+from hero_tui.cells import Change
 from hero_tui.preview import iterm2, kitty, sixel
-from hero_tui.preview.blocks import number_only
-from hero_tui.preview.drawing import PART, Parts, Placement
+from hero_tui.preview.drawing import PART, Drawing, Parts, Placement, Text
+from hero_tui.preview.number import number_only
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
+from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import capped, fit, scaled
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import Colours, Multiplexer, Protocol, Terminal
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import all_complete, interface, make_sampled_run, painted, until
+from tests.kitty_codes import commands, placeholders
 
 Pixels = NDArray[np.uint8]
 
@@ -69,12 +78,6 @@ def test_a_picture_is_not_sent_larger_than_it_is(picture: Path) -> None:
 # -- kitty ---------------------------------------------------------------------------------------
 
 
-def commands(codes: str) -> list[tuple[dict[str, str], str]]:
-    """The graphics commands in `codes`: their keys, and their data."""
-    found = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", codes)
-    return [(dict(key.split("=") for key in keys.split(",")), data) for keys, data in found]
-
-
 def test_kitty_is_sent_a_png_in_64_colours(picture: Path) -> None:
     placement = kitty.encode(picture, 30, 10, (10, 20), number=7)
     sent = commands("".join(placement.image.transmission))
@@ -96,12 +99,15 @@ def test_kitty_places_what_it_has_by_number() -> None:
 
 
 def test_inside_tmux_text_places_a_kitty_image(picture: Path) -> None:
-    drawing = kitty.encode_for_tmux(picture, 30, 10, (10, 20), number=7)
+    number = 0x010207
+    drawing = kitty.encode_for_tmux(picture, 30, 10, (10, 20), number)
     assert drawing.image is not None
     passed = "".join(drawing.image.transmission)
     outer = re.findall(r"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\", passed)
     inner = "".join(part.replace("\x1b\x1b", "\x1b") for part in outer)
-    assert commands(inner)[0][0].items() >= {"U": "1", "c": "20", "r": "10", "i": "7"}.items()
+    assert (
+        commands(inner)[0][0].items() >= {"U": "1", "c": "20", "r": "10", "i": str(number)}.items()
+    )
     assert [strip.cell_length for strip in drawing.strips] == [30] * 10
     line = [segment for segment in drawing.strips[3] if kitty.PLACEHOLDER in segment.text]
     assert len(line) == 20
@@ -109,9 +115,80 @@ def test_inside_tmux_text_places_a_kitty_image(picture: Path) -> None:
         assert text == kitty.PLACEHOLDER + kitty.DIACRITICS[3] + kitty.DIACRITICS[column]
         assert style is not None
         assert style.color is not None
-        assert style.color.number == 7
+        assert style.color.triplet == (0x01, 0x02, 0x07)
     cropped = drawing.strips[3].crop(7, 9)
     assert cropped.text == "".join(segment.text for segment in line[2:4])
+
+
+def test_where_tmux_has_256_colours_a_number_is_one_of_them_and_a_diacritic(picture: Path) -> None:
+    numbers = list(itertools.islice(kitty.numbers("256"), 1000))
+    assert len(set(numbers)) == 1000
+    assert max(numbers) < 1 << 32
+    for number in numbers[::99]:
+        drawing = kitty.encode_for_tmux(picture, 30, 10, (10, 20), number)
+        text, style, _ = next(s for s in drawing.strips[0] if kitty.PLACEHOLDER in s.text)
+        assert style is not None
+        assert style.color is not None
+        assert style.color.number is not None
+        (*_, highest) = text
+        assert kitty.DIACRITICS.index(highest) << 24 | style.color.number == number
+        codes = style.color.get_ansi_codes()
+        assert codes == ("38", "5", str(style.color.number))
+
+
+@pytest.mark.parametrize(
+    ("colours", "system", "no_color"),
+    [
+        ("truecolor", ColorSystem.TRUECOLOR, False),
+        ("truecolor", ColorSystem.STANDARD, True),
+        ("256", ColorSystem.EIGHT_BIT, False),
+    ],
+)
+async def test_the_number_of_an_image_is_written_as_it_is(
+    run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    colours: Colours,
+    system: ColorSystem,
+    no_color: bool,
+) -> None:
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    frames: list[str] = []
+    render = Change.render_segments
+
+    def written(change: Change, console: Console) -> str:
+        console._color_system = system
+        frames.append(render(change, console))
+        return frames[-1]
+
+    monkeypatch.setattr(Change, "render_segments", written)
+    terminal = Terminal("kitty", colours, multiplexer="tmux")
+    async with interface(run, terminal=terminal) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        numbers = {
+            picture.drawing.image.number
+            for picture in app.screen.query(Picture)
+            if isinstance(picture.drawing, Text) and picture.drawing.image
+        }
+    assert len(numbers) == 8
+    assert {number for number, _, _ in placeholders("".join(frames))} == numbers
+
+
+def test_two_interfaces_in_one_terminal_have_images_of_other_numbers(picture: Path) -> None:
+    starts = set()
+    for multiplexer in (None, "tmux"):
+        for _ in range(5):
+            pictures = Pictures(Terminal("kitty", "truecolor", multiplexer=multiplexer))
+            numbers = []
+            for columns in (8, 9):
+                drawing = asyncio.run(pictures.encoded(picture, columns, 4))
+                assert not isinstance(drawing, Parts)
+                assert drawing.image is not None
+                numbers.append(drawing.image.number)
+            pictures.close()
+            assert numbers[1] == numbers[0] + 1 < kitty.COLOURED
+            starts.add(numbers[0])
+    assert len(starts) == 10
 
 
 def test_the_diacritics_are_those_of_the_protocol() -> None:
@@ -307,6 +384,19 @@ def test_late_answers_are_not_taken_for_early_ones() -> None:
     assert pacer.idle
 
 
+def test_what_a_request_comes_after_is_told_of_when_it_is_answered_or_given_up() -> None:
+    now = 0.0
+    pacer = Pacer(lambda: now)
+    read: list[str] = []
+    pacer.sent(100, lambda: read.append("first"))
+    pacer.sent(100, lambda: read.append("second"))
+    pacer.answered()
+    assert read == ["first"]
+    now += 10 * PATIENCE
+    assert pacer.room > 0
+    assert read == ["first", "second"]
+
+
 # -- on the screen -------------------------------------------------------------------------------
 
 
@@ -424,10 +514,60 @@ async def test_images_are_removed_from_the_terminal_in_the_end(
     async with interface(run, terminal=terminal) as (app, pilot):
         await until(pilot, lambda: all_complete(app))
         written = listening(app, monkeypatch)
-    removal = "\x1b_Ga=d,d=A,q=2;\x1b\\"
+    removal = written[-1]
     if multiplexer == "tmux":
-        removal = "\x1bPtmux;" + removal.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-    assert written[-1] == removal
+        found = re.fullmatch(r"\x1bPtmux;(.*)\x1b\\", removal)
+        assert found
+        removal = found[1].replace("\x1b\x1b", "\x1b")
+    removed = [keys for keys, _ in commands(removal)]
+    assert all((keys["a"], keys["d"]) == ("d", "I") for keys in removed)
+    assert len({keys["i"] for keys in removed}) == len(removed) == 8
+
+
+@pytest.mark.parametrize(
+    ("protocol", "multiplexer"),
+    [("quadrants", None), ("sixel", None), ("kitty", None), ("kitty", "tmux")],
+)
+async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
+    tmp_path: Path, protocol: Protocol, multiplexer: Multiplexer | None
+) -> None:
+    run = make_sampled_run(tmp_path, images=16)
+    terminal = Terminal(protocol, "truecolor", multiplexer=multiplexer)
+    async with interface(run, terminal=terminal) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        layer = app._layer
+        assert layer is not None
+        layer._pacer = Pacer(lambda: 0.0)  # which never gives up
+        await pilot.press("space")
+        await until(pilot, lambda: layer._pacer is not None and not layer._pacer.idle)
+        await pilot.press("backspace", "space")
+        assert app.view.seen == frozenset(range(8))
+        for _ in range(1000):
+            layer.answered()
+            await pilot.pause()
+            if all_complete(app):
+                break
+        await pilot.press("space")
+        assert app.view.seen == frozenset(range(16))
+
+
+@pytest.mark.parametrize("protocol", ["quadrants", "iterm2", "sixel", "kitty"])
+async def test_a_cell_of_another_size_is_drawn_for(run: RunFolder, protocol: Protocol) -> None:
+    def drawings() -> set[Drawing]:
+        return {p.drawing for p in app.screen.query(Picture) if p.drawing is not None}
+
+    def resized(width: int, height: int) -> events.Resize:
+        return events.Resize(Size(80, 24), Size(80, 24), pixel_size=Size(width, height))
+
+    async with interface(run, terminal=Terminal(protocol, "truecolor", (10, 20))) as (app, pilot):
+        await until(pilot, lambda: all_complete(app))
+        app.post_message(resized(808, 485))  # with a margin: how large a cell is, is known better
+        await pilot.pause()
+        assert app._pictures.terminal.cell == (10, 20)
+        before = drawings()
+        app.post_message(resized(1290, 730))
+        await until(pilot, lambda: app._pictures.terminal.cell == (16, 30))
+        await until(pilot, lambda: all_complete(app) and not before & drawings())
 
 
 async def test_pictures_of_a_page_are_made_from_the_first_to_the_last(

@@ -15,6 +15,9 @@ from hero_tui.preview.scaling import Scaled
 PART = 3_000
 """Bytes, 75 ms at 40 kB/s; smaller parts cost more in headers and palettes."""
 
+PLACEHOLDER = "\U0010eeee"
+"""The character over which kitty draws a cell of an image; its colour is the image's number."""
+
 Strips = tuple[Strip, ...]
 
 

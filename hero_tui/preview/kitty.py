@@ -5,12 +5,18 @@ pixels anew, uncompressed by any palette, each time that a picture is drawn.
 
 Inside tmux a placement would not move with its pane. There the image is placed by text, cells of
 U+10EEEE whose colour is the number of the image and whose diacritics are their row and column, and
-only what sends the image passes through tmux.
+only what sends the image passes through tmux. Where tmux keeps no more than the palette's colours,
+the number is one of those, and a third diacritic is its highest byte.
+
+The numbers are the terminal's: whatever else runs in it counts its images with them, too. Ours
+start anywhere, and only our own images are deleted.
 """
 
 import io
+import secrets
 from base64 import standard_b64encode
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from pathlib import Path
 
 from PIL import Image
@@ -18,14 +24,23 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from hero_tui.preview.drawing import KittyImage, Placement, Strips, Text, in_the_middle
+from hero_tui.preview.drawing import (
+    PLACEHOLDER,
+    KittyImage,
+    Placement,
+    Strips,
+    Text,
+    in_the_middle,
+)
 from hero_tui.preview.replies import through_tmux
 from hero_tui.preview.scaling import Scaled, scaled
+from hero_tui.preview.terminal import Colours
 
 COLOURS = 64
 CHUNK = 1_024
 """Of a transmission, in base64; the protocol allows 4,096."""
-PLACEHOLDER = "\U0010eeee"
+COLOURED = 1 << 24
+"""Numbers below this are colours."""
 
 
 def _characters(ranges: str) -> tuple[str, ...]:
@@ -44,6 +59,17 @@ DIACRITICS = _characters(
     "0953-0954 0F82-0F83 0F86-0F87 135D-135F 17DD 193A 1A17 1A75-1A7C 1B6B 1B6D-1B73 1CD0-1CD2 "
     "1CDA-1CDB 1CE0 1DC0-1DC1 1DC3-1DC9 1DCB-1DCC 1DD1-1DE6 1DFE"
 )
+
+
+def numbers(colours: Colours) -> Iterator[int]:
+    """Numbers for images that can be placed by text in so many colours, from anywhere on."""
+    if colours == "truecolor":
+        return count(1 + secrets.randbelow(COLOURED // 2))
+    highest = range(1, len(DIACRITICS))
+    start = secrets.randbelow(len(highest))
+    bytes_from_there = (highest[(start + more) % len(highest)] for more in count())
+    # The palette's first sixteen colours have other codes.
+    return (byte * COLOURED + colour for byte in bytes_from_there for colour in range(16, 256))
 
 
 def png(image: Image.Image) -> bytes:
@@ -82,10 +108,10 @@ def unplace(number: int, at: int) -> str:
     return command(f"a=d,d=i,i={number},p={at}")
 
 
-def forget_all(in_tmux: bool) -> str:
-    """Removes every image."""
-    code = command("a=d,d=A")
-    return through_tmux(code.encode()).decode() if in_tmux else code
+def forget(numbers: Iterable[int], in_tmux: bool) -> str:
+    """Removes images from the screen and from the terminal's memory."""
+    code = "".join(command(f"a=d,d=I,i={number}") for number in numbers)
+    return through_tmux(code.encode()).decode() if in_tmux and code else code
 
 
 def encode(path: Path, columns: int, rows: int, cell: tuple[int, int], number: int) -> Placement:
@@ -102,7 +128,7 @@ def encode(path: Path, columns: int, rows: int, cell: tuple[int, int], number: i
 def encode_for_tmux(
     path: Path, columns: int, rows: int, cell: tuple[int, int], number: int
 ) -> Text:
-    """The same placed by text, for inside tmux; `number` is at most 255, being a colour.
+    """The same placed by text, for inside tmux.
 
     Raises:
         OSError: the file is missing or is not a whole PNG.
@@ -117,11 +143,16 @@ def encode_for_tmux(
 
 
 def _placeholders(picture: Scaled, number: int, columns: int, rows: int) -> Strips:
-    style = Style(color=Color.from_ansi(number))
+    byte, colour = divmod(number, COLOURED)
+    if byte:
+        style, last = Style(color=Color.from_ansi(colour)), DIACRITICS[byte]
+    else:
+        red, green, blue = colour.to_bytes(3)
+        style, last = Style(color=Color.from_rgb(red, green, blue)), ""
     # A segment for each cell, so that no cut parts a cell from its diacritics.
     lines = [
         [
-            Segment(PLACEHOLDER + DIACRITICS[row] + DIACRITICS[column], style)
+            Segment(PLACEHOLDER + DIACRITICS[row] + DIACRITICS[column] + last, style)
             for column in range(picture.columns)
         ]
         for row in range(picture.rows)

@@ -54,11 +54,15 @@ class Layer:
         self._looking = False
         self._timer: Timer | None = None
         self._revealed = 0  # bytes of text that the next frame brings
+        self._whole: list[Picture] = []  # that the next request comes after
+        self._whole_in_frame: WeakSet[Picture] = WeakSet()  # once one is written that shows them
         self._sending: Iterator[str] = iter(())
         self._sent: WeakSet[KittyImage] = WeakSet()
+        self._numbers: set[int] = set()  # of the images that the terminal has
         self._drawn: dict[Picture, tuple[Parts, Region]] = {}
         self._placed: dict[Picture, tuple[int, Region]] = {}
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
+        self.hidden = False  # something else is on the whole screen
         self._request("", 0)  # the round trip, before the first frame is in its way
         loop = asyncio.get_running_loop()
         pictures.prefetched = lambda: loop.call_soon_threadsafe(self.draw)
@@ -79,6 +83,12 @@ class Layer:
         for picture, region in self._shown:
             if picture.parts_drawn and any(map(region.overlaps, frame.regions)):
                 picture.parts_drawn = 0
+        if self._whole_in_frame:
+            self._whole += self._whole_in_frame.intersection(dict(self._pictures_on_screen()))
+            self._whole_in_frame.difference_update(self._whole)
+        if self._revealed or self._whole:
+            size, self._revealed = self._revealed, 0
+            self._request("", size)
         self.look()
 
     def look(self) -> None:
@@ -99,8 +109,10 @@ class Layer:
         self._remove_all()
 
     def _remove_all(self) -> None:
-        if self._sent:
-            self._write(kitty.forget_all(self._pictures.terminal.multiplexer == "tmux"))
+        if self._numbers:
+            in_tmux = self._pictures.terminal.multiplexer == "tmux"
+            self._write(kitty.forget(sorted(self._numbers), in_tmux))
+        self._numbers.clear()
 
     def forget(self) -> None:
         """The terminal may show and keep nothing of what it was sent."""
@@ -117,9 +129,6 @@ class Layer:
 
     def _look(self) -> None:
         self._looking = False
-        if self._revealed:
-            self._request("", self._revealed)
-            self._revealed = 0
         before, self._shown = dict(self._shown), list(self._pictures_on_screen())
         for picture, region in self._shown:
             if before.get(picture) != region:
@@ -130,6 +139,8 @@ class Layer:
         try:
             screen = self._app.screen
         except ScreenStackError:  # the app is ending
+            return
+        if self.hidden:
             return
         toasts = [toast.region for toast in screen.walk_children(Toast)]
         for picture in screen.query(Picture):
@@ -165,11 +176,20 @@ class Layer:
         return PART if self._pacer is None else self._pacer.part
 
     def _request(self, code: str, size: int) -> None:
+        """Writes `code`; once the terminal has read it, pictures that it ends are on the screen."""
+        drawn = [(picture, picture.drawing) for picture in self._whole]
+        self._whole.clear()
+
+        def answered() -> None:
+            for picture, drawing in drawn:
+                picture.drawn(drawing)
+
         if self._pacer is None:
             self._write(code)
+            answered()
         else:
             self._write(code + REQUEST)
-            self._pacer.sent(size)
+            self._pacer.sent(size, answered)
 
     def _come_back(self) -> None:
         """Looks again when an answer is overdue."""
@@ -214,7 +234,7 @@ class Layer:
                 if picture not in self._placed and picture.blank:
                     self._placed[picture] = drawing.image.number, region
                     number = self._placements.setdefault(picture, len(self._placements) + 1)
-                    picture.drawn()
+                    self._whole.append(picture)
                     size = drawing.columns, drawing.rows
                     code = kitty.place(drawing.image.number, number, *size)
                     return at(region.x + drawing.left, region.y + drawing.top, code)
@@ -223,7 +243,7 @@ class Layer:
                 part = parts[picture.parts_drawn]
                 picture.parts_drawn += 1
                 if picture.parts_drawn == len(parts):
-                    picture.drawn()
+                    self._whole.append(picture)
                 return at(region.x + part.column, region.y + part.row, part.code)
         return None
 
@@ -236,14 +256,15 @@ class Layer:
         if rows > 0:
             picture.reveal(rows)
             self._revealed += rows * drawing.size
-        if picture.revealed == len(drawing.strips):
-            picture.drawn()
+            if picture.revealed == len(drawing.strips):
+                self._whole_in_frame.add(picture)
 
     def _send(self, image: KittyImage) -> str:
         # The terminal forgets what had this number before.
         for picture in [p for p, (number, _) in self._placed.items() if number == image.number]:
             del self._placed[picture]
         self._sent.add(image)
+        self._numbers.add(image.number)
         self._sending = iter(image.transmission[1:])
         return image.transmission[0]
 

@@ -28,6 +28,7 @@ class _Unanswered:
     size: int
     sent: float
     flight: int  # unanswered bytes with this one
+    then: Callable[[], object]
 
 
 class Pacer:
@@ -66,10 +67,13 @@ class Pacer:
         """Whether a screen full of half-blocks would be noticed to take its time."""
         return self.silent or (self._base is not None and self.window < 20 * LEAST)
 
-    def sent(self, size: int) -> None:
-        """`size` bytes and a request have been written."""
+    def sent(self, size: int, then: Callable[[], object] = lambda: None) -> None:
+        """`size` bytes and a request have been written.
+
+        `then` is called when the terminal has read them, or is not expected to answer any more.
+        """
         self._flight += size
-        self._unanswered.append(_Unanswered(size, self._clock(), self._flight))
+        self._unanswered.append(_Unanswered(size, self._clock(), self._flight, then))
 
     def answered(self) -> None:
         """The terminal has answered a request: the oldest one."""
@@ -93,6 +97,7 @@ class Pacer:
             self._filled = True
             carried = part.flight * (self._base + WAITING) / took
             self.window = max(LEAST, min(self.window, round(carried)))
+        part.then()
 
     @property
     def patience(self) -> float:
@@ -102,8 +107,10 @@ class Pacer:
     def _give_up(self) -> None:
         patience = self.patience
         while self._unanswered and self._clock() - self._unanswered[0].sent > patience:
-            self._flight -= self._unanswered.popleft().size
+            part = self._unanswered.popleft()
+            self._flight -= part.size
             self._late += 1
             self.silent = True
             self.window = LEAST
             patience = SILENT_PACE
+            part.then()

@@ -6,14 +6,15 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from textual.geometry import NULL_OFFSET, Offset, Size
 
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import Protocol, Terminal
 
 Key = tuple[Path, int, int]
 Turn = tuple[bool, Offset, int]
@@ -22,57 +23,68 @@ Encode = Callable[[Path, int, int], Drawing]
 
 KEPT = 200
 """Drawings: three rounds."""
-KEPT_AS_TEXT = 100
-"""Of kitty's images in tmux, which can have 255 numbers: a round of 128 may be on screen beside."""
+
+
+LEAST: Mapping[Protocol, Size] = {"blocks": Size(12, 6), "quadrants": Size(12, 6)}
+"""In cells, at which a picture can still be told from others: 12 pixels high; others 8x4."""
 
 
 class Pictures:
     """Encodes pictures one at a time in a thread of its own, and keeps the latest `keep`."""
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
-        self.terminal = terminal
-        as_text = terminal.protocol == "kitty" and terminal.multiplexer == "tmux"
-        self._keep = min(keep, KEPT_AS_TEXT) if as_text else keep
+        self._keep = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._forgotten = 0  # how often
         self._lock = threading.Lock()
         self._waiting: list[tuple[Turn, Key, Future[Drawing]]] = []
         self._asked = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-        self._numbers = itertools.count(1)
+        self._numbers: Iterator[int] = iter(())
         self._free_numbers: deque[int] = deque()
-        self._encode = self._encoder()
-        # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
-        self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
-        self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
+        self.adopt(terminal)
+
+    def adopt(self, terminal: Terminal) -> None:
+        """Encodes for `terminal` from now on, and keeps nothing of before."""
+        self.forget()
+        self.terminal = terminal
+        self._encode = self._encoder()
+        self.least = LEAST.get(terminal.protocol, Size(8, 4))
+        self.off = terminal.protocol == "off"
 
     def _encoder(self) -> Encode:
-        cell = self.terminal.cell
-        match self.terminal.protocol:
-            case "block":
-                from hero_tui.preview.blocks import half_blocks
+        def cell() -> tuple[int, int]:
+            return self.terminal.cell
 
-                return half_blocks
+        match self.terminal.protocol:
             case "off":
-                from hero_tui.preview.blocks import number_only
+                from hero_tui.preview.number import number_only
 
                 return number_only
             case "iterm2":
                 from hero_tui.preview import iterm2
 
-                return lambda path, columns, rows: iterm2.encode(path, columns, rows, cell)
+                return lambda path, columns, rows: iterm2.encode(path, columns, rows, cell())
             case "sixel":
                 from hero_tui.preview import sixel
 
-                return lambda path, columns, rows: sixel.encode(path, columns, rows, cell)
+                return lambda path, columns, rows: sixel.encode(path, columns, rows, cell())
             case "kitty":
                 from hero_tui.preview import kitty
 
+                self._numbers = kitty.numbers(self.terminal.colours)
                 in_text = self.terminal.multiplexer == "tmux"
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
                 return lambda path, columns, rows: self._numbered(
-                    encode(path, columns, rows, cell, self._number())
+                    encode(path, columns, rows, cell(), self._number())
+                )
+            case mosaic:
+                from hero_tui.preview import blocks
+
+                colours = self.terminal.colours
+                return lambda path, columns, rows: blocks.encode(
+                    path, columns, rows, mosaic, colours
                 )
 
     def _number(self) -> int:
@@ -84,6 +96,14 @@ class Pictures:
         if drawing.image is not None:
             weakref.finalize(drawing.image, self._free_numbers.append, drawing.image.number)
         return drawing
+
+    def measure(self, cell: tuple[int, int]) -> bool:
+        """Draws for cells of `cell` (width, height) pixels from now on; whether that is new."""
+        before, self.terminal = self.terminal, replace(self.terminal, cell=cell)
+        if before == self.terminal:
+            return False
+        self.forget()
+        return True
 
     def kept(self, path: Path, columns: int, rows: int) -> Drawing | None:
         """The picture if it has been encoded at this size."""

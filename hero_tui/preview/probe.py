@@ -14,16 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hero_tui.preview.decision import Signs, Tmux, multiplexer_of
-from hero_tui.preview.mute import identity, is_mute, mute_file, set_mute
+from hero_tui.preview.mute import THROUGH_TMUX, identity, is_mute, mute_file, set_mute
 from hero_tui.preview.replies import (
     NAME_QUERIES,
     NONE,
     QUERIES,
+    QUERIES_BEHIND,
     Replies,
     ends_unfinished,
     read_replies,
     through_tmux,
 )
+from hero_tui.preview.window import window
 
 LIMIT = 2.0
 """Seconds that a terminal has for its answer."""
@@ -79,10 +81,11 @@ class _Probe:
         self._mute = mute
         self._again = again
         self._typed = b""
+        self._unanswered = ""
+        self._late = False
 
     def signs(self) -> Signs:
-        columns, rows = os.get_terminal_size(self._fd)
-        size = columns, rows
+        size, pixels = window(self._fd)
         silence = _why_not_to_ask(self._environ)
         if silence:
             return Signs(silence=silence, size=size)
@@ -102,12 +105,23 @@ class _Probe:
                 tmux = _ask_tmux(self._environ)
                 if tmux is None or tmux.passthrough is not False:
                     client = tmux.client if tmux else ""
-                    who = f"through tmux {client} {who}"
-                    behind, silence = self._ask(through_tmux(QUERIES), who)
-        return Signs(replies, silence, size, tmux, behind, self._typed)
+                    who = f"{THROUGH_TMUX}{client} {who}"
+                    behind, silence = self._ask(through_tmux(QUERIES_BEHIND), who)
+        return Signs(
+            replies,
+            silence,
+            size,
+            pixels,
+            tmux,
+            behind,
+            self._typed,
+            self._unanswered,
+            late=self._late,
+        )
 
     def _ask(self, queries: bytes, who: str) -> tuple[Replies, str]:
         """The replies to `queries`, or why there are none."""
+        self._unanswered = who
         if not self._again and is_mute(who, self._mute, time.time()):
             return NONE, "it did not answer lately; `hero-tui doctor` asks again"
         os.write(self._fd, queries)
@@ -115,6 +129,9 @@ class _Probe:
         self._typed += typed
         mute = replies.attributes is None
         set_mute(who, self._mute, time.time(), mute)
+        self._late = mute and not who.startswith(THROUGH_TMUX)
+        if not mute:
+            self._unanswered = ""
         return replies, f"it did not answer within {self._limit:g} s" if mute else ""
 
     def _read(self, limit: float) -> bytes:
@@ -164,7 +181,10 @@ def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:
     """What tmux says of itself; None if it runs on another machine."""
     if not environ.get("TMUX"):
         return None
-    fields = "#{allow-passthrough}|#{client_termfeatures}|#{client_termname} #{client_termtype}"
+    fields = (
+        "#{allow-passthrough}|#{client_termfeatures}|#{client_utf8}|"
+        "#{client_termname} #{client_termtype}"
+    )
     try:
         done = subprocess.run(
             ["tmux", "display-message", "-p", fields],
@@ -175,8 +195,8 @@ def _ask_tmux(environ: Mapping[str, str]) -> Tmux | None:
             env=dict(environ),
         )
         said = done.stdout.decode("utf-8", "replace").strip()
-        passthrough, features, client = said.split("|", 2)
+        passthrough, features, utf8, client = said.split("|", 3)
     except (OSError, subprocess.SubprocessError, ValueError):
         return Tmux()
-    allowed = {"1": True, "on": True, "all": True, "0": False, "off": False}
-    return Tmux(allowed.get(passthrough), frozenset(features.split(",")), client)
+    means = {"1": True, "on": True, "all": True, "0": False, "off": False}
+    return Tmux(means.get(passthrough), frozenset(features.split(",")), client, means.get(utf8))

@@ -60,7 +60,7 @@ class SecondLookScreen(ZoomScreen):
         return ""
 
     def action_judge(self, label: Label) -> None:
-        if not self._picture.complete:
+        if not self.meant(self._was_shown()):
             return
         change = mark(frozenset({self.image}), label)
         self.post_message(LookedAgain(self.round, self.image, change))

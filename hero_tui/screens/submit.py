@@ -121,6 +121,8 @@ class SubmitScreen(RunDialog):
         self.app.push_screen(SecondLookScreen(self.view, self.pictures))
 
     def action_submit(self) -> None:
+        if not self.meant():
+            return
         if obstacle(self.view) is None:
             self.post_message(Submitted(self.round))
             self.dismiss(None)

@@ -1,6 +1,7 @@
 """One at a time: one picture as large as fits, judged one after the other."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,10 +14,10 @@ from hero_engine.run.labels import Label, Labels
 from hero_tui.client.edits import Gesture, choose, mark
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown, keys_in_force
-from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped
+from hero_tui.messages import Looked, OutsideAsked
 from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
-from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.run_screen import UNDO, RunDialog
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.side import task_text
@@ -39,8 +40,7 @@ class ZoomScreen(RunDialog):
         Binding("n", "judge('unsure')", "unsure", id="zoom.unsure"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
-        Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
-        Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        *UNDO,
         Binding("o", "open_outside", "open outside", show=False, id="zoom.open"),
         Binding("ctrl+s", "submit", "submit", show=False, id="submit"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
@@ -115,8 +115,13 @@ class ZoomScreen(RunDialog):
 
     # -- from picture to picture ---------------------------------------------------------------
 
+    def _was_shown(self) -> bool:
+        """Whether the picture was on the screen before the key was pressed whose action runs."""
+        before = self.pressed is None or self._picture.shown_before(self.pressed.time)
+        return before and self._picture.complete
+
     def _look(self) -> None:
-        if self._picture.complete and self.view.open_round is not None:
+        if self._was_shown() and not self.repeats and self.view.open_round is not None:
             self.post_message(Looked(self.round, frozenset({self.image})))
 
     def action_move(self, by: int) -> None:
@@ -142,8 +147,8 @@ class ZoomScreen(RunDialog):
     # -- judging -------------------------------------------------------------------------------
 
     def _judge(self, gesture: Gesture) -> None:
-        if self._picture.complete:
-            self.post_message(Edited(self.round, gesture))
+        if self.meant(self._was_shown()):
+            self.edit(gesture)
             self._move_on()
 
     def action_judge(self, label: Label) -> None:
@@ -152,9 +157,9 @@ class ZoomScreen(RunDialog):
     def action_best(self) -> None:
         self._judge(choose(self.image))
 
-    def action_step(self, way: str) -> None:
+    def action_step(self, way: Literal["undo", "redo"]) -> None:
         self._before_step = self.view.labels
-        self.post_message(Stepped(self.round, "undo" if way == "undo" else "redo"))
+        super().action_step(way)
 
     def _go_where_a_step_led(self) -> None:
         """Shows the picture whose label undo or redo has changed."""
