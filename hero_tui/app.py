@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 
 from textual import events, work
 from textual.binding import Binding
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -31,18 +30,18 @@ from hero_tui.messages import (
     Turned,
 )
 from hero_tui.parting import leaving_code
+from hero_tui.preview.asked import Asked
 from hero_tui.preview.layer import Layer
 from hero_tui.preview.pacer import Pacer
 from hero_tui.preview.pictures import Pictures
-from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Terminal
 from hero_tui.preview.window import cell_in, window
-from hero_tui.screens.run_screen import RunScreen
-from hero_tui.screens.too_small import LEAST, TooSmallScreen
-from hero_tui.streams import traceback_console
+from hero_tui.screens.run_screen import RunFollower, RunScreen
+from hero_tui.screens.too_small import is_too_small, too_small
+from hero_tui.terminalapp import TerminalApp
 from hero_tui.text import plain, plain_lines
 from hero_tui.textual_private import CompositorUpdate, Frame, FrameApp
 from hero_tui.theme import THEMES
-from hero_tui.typeahead import typed_keys
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 
@@ -83,14 +82,13 @@ def _commands() -> "type[Provider]":
     return Commands
 
 
-class HeroApp(FrameApp[int]):
+class HeroApp(FrameApp[int], TerminalApp[int]):
     """One run; the app's result is the exit code."""
 
     TITLE = "hero-tui"
     CSS_PATH = "app.tcss"
     COMMANDS = {_commands}
     HORIZONTAL_BREAKPOINTS = [(0, "-normal"), (150, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-two-rows"), (36, "-three-rows"), (50, "-four-rows")]
 
     BINDINGS = [
         Binding("question_mark", "app.help", "keys", id="help"),
@@ -125,12 +123,12 @@ class HeroApp(FrameApp[int]):
         self,
         client: RunClient,
         config: Config = DEFAULTS,
-        terminal: Terminal = HALF_BLOCKS,
+        terminal: Terminal = QUADRANTS,
         clock: Clock = time.time,
-        typed: bytes = b"",
+        asked: Asked | None = None,
     ) -> None:
-        super().__init__()
-        self.error_console = traceback_console()
+        """`asked`: what the terminal was asked before, if it was."""
+        super().__init__(asked)
         self.config = config
         # Here and not when mounted: every widget would be styled twice.
         for theme in THEMES.values():
@@ -154,13 +152,7 @@ class HeroApp(FrameApp[int]):
         self._outside: Outside | None = None
         self._opening = False
         self._others = False
-        self._typed = typed
         self._laid_out = False
-
-    def on_load(self) -> None:
-        # Before the driver reads, so that they come before what is typed from now on.
-        for key in typed_keys(self._typed):
-            self.post_message(key)
 
     async def on_mount(self) -> None:
         self.set_keymap(dict(self.config.keys))
@@ -181,6 +173,8 @@ class HeroApp(FrameApp[int]):
     # -- pictures, after the frame -------------------------------------------------------------
 
     def write_frame(self, frame: Frame, write: Callable[[CompositorUpdate], None]) -> None:
+        if is_too_small(self.size):
+            frame = too_small(self.size, key_shown(self.screen, "run.leave"))
         if self._layer is not None:
             self._layer.frame_comes()
         change = Change(frame, self._cells)
@@ -194,9 +188,18 @@ class HeroApp(FrameApp[int]):
         if self._layer is not None:
             self._layer.look()
 
-    def on_cursor_position(self) -> None:
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
         if self._layer is not None:
             self._layer.answered()
+
+    def terminal_known(self, terminal: Terminal) -> None:
+        if self._layer is not None:
+            now = self._pictures.terminal  # Textual has its colours for good
+            self._layer.forget()
+            self._pictures.adopt(replace(terminal, colours=now.colours))
+            for screen in self.screen_stack:
+                for picture in screen.query(Picture):
+                    picture.load()
 
     # -- down: the run as recorded, with what is on its way to the record ---------------------
 
@@ -207,11 +210,8 @@ class HeroApp(FrameApp[int]):
         self._recorded = update.view
         self._pending = [pending for pending in self._pending if pending.number > update.done]
         if update.failed:
-            self.clear_notifications()
-        for problem in dict.fromkeys(update.failed):
-            self.notify(
-                plain(problem), title="Not done", severity="error", timeout=10, markup=False
-            )
+            problems = "\n".join(map(plain, dict.fromkeys(update.failed)))
+            self.notify(problems, title="Not done", severity="error", timeout=10, markup=False)
         self._show()
         await self._show_stage()
         self._tell_of_others()
@@ -249,7 +249,6 @@ class HeroApp(FrameApp[int]):
                 await self.push_screen(screen)
             elif self.screen_stack:  # there is none when the app is ending
                 await self.switch_screen(screen)
-            self._demand_room(self.size)
             if self._hint_due and view.stage == "labeling":
                 self._hint_due = False
                 key = key_shown(self.screen, "open")
@@ -285,7 +284,21 @@ class HeroApp(FrameApp[int]):
         if self._laid_out and event.size == self._cells.size:
             # The program was stopped and goes on, or the terminal was another size for a moment.
             self.action_redraw()
-        self._demand_room(event.size)
+        if self._layer is not None:
+            self._layer.hidden = is_too_small(event.size)
+            self._layer.look()
+
+    async def on_event(self, event: events.Event) -> None:
+        # What cannot be seen is not labelled.
+        if not (is_too_small(self.size) and self._is_typed(event)):
+            await super().on_event(event)
+
+    def _is_typed(self, event: events.Event) -> bool:
+        """Whether the person did that, other than to leave."""
+        if isinstance(event, events.Key):
+            active = self.screen.active_bindings.get(event.key)
+            return active is None or active.binding.action not in ("leave", "redraw")
+        return isinstance(event, events.InputEvent | events.Paste)
 
     def _cell_in_window(self) -> tuple[int, int] | None:
         """The pixels of a cell as the kernel has them, where it has those of the terminal."""
@@ -307,15 +320,6 @@ class HeroApp(FrameApp[int]):
             for screen in self.screen_stack:
                 for picture in screen.query(Picture):
                     picture.load()
-
-    def _demand_room(self, size: Size) -> None:
-        enough = size.width >= LEAST.width and size.height >= LEAST.height
-        stack = self.screen_stack
-        if stack and isinstance(stack[-1], TooSmallScreen):
-            if enough:
-                self.pop_screen()
-        elif not enough and len(stack) > 1:
-            self.push_screen(TooSmallScreen())
 
     # -- up: what the person does ------------------------------------------------------------
 
@@ -392,6 +396,12 @@ class HeroApp(FrameApp[int]):
             from hero_tui.screens.outside import OutsideScreen
 
             self.push_screen(OutsideScreen(self.view, self._pictures, message.outcome))
+
+    def say(self, text: str) -> None:
+        if isinstance(self.screen, RunFollower):
+            self.screen.say(text)
+        else:
+            super().say(text)
 
     # -- keys that work everywhere -------------------------------------------------------------
 

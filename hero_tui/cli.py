@@ -14,9 +14,10 @@ import typer
 
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run.options import EngineOptions, memory_of
+from hero_tui import completion
 from hero_tui.output import message, table
-from hero_tui.preview.terminal import Images
-from hero_tui.streams import plain_streams
+from hero_tui.preview.terminal import Images, Keep
+from hero_tui.streams import keep_numbers, plain_streams
 from hero_tui.text import plain
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Teach a text-to-image model by labeling its pictures in a terminal.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -39,12 +39,19 @@ app.add_typer(tasks_app, name="tasks")
 Run = Annotated[
     str | None,
     typer.Argument(
-        metavar="RUN", help="A run's folder, its name, or a unique start of it; else the latest."
+        metavar="RUN",
+        help="A run's folder, its name, or a unique start of it; else the latest.",
+        autocompletion=completion.runs,
     ),
 ]
 RunsDir = Annotated[
     Path,
-    typer.Option("--runs-dir", envvar="HERO_TUI_RUNS_DIR", help="The folder that the runs are in."),
+    typer.Option(
+        "--runs-dir",
+        envvar="HERO_TUI_RUNS_DIR",
+        help="The folder that the runs are in.",
+        is_eager=True,  # known by when a run's name is completed
+    ),
 ]
 LabelsFile = Annotated[Path | None, typer.Option("--labels", help="Label as this file says.")]
 Oracle = Annotated[bool, typer.Option("--oracle", help="Let the task's oracle label.")]
@@ -56,7 +63,12 @@ Round = Annotated[
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background.")]
 Model = Annotated[
-    str | None, typer.Option("--model", help="'embedded', a folder, or a name on the hub.")
+    str | None,
+    typer.Option(
+        "--model",
+        help="'embedded', a folder, or a name on the hub.",
+        autocompletion=completion.models,
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
 Processes = Annotated[
@@ -70,7 +82,12 @@ Processes = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sampling.steps=20."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, such as sampling.steps=20.",
+        autocompletion=completion.settings,
+    ),
 ]
 ShowImages = Annotated[
     Images | None, typer.Option("--images", help="How pictures are shown in the terminal.")
@@ -96,13 +113,17 @@ Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the UNet's blocks (CUDA): pays in long runs.")
 ]
 RUNS_DIR = Path("runs")
+PROGRAM = "hero-tui"
 
 
 def main() -> None:
     """Runs the command line; errors of hero-tui become a message and their exit code."""
+    if completion.VARIABLE in os.environ:
+        app(prog_name=PROGRAM)  # a shell reads what it says, and no person
+    keep_numbers()
     with plain_streams():
         try:
-            app()
+            app(prog_name=PROGRAM)
         except HeroError as error:
             message(str(error))
             sys.exit(error.exit_code)
@@ -152,7 +173,14 @@ def _choose_run(context: typer.Context) -> None:
 
 @app.command()
 def run(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task file or a shipped task.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="A task file or a shipped task.",
+            autocompletion=completion.tasks,
+        ),
+    ],
     model: Model = None,
     seed: Seed = None,
     overrides: Overrides = None,
@@ -475,13 +503,19 @@ def doctor(
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")
     ] = None,
     images: ShowImages = None,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            "--keep", help="How pictures are drawn as text in this terminal, from now on."
+        ),
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Say what works here and what to change: the terminal, the processor, memory, the model."""
     from hero_engine.run.task import Task
     from hero_tui.doctor import examine
 
-    examine(images, runs_dir)
+    examine(images, runs_dir, keep=keep)
     print("\nThe engine", flush=True)
     _engine("doctor", model or Task.model_fields["model"].default)
 
@@ -502,7 +536,7 @@ def tasks_list() -> None:
 
 @tasks_app.command("show")
 def tasks_show(
-    task: Annotated[str, typer.Argument(metavar="TASK")],
+    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=completion.tasks)],
     model: Model = None,
     seed: Seed = None,
     overrides: Overrides = None,
@@ -521,7 +555,9 @@ def tasks_show(
 
 
 @tasks_app.command("check")
-def tasks_check(files: Annotated[list[str], typer.Argument(metavar="FILE")]) -> None:
+def tasks_check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", autocompletion=completion.tasks)],
+) -> None:
     """Check task files."""
     from hero_engine.run.resolve import remarks, resolve
 

@@ -14,7 +14,7 @@ from hero_engine.run.resolve import describe
 from hero_engine.run.task import Section
 from hero_tui.preview.terminal import Images
 
-ThemeName = Literal["night", "high-contrast", "colour-blind"]
+ThemeName = Literal["night", "day", "high-contrast", "colour-blind"]
 
 Keys = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 

@@ -6,8 +6,8 @@ import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from rich.console import Console
@@ -18,14 +18,25 @@ from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
 from hero_engine.run.filesystem import shared_file_system
+from hero_tui.choices import keep_mosaic, load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.outside.opener import over_ssh
+from hero_tui.preview import blocks
 from hero_tui.preview.decision import COLOR_SYSTEMS, Signs, decide, why_not_utf8
 from hero_tui.preview.drawing import Text as TextDrawing
 from hero_tui.preview.inline import inline
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import Images, Terminal, why_no_screen
+from hero_tui.preview.terminal import (
+    MOSAICS,
+    Colours,
+    Images,
+    Keep,
+    Mosaic,
+    Protocol,
+    Terminal,
+    why_no_screen,
+)
 from hero_tui.screens.too_small import LEAST
 from hero_tui.streams import drawn, write_utf8
 from hero_tui.text import plain, plain_lines
@@ -33,22 +44,36 @@ from hero_tui.text import plain, plain_lines
 # From here on the grid has four rows of pictures, and the reigning best beside it.
 ROOMY = (150, 50)
 PICTURE = (32, 16)
+TILE, GAP = (18, 9), 2
+"""Cells of a picture in a terminal of 80x24, where four stand beside each other."""
 
 
-def examine(images: Images | None, runs_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
+def examine(
+    images: Images | None,
+    runs_dir: Path,
+    environ: Mapping[str, str] = os.environ,
+    keep: Keep | None = None,
+) -> None:
     """Asks the terminal, also if it is remembered as mute, and prints what is the matter.
 
     Args:
         images: how pictures are to be shown, if `--images` says so.
         runs_dir: where runs are kept.
+        keep: how they are drawn in this kind of terminal from now on, where they are text.
+
+    Raises:
+        InputError: `keep` is given, and there is no terminal, or it cannot be written down.
     """
     signs = probe(environ, again=True)
+    if keep is not None:
+        _keep(keep, signs, environ)
     path = config_file(environ)
     try:
         config, problem = load_config(path), ""
     except InputError as error:
         config, problem = Config(), str(error)
-    terminal = decide(signs, environ, images or config.images)
+    kept = load_choices().mosaics
+    terminal = decide(signs, environ, images or config.images, kept)
     if sys.stdout.isatty() and signs.replies.utf8:
         write_utf8()
     _print(
@@ -61,8 +86,18 @@ def examine(images: Images | None, runs_dir: Path, environ: Mapping[str, str] = 
         ),
         [*facts(signs, terminal, environ, path), ("runs", where_runs_are(runs_dir))],
         terminal,
-        [*([problem] if problem else []), *advice(signs, terminal, environ)],
+        [*([problem] if problem else []), *advice(signs, terminal, environ, kept)],
     )
+
+
+def _keep(keep: Keep, signs: Signs, environ: Mapping[str, str]) -> None:
+    if signs.size is None:
+        raise InputError(f"--keep {keep}: {signs.silence}; run this in the terminal that it is for")
+    kind = decide(signs, environ).kind
+    try:
+        keep_mosaic(kind, None if keep == "auto" else keep)
+    except OSError as error:
+        raise InputError(f"--keep {keep}: {error}") from None
 
 
 def facts(
@@ -95,7 +130,12 @@ def where_runs_are(runs_dir: Path) -> str:
     return f"{runs_dir}, on {kind}, which machines share: records have a rollback journal, not WAL"
 
 
-def advice(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> list[str]:
+def advice(
+    signs: Signs,
+    terminal: Terminal,
+    environ: Mapping[str, str],
+    kept: Mapping[str, Mosaic] = MappingProxyType({}),
+) -> list[str]:
     """What to change, a line for each thing that is not at its best."""
     if signs.size is None:
         return [f"Nothing can be shown: {signs.silence}. Run this in the terminal to label in."]
@@ -105,9 +145,9 @@ def advice(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> list
             _about_size(signs.size),
             _about_silence(signs),
             _about_screen(signs, environ),
-            _about_pictures(signs, terminal, environ),
+            _about_pictures(signs, terminal, environ, decide(signs, environ, kept=kept).protocol),
             _about_colours(signs, terminal),
-            "Over a slow connection, use `ssh -C`: half-blocks then take a quarter of the bytes."
+            "Over a slow connection, use `ssh -C`: pictures of text then take half of the bytes."
             if over_ssh(environ)
             else "",
         )
@@ -136,13 +176,15 @@ def _about_screen(signs: Signs, environ: Mapping[str, str]) -> str:
     return f"The interface does not start here: {why}." if why else ""
 
 
-def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]) -> str:
-    found = decide(signs, environ).protocol
-    if terminal.protocol not in ("block", found, "off"):
-        return f"Nothing says that {terminal.protocol} works here: else use `--images auto`."
-    if terminal.protocol != found:
-        return f"You chose {terminal.protocol}: `--images auto` shows pictures by {found}."
-    if terminal.protocol != "block":
+def _about_pictures(
+    signs: Signs, terminal: Terminal, environ: Mapping[str, str], found: Protocol
+) -> str:
+    protocol = terminal.protocol
+    if protocol not in (found, "off") and protocol not in coarser_than(found):
+        return f"Nothing says that {protocol} works here: else use `--images auto`."
+    if protocol != found:
+        return f"You chose {protocol}: `--images auto` shows pictures by {found}."
+    if protocol not in MOSAICS:
         return ""
     if terminal.multiplexer == "tmux" and signs.tmux and signs.tmux.passthrough is False:
         return "tmux keeps graphics to itself: `set -g allow-passthrough on` in ~/.tmux.conf."
@@ -150,7 +192,7 @@ def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]
         return "Inside tmux, kitty shows pictures from its version 0.28 on."
     if terminal.multiplexer == "tmux" and signs.behind:
         outside = decide(Signs(signs.behind, size=signs.size), {}).protocol
-        if outside != "block":
+        if outside not in MOSAICS:
             return f"Inside tmux only kitty and Ghostty show pictures: outside it, {outside} works."
     if terminal.multiplexer in ("screen", "mosh"):
         return f"{terminal.multiplexer} lets no graphics through: use tmux over SSH instead."
@@ -165,7 +207,12 @@ def _about_pictures(signs: Signs, terminal: Terminal, environ: Mapping[str, str]
         return "VS Code shows pictures with the setting `terminal.integrated.enableImages`."
     if terminal.name.lower().startswith("konsole"):
         return "Konsole has graphics, each protocol in part: try `--images sixel`."
-    return "Half-blocks are coarse: kitty, Ghostty, WezTerm, iTerm2 or foot show real pictures."
+    return "Text shows little of a picture: kitty, Ghostty, WezTerm, iTerm2 or foot show real ones."
+
+
+def coarser_than(found: Protocol) -> tuple[Protocol, ...]:
+    """The mosaics that show less than what was found to work, and work, too."""
+    return MOSAICS[MOSAICS.index(found) + 1 :] if found in MOSAICS else MOSAICS
 
 
 def _about_colours(signs: Signs, terminal: Terminal) -> str:
@@ -194,11 +241,23 @@ def _print(
     elif why := why_no_screen(os.environ):
         _print_lines(console, "No picture", [why])
     elif terminal.protocol != "off":
-        if terminal.protocol != "block":
-            _print_lines(console, f"By {terminal.protocol}", [])
-            _print_picture(console, terminal)
-        _print_lines(console, "In half-blocks", [])
-        _print_picture(console, replace(terminal, protocol="block"))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "cat.png"
+            draw("black-cat", np.random.default_rng(0), right=True).image.save(path)
+            if terminal.protocol not in MOSAICS:
+                _print_lines(console, f"By {terminal.protocol}", [])
+                _print_picture(console, terminal, path)
+            _print_lines(console, "As text", [])
+            _print_mosaics(console, terminal.colours, path)
+        if terminal.protocol in MOSAICS:
+            _print_lines(
+                console,
+                "Which of them looks right, and is the clearest?",
+                [
+                    f"Here it is {terminal.protocol}. To have sextants in {terminal.kind} from now "
+                    "on: `hero-tui doctor --keep sextants`; what was found out: `--keep auto`."
+                ],
+            )
 
 
 def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
@@ -208,14 +267,27 @@ def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
         console.print(Text(f"  {plain_lines(line)}"))
 
 
-def _print_picture(console: Console, terminal: Terminal) -> None:
+def _print_picture(console: Console, terminal: Terminal, path: Path) -> None:
     pictures = Pictures(terminal)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "cat.png"
-        draw("black-cat", np.random.default_rng(0), right=True).image.save(path)
-        drawing = asyncio.run(pictures.encoded(path, *PICTURE))
+    drawing = asyncio.run(pictures.encoded(path, *PICTURE))
     pictures.close()
     console.file.write(inline(drawing, PICTURE[1]))
     if isinstance(drawing, TextDrawing):
         for strip in drawing.strips:
             console.print(Segments([*strip, Segment.line()]))
+
+
+def _print_mosaics(console: Console, colours: Colours, path: Path) -> None:
+    """The picture in each mosaic, as many beside each other as fit."""
+    columns, rows = TILE
+    # The finest last: what is missing in a font may be missing in a line, too.
+    left = list(reversed(MOSAICS))
+    while left:
+        beside = left[: max(1, (console.width + GAP) // (columns + GAP))]
+        left = left[len(beside) :]
+        gap = Segment(" " * GAP)
+        console.print(Text((" " * GAP).join(f"{mosaic:^{columns}}" for mosaic in beside)))
+        drawings = [blocks.encode(path, columns, rows, mosaic, colours) for mosaic in beside]
+        for strips in zip(*(drawing.strips for drawing in drawings), strict=True):
+            line = [segment for strip in strips for segment in (*strip, gap)]
+            console.print(Segments([*line[:-1], Segment.line()]))

@@ -7,24 +7,37 @@ the terminal has been asked.
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
+from hero_tui.choices import load_choices
 from hero_tui.config import Config, config_file, load_config
+from hero_tui.ending import when_told_to_end
 from hero_tui.hangup import when_terminal_goes
 from hero_tui.output import message
-from hero_tui.preview.decision import decide, tell_textual, why_not_utf8
+from hero_tui.preview.asked import Asked
+from hero_tui.preview.decision import tell_textual, why_not_utf8
 from hero_tui.preview.probe import probe
-from hero_tui.preview.terminal import HALF_BLOCKS, Images, Terminal, why_no_screen
+from hero_tui.preview.terminal import QUADRANTS, Images, why_no_screen
 from hero_tui.streams import write_utf8
+
+if TYPE_CHECKING:
+    from hero_tui.terminalapp import TerminalApp
+
+ResultT = TypeVar("ResultT")
 
 
 def has_terminal() -> bool:
-    """Whether there is somebody who sees what is shown, and can answer."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether there is somebody who sees what is shown, and can answer.
+
+    Standard error may be led elsewhere: the interface is written to standard output's terminal.
+    """
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def require_terminal(command: str) -> None:
@@ -51,12 +64,17 @@ def choose_and_label(runs_dir: Path) -> int:
     if why := why_no_screen(os.environ):
         raise InputError(f"hero-tui: {why}; `hero-tui runs` lists the runs")
     config = _preferences(None)
-    terminal, _ = _ask_terminal(config)
-    from hero_tui.screens.runs import choose_run
+    asked = _ask_terminal(config)
+    from hero_tui.screens.runs import RunsApp
 
     _check_keys(config)
-    folder = choose_run(runs_dir, config)
-    return 0 if folder is None else run_interface(folder, config, terminal)
+    app = RunsApp(runs_dir, config, asked=asked)
+    folder = _show(app, lambda: None)
+    if app.told_to_end is not None:
+        return app.told_to_end
+    # What was typed early has been read by now.
+    asked.signs = replace(asked.signs, typed=b"")
+    return 0 if folder is None else run_interface(folder, config, asked)
 
 
 def label(
@@ -79,23 +97,23 @@ def label(
             read or made, or its engine cannot be started.
     """
     config = _preferences(images)
-    terminal, typed = _ask_terminal(config)
+    asked = _ask_terminal(config)
     _check_keys(config)
-    return run_interface(run(), config, terminal, typed, options)
+    return run_interface(run(), config, asked, options)
 
 
 def run_interface(
     folder: RunFolder,
     config: Config,
-    terminal: Terminal = HALF_BLOCKS,
-    typed: bytes = b"",
+    asked: Asked | None = None,
     options: EngineOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Shows a run until it is left, with an engine working on it; the exit code.
 
-    `typed` is what was typed while the terminal was asked what it can do.
+    `asked` is what the terminal was asked before; None: nothing, it is taken for a plain one.
 
-    0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed.
+    0 if the run is finished, or was left to its engine; 3 if it is paused; 4 if the engine failed;
+    128 and the signal's number if it was ended by a signal.
 
     Raises:
         InputError: the run cannot be read, or its engine cannot be started.
@@ -106,16 +124,24 @@ def run_interface(
     from hero_tui.parting import parting_words
 
     client = RunClient(folder, partial(start_engine, options=options))
-    app = HeroApp(client, config, terminal, typed=typed)
-    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, client.close)
-    code = app.run()
+    app = HeroApp(client, config, asked.terminal() if asked else QUADRANTS, asked=asked)
+    code = _show(app, client.close)
     failed = client.close()
     for problem in failed:
         message(f"Not kept: {problem}")
-    if code is None:
+    if app.told_to_end is not None:
+        code = app.told_to_end
+    elif code is None:
         return app.return_code or 1
     message(parting_words(app.view))
     return InputError.exit_code if failed else code
+
+
+def _show(app: "TerminalApp[ResultT]", keep: Callable[[], object]) -> ResultT | None:
+    """Runs an app until it is left or told to end; `keep` is called if its terminal goes."""
+    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, keep)
+    with when_told_to_end(app.end, app.give_terminal_back):
+        return app.run()
 
 
 def _preferences(images: Images | None) -> Config:
@@ -130,16 +156,16 @@ def _check_keys(config: Config) -> None:
         check_keys(config.keys, config_file())
 
 
-def _ask_terminal(config: Config) -> tuple[Terminal, bytes]:
+def _ask_terminal(config: Config) -> Asked:
     """What the terminal can do, and what was typed meanwhile; it is written to in UTF-8.
 
     Raises:
         InputError: it does not take UTF-8.
     """
-    signs = probe()
-    if problem := why_not_utf8(signs, os.environ):
+    with when_told_to_end():
+        asked = Asked(probe(), config.images, kept=load_choices().mosaics)
+    if problem := why_not_utf8(asked.signs, os.environ):
         raise InputError(f"hero-tui: {problem}")
     write_utf8()
-    terminal = decide(signs, os.environ, config.images)
-    tell_textual(terminal.colours, os.environ)
-    return terminal, signs.typed
+    tell_textual(asked.terminal().colours, os.environ)
+    return asked

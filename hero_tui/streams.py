@@ -5,6 +5,8 @@ traceback, an argument that was mistyped) passes through here, and its control c
 written as their escapes. What hero-tui draws itself, such as a bar, goes to `drawn`.
 """
 
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,14 +46,28 @@ def plain_streams() -> Iterator[None]:
     A character that the locale's encoding does not have is written as its escape, such as \\u732b.
     """
     before = sys.stdout, sys.stderr
-    for stream in before:
+    # None for a stream that is closed.
+    streams = [stream or io.StringIO() for stream in before]
+    for stream in streams:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = (cast(TextIO, PlainStream(stream)) for stream in before)
+    sys.stdout, sys.stderr = (cast(TextIO, PlainStream(stream)) for stream in streams)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def keep_numbers() -> None:
+    """Takes the numbers of standard streams that are closed, before a file gets them.
+
+    What is written to standard error would be written into the run's record otherwise.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def write_utf8() -> None:

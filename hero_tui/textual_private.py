@@ -10,24 +10,33 @@ from typing import Any, TypeVar
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
+from textual.keys import Keys
 from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 __all__ = [
+    "IGNORED_KEY",
     "ChopsUpdate",
     "CompositorUpdate",
     "Frame",
     "FrameApp",
     "LayoutUpdate",
+    "LinuxDriver",
     "Toast",
     "XTermParser",
     "colours_of",
+    "get_time",
 ]
 
 Frame = LayoutUpdate | ChopsUpdate
 """Of Textual's compositor: all cells, or some."""
+
+IGNORED_KEY: str = Keys.Ignore.value
+"""What the parser calls a key that means nothing."""
 
 ResultT = TypeVar("ResultT")
 

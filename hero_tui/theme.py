@@ -1,4 +1,4 @@
-"""The interface's colours: three themes, in each of which good and best differ in brightness too.
+"""The interface's colours: four themes, in each of which good and best differ in brightness too.
 
 A status is told by its glyph as well, so that no theme is needed to read it.
 """
@@ -23,6 +23,22 @@ NIGHT = Theme(
     error="#f7768e",
     dark=True,
     variables={"quiet": "#8d94b3", "faint": "#5c6180"},
+)
+
+DAY = Theme(
+    name="day",
+    primary="#1f4fb8",
+    secondary="#7a2fa0",
+    accent="#00647d",
+    foreground="#20232b",
+    background="#f7f7f4",
+    surface="#ffffff",
+    panel="#dfe2ea",
+    success="#006f00",
+    warning="#b86500",
+    error="#c0203c",
+    dark=False,
+    variables={"quiet": "#555b6e", "faint": "#83889a"},
 )
 
 HIGH_CONTRAST = Theme(
@@ -60,6 +76,7 @@ COLOUR_BLIND = Theme(
 
 THEMES: Mapping[ThemeName, Theme] = {
     "night": NIGHT,
+    "day": DAY,
     "high-contrast": HIGH_CONTRAST,
     "colour-blind": COLOUR_BLIND,
 }

@@ -28,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture(autouse=True)
+def no_choices_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is chosen in a test holds in that test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline folder with random weights (`tiny_pipeline.save_tiny_pipeline`)."""

@@ -11,9 +11,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, closing, nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,10 @@ from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
 from hero_tui.config import DEFAULTS, Config
-from hero_tui.preview.terminal import HALF_BLOCKS, Terminal
+from hero_tui.preview.terminal import QUADRANTS, Terminal
+from hero_tui.screens.too_small import is_too_small
 from hero_tui.widgets.picture import Picture
+from hero_tui.widgets.status import StatusLine
 
 Paint = Callable[[int], Image.Image]
 
@@ -130,7 +132,7 @@ async def interface(
     engine: bool = True,
     start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
     config: Config = DEFAULTS,
-    terminal: Terminal = HALF_BLOCKS,
+    terminal: Terminal = QUADRANTS,
     notifications: bool = False,
 ) -> AsyncIterator[tuple[HeroApp, Pilot[int]]]:
     """The interface on a run, with an engine that holds its lock and does nothing."""
@@ -139,14 +141,35 @@ async def interface(
         try:
             app = HeroApp(client, config, terminal)
             async with app.run_test(size=size, notifications=notifications) as pilot:
+                pilot.press = partial(_press, app, pilot, pilot.press)  # type: ignore[method-assign]
                 yield app, pilot
         finally:
             client.close()
 
 
+async def _press(
+    app: HeroApp, pilot: Pilot[int], press: Callable[[str], Awaitable[None]], *keys: str
+) -> None:
+    """Presses keys as a person does: each when what it is for is on the screen."""
+    for key in keys:
+        await until(pilot, lambda: is_drawn(app))
+        await press(key)
+
+
+def is_drawn(app: HeroApp) -> bool:
+    """Whether the screen is there, and every picture on it that can be."""
+    if is_too_small(app.size):
+        return True
+    screen = app.screen
+    pictures = [each for each in screen.query(Picture) if each.path is not None and each.size]
+    there = getattr(screen, "_there", 0.0) < float("inf")
+    return there and all(picture.complete for picture in pictures)
+
+
 def notices(app: HeroApp) -> str:
-    """The notices that are shown."""
-    return "\n".join(notice.message for notice in app._notifications)
+    """The notices that are shown, in the line below the pictures too."""
+    lines = [line.said for screen in app.screen_stack for line in screen.query(StatusLine)]
+    return "\n".join([*(notice.message for notice in app._notifications), *lines])
 
 
 def all_complete(app: HeroApp) -> bool:

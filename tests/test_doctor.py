@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hero_engine.errors import InputError
 from hero_tui import doctor
 from hero_tui.doctor import advice, facts
 from hero_tui.preview.decision import Signs, Tmux, decide
 from hero_tui.preview.replies import Replies
-from hero_tui.preview.terminal import Images
+from hero_tui.preview.terminal import Images, Keep
 from tests.fake_terminal import KITTY, FakeTerminal
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,7 @@ LARGE = (200, 60)
 FOOT = Signs(Replies("foot(1.16.2)", cell=(10, 20), attributes=("62", "4")), size=LARGE)
 XTERM_WITH_SIXELS = Signs(Replies("XTerm(379)", attributes=("63", "4")), size=LARGE)
 VTE = Signs(Replies("VTE(7600)", attributes=("65", "1")), size=LARGE)
+XTERM_379 = Signs(Replies("XTerm(379)", attributes=("64",)), size=LARGE)
 IN_TMUX = Signs(Replies("tmux 3.4", attributes=("1", "2")), size=LARGE)
 
 
@@ -66,7 +68,9 @@ def test_a_line_says_what_to_change(signs: Signs, environ: dict[str, str], said:
 
 
 def test_who_chose_is_told_what_would_be_found() -> None:
-    assert "`--images auto` shows pictures by sixel" in advised(FOOT, XTERM, "block")
+    assert "`--images auto` shows pictures by sixel" in advised(FOOT, XTERM, "blocks")
+    assert "`--images auto` shows pictures by sextants" in advised(VTE, XTERM, "quadrants")
+    assert "Nothing says that octants works here" in advised(VTE, XTERM, "octants")
     assert "Nothing says that kitty works here" in advised(FOOT, XTERM, "kitty")
     assert advised(FOOT, XTERM, "sixel") == ""
 
@@ -156,15 +160,25 @@ def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
     assert "\x1b" not in said
 
 
-def test_in_a_terminal_it_asks_and_shows_a_picture(tmp_path: Path) -> None:
+def test_in_a_terminal_it_asks_and_shows_a_picture_in_each_kind_of_text(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
         assert command(terminal.theirs, tmp_path, "--images", "block").wait(200) == 0
         assert terminal.waiting() == b""
         said = terminal.said.decode()
     assert "kitty(0.35.2)" in said
-    assert "pictures: block; asked for by --images" in said
-    assert said.count("▀") > 100
-    assert "\x1b[38;2;" in said
+    assert "pictures: blocks; asked for by --images" in said
+    shown = said[said.index("As text") :]
+    titles = [shown.index(mosaic) for mosaic in ("blocks", "quadrants", "sextants", "octants")]
+    assert titles == sorted(titles)
+    for first, last in (
+        ("▀", "▀"),
+        ("▖", "▟"),
+        ("\U0001fb00", "\U0001fb3b"),
+        ("\U0001cd00", "\U0001cde5"),
+    ):
+        assert sum(first <= character <= last for character in shown) > 20
+    assert "\x1b[38;2;" in shown
+    assert "hero-tui doctor --keep sextants" in shown
 
 
 def test_the_protocol_that_was_found_shows_the_picture_too(tmp_path: Path) -> None:
@@ -174,4 +188,36 @@ def test_the_protocol_that_was_found_shows_the_picture_too(tmp_path: Path) -> No
         said = terminal.said.decode()
     assert "pictures: kitty" in said
     assert said.index("By kitty") < said.index("a=t,i=") < said.index("a=p,i=")
-    assert said.count("▀") > 100
+    assert said.index("a=p,i=") < said.index("sextants")
+
+
+def test_what_is_kept_is_found_again_in_that_kind_of_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = XTERM | {"HERO_TUI_CONFIG": str(tmp_path / "config.yaml")}
+
+    def pictures(signs: Signs, keep: Keep | None = None) -> str:
+        monkeypatch.setattr(doctor, "probe", lambda *_, **__: signs)
+        doctor.examine(None, tmp_path, environ, keep)
+        return next(
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("  pictures: ")
+        )
+
+    assert "quadrants; " in pictures(XTERM_379)
+    assert "octants; " in pictures(XTERM_379, "octants")
+    assert "octants; no sign of a graphics protocol, and kept for XTerm" in pictures(XTERM_379)
+    assert "sextants; " in pictures(VTE)
+    assert "quadrants; " in pictures(XTERM_379, "auto")
+
+
+def test_nothing_is_kept_where_there_is_no_terminal_or_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "probe", lambda *_, **__: Signs(silence="there is no terminal"))
+    with pytest.raises(InputError, match="--keep sextants: there is no terminal; run this in"):
+        doctor.examine(None, tmp_path, XTERM, "sextants")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(doctor, "probe", lambda *_, **__: VTE)
+    with pytest.raises(InputError, match=r"--keep sextants: .*file"):
+        doctor.examine(None, tmp_path, XTERM, "sextants")

@@ -23,8 +23,8 @@ from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.cells import Change
 from hero_tui.preview import iterm2, kitty, sixel
-from hero_tui.preview.blocks import number_only
 from hero_tui.preview.drawing import PART, Drawing, Parts, Placement, Text
+from hero_tui.preview.number import number_only
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import capped, fit, scaled
@@ -526,7 +526,7 @@ async def test_images_are_removed_from_the_terminal_in_the_end(
 
 @pytest.mark.parametrize(
     ("protocol", "multiplexer"),
-    [("block", None), ("sixel", None), ("kitty", None), ("kitty", "tmux")],
+    [("quadrants", None), ("sixel", None), ("kitty", None), ("kitty", "tmux")],
 )
 async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
     tmp_path: Path, protocol: Protocol, multiplexer: Multiplexer | None
@@ -551,7 +551,7 @@ async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
         assert app.view.seen == frozenset(range(16))
 
 
-@pytest.mark.parametrize("protocol", ["block", "iterm2", "sixel", "kitty"])
+@pytest.mark.parametrize("protocol", ["quadrants", "iterm2", "sixel", "kitty"])
 async def test_a_cell_of_another_size_is_drawn_for(run: RunFolder, protocol: Protocol) -> None:
     def drawings() -> set[Drawing]:
         return {p.drawing for p in app.screen.query(Picture) if p.drawing is not None}

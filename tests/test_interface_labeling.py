@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
-from hero_tui.widgets.grid import PictureGrid, small_tiles
+from hero_tui.widgets.grid import PictureGrid, page_shapes, picture_side, small_tiles
 from hero_tui.widgets.status import StatusLine
 from hero_tui.widgets.tile import Tile
 from tests import fake_engine
@@ -339,6 +340,126 @@ async def test_the_next_interface_opens_at_the_page_where_the_last_one_was_left(
         sample_round(run, record, 1)
     async with interface(run) as (app, pilot):
         assert grid(app).page == 0
+
+
+# -- larger and smaller pictures -----------------------------------------------------------------
+
+
+def tiles_shown(app: HeroApp) -> str:
+    """The keys of the tiles that are there, as they are on the screen."""
+    tiles = [tile for tile in grid(app).query(Tile) if tile.region.area]
+    return "".join(tile.key for tile in sorted(tiles, key=lambda tile: tile.region.offset[::-1]))
+
+
+async def sized(app: HeroApp, pilot: Pilot[int], keys: str, width: int) -> None:
+    """Waits until the tiles of the page have these keys, and pictures of at least this width."""
+
+    def are_shown() -> bool:
+        tiles = [tile.picture_size for tile in grid(app).query(Tile) if tile.region.area]
+        pictures = [min(size.width, 2 * size.height) for size in tiles]
+        return tiles_shown(app) == keys and min(pictures) == width
+
+    await until(pilot, are_shown)
+    await page_is_shown(app, pilot)
+
+
+async def test_plus_and_minus_change_how_many_pictures_are_on_a_page(run: RunFolder) -> None:
+    async with interface(run, notifications=True) as (app, pilot):
+        await sized(app, pilot, "1234qwer", 18)
+        await press_through(app, pilot, "w", "plus")
+        await sized(app, pilot, "123", 24)
+        assert (grid(app).image, grid(app).first, grid(app).pages) == (5, 3, 22)  # on its page
+        assert grid(app).image_of_key(2) == 5
+        await press_through(app, pilot, "plus")
+        await sized(app, pilot, "12", 38)
+        await pilot.press("plus")
+        await until(pilot, lambda: "cannot be larger" in notices(app))
+        await press_through(app, pilot, "minus", "minus")
+        await sized(app, pilot, "1234qwer", 18)
+        assert (grid(app).image, grid(app).first) == (5, 0)
+        await pilot.press("minus")
+        await until(pilot, lambda: "cannot be smaller, or more on a page" in notices(app))
+        await until(pilot, lambda: recorded(run) == Labels.of([5]))
+
+
+async def test_the_keys_of_a_page_are_those_of_the_pictures_that_are_on_it(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await sized(app, pilot, "1234qwer", 18)
+        await press_through(app, pilot, "plus")
+        await sized(app, pilot, "123", 24)
+        # There is no fourth picture, and no second row.
+        await press_through(app, pilot, "2", "4", "q", "W", "i")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 2]))
+        await press_through(app, pilot, "space")
+        await until(pilot, lambda: seen(run) == {0, 1, 2})
+        await press_through(app, pilot, "b", "3", "down", "left", "M", "u", "backspace")
+        await until(pilot, lambda: recorded(run) == Labels.of([0, 2, 5], 5))
+        assert (grid(app).page, grid(app).image) == (1, 3)
+
+
+async def test_what_was_on_a_page_when_pictures_were_made_larger_is_not_seen(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (app, pilot):
+        await sized(app, pilot, "1234qwer", 18)
+        await press_through(app, pilot, "plus")
+        await sized(app, pilot, "123", 24)
+        await press_through(app, pilot, "minus")
+        await sized(app, pilot, "1234qwer", 18)
+        await press_through(app, pilot, "plus")
+        await sized(app, pilot, "123", 24)
+        await press_through(app, pilot, "space")
+        await until(pilot, lambda: seen(run))
+        assert seen(run) == {0, 1, 2}
+
+
+async def test_a_size_of_pictures_is_remembered_for_the_size_of_the_terminal(
+    run: RunFolder,
+) -> None:
+    async with interface(run) as (app, pilot):
+        await sized(app, pilot, "1234qwer", 18)
+        await press_through(app, pilot, "plus")
+        await sized(app, pilot, "123", 24)
+        await pilot.resize_terminal(100, 24)
+        await until(pilot, lambda: tiles_shown(app) == "1234qwer")
+        await pilot.resize_terminal(80, 24)
+        await sized(app, pilot, "123", 24)
+    async with interface(run) as (app, pilot):
+        await sized(app, pilot, "123", 24)
+        await press_through(app, pilot, "minus")
+        await sized(app, pilot, "1234qwer", 18)
+
+
+async def test_all_pictures_and_larger_ones_go_together(run: RunFolder) -> None:
+    async with interface(run, LARGE, notifications=True) as (app, pilot):
+        await until(pilot, lambda: len(tiles_shown(app)) == 16)
+        await page_is_shown(app, pilot)
+        await press_through(app, pilot, "plus")
+        await until(pilot, lambda: tiles_shown(app) == "123qweasd")
+        await press_through(app, pilot, "g")
+        await everything_is_shown(app, pilot)
+        await pilot.press("plus")
+        await until(pilot, lambda: "These are all pictures: g goes back" in notices(app))
+        await press_through(app, pilot, "g")
+        await until(pilot, lambda: tiles_shown(app) == "123qweasd")
+
+
+@pytest.mark.parametrize(
+    ("room", "least", "shapes"),
+    [
+        ((80, 20), (12, 6), [(4, 2), (3, 1), (2, 1)]),
+        ((80, 20), (8, 4), [(4, 4), (4, 3), (4, 2), (3, 1), (2, 1)]),
+        ((120, 56), (12, 6), [(4, 4), (3, 3), (2, 2), (1, 1)]),
+        ((30, 4), (12, 6), []),
+    ],
+)
+def test_pages_have_fewer_and_larger_pictures_step_by_step(
+    room: tuple[int, int], least: tuple[int, int], shapes: list[tuple[int, int]]
+) -> None:
+    found = page_shapes(Size(*room), Size(*least))
+    assert found == shapes
+    sides = [picture_side(shape, Size(*room)) for shape in found]
+    assert all(later >= 1.2 * before for before, later in pairwise(sides))
 
 
 # -- all pictures at once ------------------------------------------------------------------------

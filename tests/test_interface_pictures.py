@@ -1,79 +1,49 @@
-"""Pictures as half-blocks, the contact sheet, and plots."""
+"""The size of pictures, which are kept, the contact sheet, and plots."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from rich.color import ColorTriplet
-from textual.strip import Strip
 
 from hero_engine.run.labels import Labels
 from hero_engine.run.sheet import contact_sheet
-from hero_tui.preview.blocks import half_blocks
 from hero_tui.preview.drawing import Drawing, Text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import QUADRANTS
 from hero_tui.widgets.plot import bars, curve
 from tests.interface_runs import painted
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-
-def save(path: Path, rows: list[list[tuple[int, int, int]]]) -> Path:
-    picture = Image.new("RGB", (len(rows[0]), len(rows)))
-    picture.putdata([pixel for row in rows for pixel in row])
-    picture.save(path)
-    return path
-
-
-def cells(strip: Strip) -> list[tuple[ColorTriplet | None, ColorTriplet | None]]:
-    """The (upper, lower) colour of each cell of a line; (None, None): a blank one."""
-    found: list[tuple[ColorTriplet | None, ColorTriplet | None]] = []
-    for text, style, _ in strip:
-        lower = style.bgcolor.triplet if style and style.bgcolor else None
-        upper = style.color.triplet if style and style.color else None
-        for character in text:
-            assert character in "▀ "
-            found.append((upper if character == "▀" else lower, lower))
-    return found
-
-
-def test_a_cell_shows_two_pixels_one_above_the_other(tmp_path: Path) -> None:
-    path = save(tmp_path / "p.png", [[RED, WHITE], [GREEN, WHITE], [BLUE, RED], [BLUE, GREEN]])
-    upper, lower = half_blocks(path, 2, 2).strips
-    assert cells(upper) == [(RED, GREEN), (WHITE, WHITE)]
-    assert cells(lower) == [(BLUE, BLUE), (RED, GREEN)]
-
-
-def test_a_picture_is_in_the_middle_of_blank_cells(tmp_path: Path) -> None:
-    path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
-    lines = half_blocks(path, 6, 3).strips
-    assert [line.cell_length for line in lines] == [6, 6, 6]
-    assert [cells(line).count((RED, RED)) for line in lines] == [6, 6, 6]
-    lines = half_blocks(path, 8, 3).strips
-    assert all(cells(line) == [(None, None), *[(RED, RED)] * 6, (None, None)] for line in lines)
+RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 async def test_what_was_encoded_while_pictures_changed_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = save(tmp_path / "p.png", [[RED, RED], [RED, RED]])
-    pictures = Pictures(Terminal("block", "truecolor"))
+    path = tmp_path / "p.png"
+    Image.new("RGB", (2, 2), RED).save(path)
+    pictures = Pictures(QUADRANTS)
+    encode = pictures._encode
 
-    def half_blocks_of_what_was_there(path: Path, columns: int, rows: int) -> Drawing:
-        drawing = half_blocks(path, columns, rows)
-        if cells(drawing.strips[0])[0] == (RED, RED):
-            save(path, [[BLUE, BLUE], [BLUE, BLUE]])
+    def of_what_was_there(path: Path, columns: int, rows: int) -> Drawing:
+        drawing = encode(path, columns, rows)
+        if colours(drawing) == {RED}:
+            Image.new("RGB", (2, 2), BLUE).save(path)
             pictures.forget()
         return drawing
 
-    monkeypatch.setattr(pictures, "_encode", half_blocks_of_what_was_there)
+    monkeypatch.setattr(pictures, "_encode", of_what_was_there)
     shown = await pictures.encoded(path, 2, 1)
-    assert isinstance(shown, Text)
-    assert cells(shown.strips[0])[0] == (BLUE, BLUE)
+    assert colours(shown) == {BLUE}
     assert pictures.kept(path, 2, 1) is shown
     pictures.close()
+
+
+def colours(drawing: Drawing) -> set[tuple[int, ...] | None]:
+    """The colours of a picture as text."""
+    assert isinstance(drawing, Text)
+    styles = [style for strip in drawing.strips for _, style, _ in strip if style]
+    return {style.bgcolor.triplet for style in styles if style.bgcolor}
 
 
 @pytest.mark.parametrize(
@@ -92,22 +62,8 @@ def test_a_picture_is_as_large_as_fits_with_square_pixels(
     assert fit(picture, *box) == cells
 
 
-def test_a_picture_that_is_not_whole_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "p.png"
-    painted(1).save(path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(OSError, match="truncated"):
-        half_blocks(path, 4, 4)
-
-
-def test_only_png_files_are_opened(tmp_path: Path) -> None:
-    painted(1).save(tmp_path / "p.png", format="GIF")
-    with pytest.raises(OSError, match="cannot identify"):
-        half_blocks(tmp_path / "p.png", 4, 4)
-
-
 async def test_pictures_are_kept_by_file_and_size(tmp_path: Path) -> None:
-    pictures = Pictures(Terminal("block", "truecolor"), keep=2)
+    pictures = Pictures(QUADRANTS, keep=2)
     path = tmp_path / "p.png"
     painted(1).save(path)
     drawing = await pictures.encoded(path, 4, 2)

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.events import Resize
 from textual.geometry import Size
 
@@ -21,7 +22,6 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
-from hero_tui.screens.too_small import TooSmallScreen
 from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.text import plain
@@ -31,6 +31,7 @@ from tests.interface_runs import (
     FakeEngine,
     add_pictures,
     interface,
+    is_drawn,
     make_run,
     make_sampled_run,
     notices,
@@ -289,14 +290,39 @@ async def test_leaving_lets_the_engine_go_on(run: RunFolder) -> None:
         assert not record.is_pending("stop")
 
 
+def written(app: HeroApp) -> str:
+    """What the terminal shows, a line each."""
+    rows = sorted(app._cells._rows.items())
+    return "\n".join("".join(cell[0] if cell else "?" for cell in row) for _, row in rows)
+
+
 async def test_a_terminal_that_is_too_small_is_asked_to_grow(run: RunFolder) -> None:
     async with interface(run, size=(60, 20)) as (app, pilot):
-        await until(pilot, lambda: "this terminal is 60x20" in said(app))
+        await until(pilot, lambda: "this terminal is 60x20" in written(app))
+        assert "^q leaves" in written(app)
+        app.post_message(events.Key("1", "1"))  # what cannot be seen is not labelled
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        await until(pilot, lambda: "page 1/" in written(app) or "key: good" in written(app))
+        assert "60x20" not in written(app)
+        assert app.view.labels == Labels()
         await pilot.press("1")
+        assert app.view.labels == Labels.of([0])
         await pilot.resize_terminal(70, 24)
-        await until(pilot, lambda: isinstance(app.screen, TooSmallScreen))
+        await until(pilot, lambda: "this terminal is 70x24" in written(app))
+        app.post_message(events.Key("ctrl+q", None))
+        await until(pilot, lambda: app.return_value == 0)
+
+
+@pytest.mark.parametrize("dialog", ["enter", "ctrl+s", "question_mark", "colon", "p"])
+async def test_a_storm_of_sizes_leaves_a_dialog_as_it_was(run: RunFolder, dialog: str) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press(dialog)
+        before = list(app.screen_stack)
+        assert len(before) == 3
+        for size in [(79, 24), (80, 24), (80, 22), (1, 1), (200, 60), (80, 24)] * 2:
+            await pilot.resize_terminal(*size)
+        assert list(app.screen_stack) == before
+        await until(pilot, lambda: is_drawn(app) and "needs 80x24" not in written(app))
 
 
 async def test_a_run_folder_that_is_removed_is_said_and_labels_are_not_lost_in_silence(

@@ -30,7 +30,7 @@ from tests.interface_runs import (
 
 NOW = 1_000_000.0
 CLOCK = SimpleNamespace(now=NOW)
-OTHER_THEMES = pytest.mark.parametrize("theme", ["high-contrast", "colour-blind"])
+OTHER_THEMES = pytest.mark.parametrize("theme", ["day", "high-contrast", "colour-blind"])
 SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
 Compare = Callable[..., bool]
 
@@ -116,7 +116,9 @@ def test_labeling(snap_compare: Compare, record: Record, size: tuple[int, int]) 
 
     async def mark(pilot: Pilot[int]) -> None:
         await pictures_are_shown(pilot)
-        await pilot.press("1", "W", "r", "space", "2")
+        await pilot.press("1", "W", "r", "space")
+        await pictures_are_shown(pilot)
+        await pilot.press("2")
         await until(pilot, lambda: len(record.labels(2).good) == 4)
         await pictures_are_shown(pilot)
 
@@ -171,6 +173,7 @@ def test_summary(snap_compare: Compare, record: Record, size: tuple[int, int]) -
     record.mark_seen(2, range(64))
 
     async def submit(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
         await pilot.press("1", "W", "r")
         await until(pilot, lambda: pilot.app.screen.query_one(PictureGrid).view.labels.best == 5)
         await pictures_are_shown(pilot)

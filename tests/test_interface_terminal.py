@@ -95,8 +95,9 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
     with engine_lock(run):
         terminal = Terminal(run)
         terminal.until(lambda: b"waiting for labels" in terminal.said)
-        terminal.type(b"1eeiWiW")  # all at once, as over a slow connection
-        terminal.until(lambda: labels(run) == Labels.of([0, 5], 5))
+        terminal.until(lambda: terminal.pictures() == 8)
+        terminal.type(b"1eiWiW")  # all at once, as over a slow connection
+        terminal.until(lambda: labels(run) == Labels.of([0, 5, 6], 5))
         terminal.type(b" ")
         terminal.until(lambda: (run.path / "interface-0.lock").read_bytes() == b"0 8")
         terminal.close()

@@ -51,6 +51,14 @@ def test_high_contrast_is_that() -> None:
         assert contrast(str(colour), str(theme.background)) >= 7
 
 
+def test_every_text_can_be_read_on_the_ground_of_its_theme() -> None:
+    for theme in THEMES.values():
+        texts = (theme.foreground, theme.primary, theme.success, theme.error, theme.accent)
+        for colour in (*texts, theme.variables["quiet"]):
+            assert contrast(str(colour), str(theme.background)) >= 4.5, (theme.name, colour)
+        assert theme.dark == (contrast(str(theme.background), "#000000") < 2)
+
+
 @pytest.mark.parametrize("name", THEMES)
 async def test_the_preferences_choose_a_theme(run: RunFolder, name: ThemeName) -> None:
     async with interface(run, config=Config(theme=name)) as (app, pilot):

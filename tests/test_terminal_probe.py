@@ -13,15 +13,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from textual import events
 
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
+from hero_tui.preview.asked import Asked
 from hero_tui.preview.decision import Signs
 from hero_tui.preview.mute import WEEK, identity, is_mute, set_mute
 from hero_tui.preview.probe import probe
 from hero_tui.preview.replies import Replies
-from hero_tui.typeahead import typed_keys
 from tests.fake_terminal import KITTY, MUTE, FakeTerminal
 from tests.interface_runs import make_run, sample_round
 
@@ -169,21 +168,40 @@ def test_terminals_are_told_apart() -> None:
     assert identity(again) in seen
 
 
-# -- keys that were typed early ----------------------------------------------------------------
+# -- what comes early, and late -----------------------------------------------------------------
 
 
-def test_early_keys_mean_what_they_mean_in_the_interface() -> None:
-    keys = list(typed_keys(b"1Q\r\x13\x1b[A\x1b[200~no key\x1b[201~\xc3\xa9\x1b"))
-    names = [key.key if isinstance(key, events.Key) else f"paste {key.text}" for key in keys]
-    assert names == ["1", "Q", "enter", "ctrl+s", "up", "paste no key", "é", "escape"]
-    assert list(typed_keys(b"")) == []
+def test_a_reply_that_is_cut_by_the_end_of_waiting_is_left_to_who_reads_on(mute: Path) -> None:
+    with FakeTerminal(MUTE) as terminal:
+        terminal.type(b"1\x1bP>|kit")
+        assert probe(ENVIRON, terminal.theirs, limit=0.05, mute=mute).typed == b"1\x1bP>|kit"
+
+
+def test_a_terminal_that_answers_late_is_believed_and_no_longer_mute(mute: Path) -> None:
+    with FakeTerminal(MUTE) as terminal:
+        signs = probe(ENVIRON, terminal.theirs, limit=0.05, mute=mute)
+    asked = Asked(signs, environ=ENVIRON, mute=mute)
+    assert asked.terminal().protocol != "kitty"
+    assert is_mute(identity(ENVIRON), mute, time.time())
+    found = asked.answered(ANSWERED)
+    assert found is not None
+    assert (found.protocol, found.cell) == ("kitty", (10, 20))
+    assert not is_mute(identity(ENVIRON), mute, time.time())
+    assert asked.answered(ANSWERED) is None  # nobody waits any more
+
+
+def test_a_terminal_that_answers_anything_is_asked_the_next_time(mute: Path) -> None:
+    set_mute(identity(ENVIRON), mute, time.time(), mute=True)
+    asked = Asked(Signs(unanswered=identity(ENVIRON)), environ=ENVIRON, mute=mute)
+    asked.is_there()
+    assert not is_mute(identity(ENVIRON), mute, time.time())
 
 
 def test_textual_is_not_imported_before_its_colours_are_known() -> None:
     code = """
 import sys
 import hero_tui.cli, hero_tui.start, hero_tui.headless.labelers, hero_engine.run.resolve
-print(sorted({"textual", "PIL", "term_image", "numpy"} & set(sys.modules)))
+print(sorted({"textual", "PIL", "numpy"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
@@ -198,18 +216,25 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_keys_typed_while_the_terminal_is_asked_label_and_replies_do_not(tmp_path: Path) -> None:
-    folder = make_run(tmp_path, images=8)
+def test_keys_typed_while_the_terminal_is_asked_move_and_label_nothing(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, images=16)
     with closing(folder.open_record()) as record:
         sample_round(folder, record, 0)
-    with engine_lock(folder), FakeTerminal(KITTY, 0.15, typed=b"1E") as terminal:
+    with engine_lock(folder), FakeTerminal(KITTY, 0.15, typed=b" E") as terminal:
         terminal.type(b"2")
         process = started(terminal, folder, tmp_path)
-        until(lambda: labels(folder) == Labels.of([0, 1, 6], 6))
+        until(lambda: b"Nothing was changed" in terminal.said)
+        assert labels(folder) == Labels()
+        until(lambda: b"_Ga=p" in terminal.said)
+        deadline = time.monotonic() + 60
+        while labels(folder) != Labels.of([9]):  # until the picture is on the screen
+            assert time.monotonic() < deadline
+            terminal.type(b"2")
+            time.sleep(0.5)
         terminal.type(b"\x11")
         assert process.wait(60) == 0
         assert b"38;2;" in terminal.said  # true colour, though TERM and COLORTERM do not say so
-    assert labels(folder) == Labels.of([0, 1, 6], 6)
+    assert labels(folder) == Labels.of([9])
 
 
 @pytest.mark.parametrize("column", [2, 3])
@@ -276,7 +301,7 @@ Path(sys.argv[1]).with_name("writing").rename(sys.argv[1])
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 @pytest.mark.parametrize(
     ("passthrough", "found"),
-    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "block (10, 20) ")],
+    [("on", "kitty (10, 20) kitty(0.35.2)"), ("off", "sextants (10, 20) kitty(0.35.2)")],
 )
 def test_in_tmux_the_terminal_behind_it_is_asked(
     passthrough: str, found: str, tmp_path: Path

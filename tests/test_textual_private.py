@@ -1,5 +1,6 @@
 """What hero-tui relies on in Textual's private parts: one test each, for when it is upgraded."""
 
+import inspect
 from collections.abc import Callable
 
 from rich.color import ColorSystem
@@ -9,14 +10,17 @@ from textual.app import ComposeResult
 from textual.widgets import Label
 
 from hero_tui.textual_private import (
+    IGNORED_KEY,
     ChopsUpdate,
     CompositorUpdate,
     Frame,
     FrameApp,
     LayoutUpdate,
+    LinuxDriver,
     Toast,
     XTermParser,
     colours_of,
+    get_time,
 )
 
 
@@ -78,10 +82,36 @@ async def test_a_notification_is_a_toast_of_the_screen() -> None:
         assert app.screen.query(Toast), "notifications are no longer widgets of the screen"
 
 
-def test_the_parser_turns_bytes_from_a_terminal_into_keys() -> None:
+def test_the_parser_knows_keys_and_sizes_and_what_is_none() -> None:
     parser = XTermParser()
-    found = [event for data in ("a\x1b[A", "") for event in parser.feed(data)]
-    assert [event.key for event in found if isinstance(event, events.Key)] == ["a", "up"]
+    assert [key.key for key in parser._sequence_to_key_events("\x1b[A")] == ["up"]
+    assert [key.key for key in parser._sequence_to_key_events("\x1b[97;5u")] == ["ctrl+a"]
+    assert [key.key for key in parser._sequence_to_key_events("\x1b[G")] == [IGNORED_KEY]
+    assert not list(parser._sequence_to_key_events("\x1b[?62;4c"))
+    assert isinstance(parser.parse_mouse_code("\x1b[<0;3;4M"), events.MouseDown)
+    (size,) = parser.feed("\x1b[48;24;80;480;800t")
+    assert isinstance(size, events.Resize)
+    assert size.size == (80, 24)
+
+
+def test_the_driver_has_what_ours_changes() -> None:
+    for name in ("write", "process_message", "disable_input", "run_input_thread", "flush"):
+        assert callable(getattr(LinuxDriver, name))
+    source = inspect.getsource(LinuxDriver)
+    for name in (
+        "self._file",
+        "self.fileno",
+        "self._key_thread",
+        "self.exit_event",
+        "attrs_before",
+    ):
+        assert name in source
+    assert "_get_terminal_size()" in source
+
+
+def test_the_clock_of_events_is_the_one_that_is_compared_with() -> None:
+    before = get_time()
+    assert before <= events.Key("a", "a").time <= get_time()
 
 
 def test_a_console_knows_its_colours() -> None:

@@ -4,14 +4,38 @@ The fields' defaults are the paper's protocol for Stable Diffusion 1.5; each car
 What depends on the model is in `profiles`; how the layers combine is in `resolve`.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 RewardName = Literal["similarity-to-best", "similarity-to-positives", "binary", "no-embedding"]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+SLUG = r"[a-z0-9][a-z0-9-]{0,63}"
+
+
+def _slug(name: str) -> str:
+    if not re.fullmatch(SLUG, name):
+        raise ValueError(
+            "expected at most 64 small letters (a to z), digits and hyphens, the first no hyphen, "
+            "such as black-cat"
+        )
+    return name
+
+
+# The pattern is for editors, which read the JSON Schema; a person is told in words.
+Slug = Annotated[
+    str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": f"^{SLUG}$"})
+]
 
 
 def setting(default: Any, source: str, description: str, **limits: Any) -> Any:

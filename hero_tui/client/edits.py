@@ -58,6 +58,23 @@ def invert(images: frozenset[int]) -> Gesture:
     return lambda labels: Mark(good=images - labels.good, bad=images & labels.good)
 
 
+class Made:
+    """A gesture that can be taken back as long as nothing else has been done after it."""
+
+    def __init__(self, gesture: Gesture) -> None:
+        self._gesture = gesture
+        self._made: tuple[Labels, Labels] | None = None
+
+    def __call__(self, labels: Labels) -> Edit:
+        edit = self._gesture(labels)
+        self._made = (labels, edit(labels))
+        return edit
+
+    def taken_back(self, labels: Labels) -> Edit:
+        """The gesture that does so."""
+        return Mark(in_place_of=self._made)
+
+
 class Stretch:
     """A range of good pictures that a person makes longer and shorter: one edit in the end."""
 

@@ -1,67 +1,105 @@
-"""Pictures as text: half-blocks, two pixels a cell; or only a number, where pictures are off."""
+"""Pictures as text: each cell a character that fills some of its parts, and two colours.
 
-import warnings
-from functools import cache
+Of all characters and pairs of colours, the ones that come nearest to the picture's pixels (least
+squares over all patterns): half-blocks show two colours of two pixels, octants two of eight.
+"""
+
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
+from rich.color import Color
 from rich.segment import Segment
-from rich.text import Text as RichText
-from textual.renderables.digits import Digits
-from textual.strip import Strip
+from rich.style import Style
 
-from hero_tui.preview.drawing import Strips, Text, in_the_middle
+from hero_tui.preview.drawing import Text, in_the_middle
+from hero_tui.preview.palette import Floats, Palette, palette
 from hero_tui.preview.scaling import fit
+from hero_tui.preview.symbols import SYMBOLS, Symbols
+from hero_tui.preview.terminal import Colours, Mosaic
 
 BYTES_A_CELL = 40
-"""Of a half-block with both its colours as numbers; the most that a cell takes."""
+"""Of a character with both its colours as numbers; the most that a cell takes."""
 
 
-def half_blocks(path: Path, columns: int, rows: int) -> Text:
+def encode(path: Path, columns: int, rows: int, mosaic: Mosaic, colours: Colours) -> Text:
     """The picture at `path`, as large as fits, in the middle of `columns` x `rows` blank cells.
 
     Raises:
         OSError: the file is missing or is not a whole PNG.
     """
+    symbols = SYMBOLS[mosaic]
     with Image.open(path, formats=["PNG"]) as picture:
         size = fit(picture.size, columns, rows)
-        # Of Pillow's filters the one that is sharp at 18 pixels and puts no halo around edges.
-        pixels = picture.convert("RGB").resize((size[0], 2 * size[1]), Image.Resampling.HAMMING)
-    block_image, console = _encoder()
-    ansi = format(block_image(pixels, width=size[0]), "1.1#")
-    lines = [line.render(console) for line in RichText.from_ansi(ansi, end="").split("\n")]
+        # Of Pillow's filters the one by which most pictures are judged as they are
+        # (benchmarks/legibility.py).
+        pixels = picture.convert("RGB").resize(
+            (size[0] * symbols.across, size[1] * symbols.down), Image.Resampling.LANCZOS
+        )
+    parts = parts_of(np.asarray(pixels, np.float32), symbols)
+    lines = _lines(parts, symbols, palette(colours))
     return Text(in_the_middle(lines, size[0], columns, rows), BYTES_A_CELL * size[0])
 
 
-@cache
-def _encoder() -> tuple[Any, Console]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "It seems this process is not running within a terminal")
-        import term_image
-
-        # Its queries read the terminal's replies from under Textual, as key presses.
-        term_image.disable_queries()
-        from term_image.image import BlockImage
-    return BlockImage, Console(color_system="truecolor", force_terminal=True, width=10_000)
+def parts_of(pixels: Floats, symbols: Symbols) -> Floats:
+    """Pixels [height, width, 3] by cells, [rows, columns, parts, 3]."""
+    height, width, _ = pixels.shape
+    cells = pixels.reshape(height // symbols.down, symbols.down, -1, symbols.across, 3)
+    parts = symbols.down * symbols.across
+    return cells.swapaxes(1, 2).reshape(-1, width // symbols.across, parts, 3)
 
 
-def number_only(path: Path, columns: int, rows: int) -> Text:
-    """The number of the picture at `path` (its file's name), large where there is room."""
-    number = path.stem.lstrip("0") or "0"
-    console = Console(color_system=None, width=3 * len(number))
-    lines = [
-        "".join(segment.text for segment in line)
-        for line in console.render_lines(Digits(number), pad=False)
+def best_cells(
+    parts: Floats, patterns: NDArray[np.bool_], few: Palette | None
+) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """For each cell the pattern and the colours with the least squared error.
+
+    Args:
+        parts: colours of the cells' parts, [cells, parts, 3].
+        patterns: which parts are filled, [patterns, parts].
+        few: the colours to choose from, if not every colour can be shown.
+
+    Returns:
+        the numbers of the patterns, [cells]; the colours of the filled parts, [cells, 3]; those of
+        the others.
+    """
+    # Sums of whole numbers below 2^24: exact, and therefore the same, whatever adds them up.
+    filled = patterns.astype(np.float32)
+    fore, back = filled @ parts, (1 - filled) @ parts
+    of_fore, of_back = filled.sum(1)[:, None], (1 - filled).sum(1)[:, None]
+    means = fore / np.maximum(of_fore, 1), back / np.maximum(of_back, 1)
+    if few is None:
+        errors = -(fore**2).sum(2, keepdims=True) / np.maximum(of_fore, 1)
+        errors -= (back**2).sum(2, keepdims=True) / np.maximum(of_back, 1)
+        written = means
+    else:
+        numbers = [few.nearest(mean) for mean in means]
+        shown = [few.shown[number] for number in numbers]
+        errors = sum(
+            (parts_in * (colour * (colour - 2 * mean))).sum(2, keepdims=True)
+            for parts_in, colour, mean in zip((of_fore, of_back), shown, means, strict=True)
+        )
+        written = few.written[numbers[0]], few.written[numbers[1]]
+    best = errors[:, :, 0].argmin(1)
+    each = np.arange(len(parts))
+    return best, written[0][each, best], written[1][each, best]
+
+
+def _lines(parts: Floats, symbols: Symbols, few: Palette | None) -> list[list[Segment]]:
+    rows, columns = parts.shape[:2]
+    cells = parts.reshape(rows * columns, -1, 3)
+    best, *pair = best_cells(cells, symbols.patterns, few)
+    fores, backs = (np.rint(colour).astype(int).tolist() for colour in pair)
+    characters = list(symbols.characters.values())
+    segments = [
+        _segment(characters[number], fore, back)
+        for number, fore, back in zip(best.tolist(), fores, backs, strict=True)
     ]
-    if rows < len(lines) + 2 or columns < max(map(len, lines)):
-        lines = [number]
-    top = (rows - len(lines)) // 2
-    blank = [""] * rows
-    blank[top : top + len(lines)] = lines
-    return Text(_centred(blank, columns), columns)
+    return [segments[start : start + columns] for start in range(0, len(segments), columns)]
 
 
-def _centred(lines: list[str], columns: int) -> Strips:
-    return tuple(Strip([Segment(line[:columns].center(columns))], columns) for line in lines)
+def _segment(character: str, fore: list[int], back: list[int]) -> Segment:
+    if fore == back or character == " ":
+        return Segment(" ", Style(bgcolor=Color.from_rgb(*back)))
+    return Segment(character, Style(color=Color.from_rgb(*fore), bgcolor=Color.from_rgb(*back)))

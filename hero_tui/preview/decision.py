@@ -5,15 +5,29 @@ output: `probe` finds the signs.
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
+from hero_tui.preview.glyphs import finest_drawn
 from hero_tui.preview.replies import NONE, Replies
-from hero_tui.preview.terminal import Colours, Images, Multiplexer, Protocol, Terminal
+from hero_tui.preview.terminal import (
+    Colours,
+    Graphics,
+    Images,
+    Mosaic,
+    Multiplexer,
+    Protocol,
+    Terminal,
+)
 from hero_tui.preview.window import cell_in
 
 # By the start of XTVERSION, in small letters. Konsole knows several protocols, each in part.
-_BY_VERSION: Mapping[str, Protocol] = {"iterm2": "iterm2", "wezterm": "iterm2", "konsole": "block"}
-_BY_ENVIRONMENT: Mapping[str, Protocol] = {"iTerm2": "iterm2", "WezTerm": "iterm2"}
+_BY_VERSION: Mapping[str, Graphics | None] = {
+    "iterm2": "iterm2",
+    "wezterm": "iterm2",
+    "konsole": None,
+}
+_BY_ENVIRONMENT: Mapping[str, Graphics] = {"iTerm2": "iterm2", "WezTerm": "iterm2"}
 
 # Who sets which variable to what starts so: the first that fits names a terminal that gives no
 # name. TERM comes first: unlike the others, a terminal started from another does not inherit it.
@@ -94,6 +108,8 @@ class Signs:
         tmux: what tmux says, if it can be asked.
         behind: the replies of the terminal that tmux is shown in; None if it was not asked.
         typed: the keys that were typed meanwhile, as bytes.
+        unanswered: who has not answered, as `mute` remembers it; "" if all have.
+        late: whether the terminal was asked now and has not answered yet.
     """
 
     replies: Replies = NONE
@@ -103,45 +119,52 @@ class Signs:
     tmux: Tmux | None = None
     behind: Replies | None = None
     typed: bytes = b""
+    unanswered: str = ""
+    late: bool = False
 
 
-def decide(signs: Signs, environ: Mapping[str, str], images: Images = "auto") -> Terminal:
+def decide(
+    signs: Signs,
+    environ: Mapping[str, str],
+    images: Images = "auto",
+    kept: Mapping[str, Mosaic] = MappingProxyType({}),
+) -> Terminal:
     """The terminal that the signs speak of.
 
     The first that says anything decides how pictures are shown: `images`, the multiplexer,
-    XTVERSION, kitty's graphics query, field 4 of DA1, the environment; else half-blocks.
+    XTVERSION, kitty's graphics query, field 4 of DA1, the environment; else they are text: the
+    mosaic that the person has `kept` for it, by `Terminal.kind`, or the finest that it draws.
     """
     multiplexer = multiplexer_of(signs.replies, environ)
     replies = (signs.behind or NONE) if multiplexer == "tmux" else signs.replies
-    # Under a multiplexer the variables tell of the terminal that it was started in.
-    name = replies.version or ("" if multiplexer else _name(environ))
+    name, said_by = _named(signs, environ, multiplexer, replies)
+    kind = _kind(name, multiplexer, environ)
     evidence = [f"silent: {signs.silence}"] if signs.silence else []
     if multiplexer:
         evidence.append(f"multiplexer: {multiplexer}")
     if name:
-        said_by = "XTVERSION" if replies.version else "the environment"
         evidence.append(f"name: {name}, from {said_by}")
     # A multiplexer's size in pixels need not be that of the terminal it is shown in.
     cell, measured = _cell(replies, None if multiplexer else signs)
     protocol: Protocol
     if images != "auto":
-        protocol, why = images, "asked for by --images or the preferences"
-    elif multiplexer in ("screen", "mosh"):
-        protocol, why = "block", f"{multiplexer} lets no graphics through"
-    elif multiplexer == "tmux" and (closed := _why_tmux_is_closed(signs)):
-        protocol, why = "block", closed
+        protocol = "blocks" if images == "block" else images
+        why = "asked for by --images or the preferences"
     else:
-        protocol, why = _protocol(replies, name)
-        if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
-            protocol, why = "block", f"{protocol} does not pass through tmux, only kitty does"
-        if protocol == "sixel" and cell is None:
-            protocol, why = "block", "sixels are pixels, and nothing says how many a cell has"
+        graphics, why = _graphics(signs, multiplexer, replies, name, cell is not None)
+        if graphics is not None:
+            protocol = graphics
+        elif kind in kept:
+            protocol, why = kept[kind], f"{why}, and kept for {kind}"
+        else:
+            protocol, why_drawn = finest_drawn(name, in_tmux=multiplexer == "tmux")
+            why = f"{why}, and {why_drawn}"
     evidence.append(f"pictures: {protocol}; {why}")
     colours, why = _colours(replies, signs.tmux, environ, multiplexer, name)
     evidence.append(f"colours: {_WORDS[colours]}; {why}")
     cell = cell or Terminal("off", "16").cell
     evidence.append(f"cell: {cell[0]}x{cell[1]} pixels; {measured}")
-    return Terminal(protocol, colours, cell, name, multiplexer, tuple(evidence))
+    return Terminal(protocol, colours, cell, name, multiplexer, kind, tuple(evidence))
 
 
 def why_not_utf8(signs: Signs, environ: Mapping[str, str]) -> str:
@@ -215,7 +238,27 @@ def _shows_placeholders(version: str) -> bool:
     return version.lower().startswith("ghostty")
 
 
-def _protocol(replies: Replies, name: str) -> tuple[Protocol, str]:
+def _graphics(
+    signs: Signs,
+    multiplexer: Multiplexer | None,
+    replies: Replies,
+    name: str,
+    cell_is_known: bool,
+) -> tuple[Graphics | None, str]:
+    """The graphics protocol to use, or none; and why."""
+    if multiplexer in ("screen", "mosh"):
+        return None, f"{multiplexer} lets no graphics through"
+    if multiplexer == "tmux" and (closed := _why_tmux_is_closed(signs)):
+        return None, closed
+    protocol, why = _protocol(replies, name)
+    if multiplexer == "tmux" and protocol in ("iterm2", "sixel"):
+        return None, f"{protocol} does not pass through tmux, only kitty does"
+    if protocol == "sixel" and not cell_is_known:
+        return None, "sixels are pixels, and nothing says how many a cell has"
+    return protocol, why
+
+
+def _protocol(replies: Replies, name: str) -> tuple[Graphics | None, str]:
     version = replies.version.lower()
     for start, protocol in _BY_VERSION.items():
         if version.startswith(start):
@@ -228,7 +271,7 @@ def _protocol(replies: Replies, name: str) -> tuple[Protocol, str]:
         return "sixel", "field 4 of DA1"
     if not version and name in _BY_ENVIRONMENT:
         return _BY_ENVIRONMENT[name], "from the environment"
-    return "block", "no sign of a graphics protocol"
+    return None, "no sign of a graphics protocol"
 
 
 def _colours(
@@ -272,8 +315,28 @@ def _cell(replies: Replies, signs: Signs | None) -> tuple[tuple[int, int] | None
     return None, "a guess"
 
 
+def _named(
+    signs: Signs, environ: Mapping[str, str], multiplexer: Multiplexer | None, replies: Replies
+) -> tuple[str, str]:
+    """What the terminal calls itself, and from where that is known."""
+    if replies.version:
+        return replies.version, "XTVERSION"
+    # Under a multiplexer the variables tell of the terminal that it was started in.
+    if multiplexer is None:
+        return _name(environ), "the environment"
+    # tmux, which asks, too, gives TERM and then the answer.
+    client = signs.tmux.client if multiplexer == "tmux" and signs.tmux else ""
+    return client.partition(" ")[2], "tmux"
+
+
 def _name(environ: Mapping[str, str]) -> str:
     for variable, start, name in _NAMES:
         if variable in environ and environ[variable].startswith(start):
             return name
     return ""
+
+
+def _kind(name: str, multiplexer: Multiplexer | None, environ: Mapping[str, str]) -> str:
+    """What tells this terminal from others of a person's: its name, or TERM, in which it runs."""
+    kind = re.split(r"\(| \d", name)[0] or f"TERM={environ.get('TERM', '')}"
+    return f"{kind} in {multiplexer}" if multiplexer else kind

@@ -62,6 +62,7 @@ class Layer:
         self._drawn: dict[Picture, tuple[Parts, Region]] = {}
         self._placed: dict[Picture, tuple[int, Region]] = {}
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
+        self.hidden = False  # something else is on the whole screen
         self._request("", 0)  # the round trip, before the first frame is in its way
         loop = asyncio.get_running_loop()
         pictures.prefetched = lambda: loop.call_soon_threadsafe(self.draw)
@@ -138,6 +139,8 @@ class Layer:
         try:
             screen = self._app.screen
         except ScreenStackError:  # the app is ending
+            return
+        if self.hidden:
             return
         toasts = [toast.region for toast in screen.walk_children(Toast)]
         for picture in screen.query(Picture):

@@ -12,6 +12,8 @@ import platformdirs
 from hero_engine.run.folder import write_complete
 
 WEEK = 7 * 24 * 3600.0
+THROUGH_TMUX = "through tmux "
+"""How the identity of a terminal begins that is asked through tmux."""
 
 
 def mute_file() -> Path:

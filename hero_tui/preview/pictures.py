@@ -6,7 +6,7 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from textual.geometry import NULL_OFFSET, Offset, Size
 
 from hero_tui.preview.drawing import Drawing, KittyImage, Parts, Placement, Text
-from hero_tui.preview.terminal import Terminal
+from hero_tui.preview.terminal import Protocol, Terminal
 
 Key = tuple[Path, int, int]
 Turn = tuple[bool, Offset, int]
@@ -25,11 +25,14 @@ KEPT = 200
 """Drawings: three rounds."""
 
 
+LEAST: Mapping[Protocol, Size] = {"blocks": Size(12, 6), "quadrants": Size(12, 6)}
+"""In cells, at which a picture can still be told from others: 12 pixels high; others 8x4."""
+
+
 class Pictures:
     """Encodes pictures one at a time in a thread of its own, and keeps the latest `keep`."""
 
     def __init__(self, terminal: Terminal, keep: int = KEPT) -> None:
-        self.terminal = terminal
         self._keep = keep
         self._kept: OrderedDict[Key, Drawing] = OrderedDict()
         self._forgotten = 0  # how often
@@ -39,23 +42,24 @@ class Pictures:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._numbers: Iterator[int] = iter(())
         self._free_numbers: deque[int] = deque()
-        self._encode = self._encoder()
-        # In cells, at which a picture can still be told from others: 12x12 pixels, or about 80x80.
-        self.least = Size(12, 6) if terminal.protocol == "block" else Size(8, 4)
-        self.off = terminal.protocol == "off"
         self.prefetched: Callable[[], object] | None = None  # called in the thread
+        self.adopt(terminal)
+
+    def adopt(self, terminal: Terminal) -> None:
+        """Encodes for `terminal` from now on, and keeps nothing of before."""
+        self.forget()
+        self.terminal = terminal
+        self._encode = self._encoder()
+        self.least = LEAST.get(terminal.protocol, Size(8, 4))
+        self.off = terminal.protocol == "off"
 
     def _encoder(self) -> Encode:
         def cell() -> tuple[int, int]:
             return self.terminal.cell
 
         match self.terminal.protocol:
-            case "block":
-                from hero_tui.preview.blocks import half_blocks
-
-                return half_blocks
             case "off":
-                from hero_tui.preview.blocks import number_only
+                from hero_tui.preview.number import number_only
 
                 return number_only
             case "iterm2":
@@ -74,6 +78,13 @@ class Pictures:
                 encode = kitty.encode_for_tmux if in_text else kitty.encode
                 return lambda path, columns, rows: self._numbered(
                     encode(path, columns, rows, cell(), self._number())
+                )
+            case mosaic:
+                from hero_tui.preview import blocks
+
+                colours = self.terminal.colours
+                return lambda path, columns, rows: blocks.encode(
+                    path, columns, rows, mosaic, colours
                 )
 
     def _number(self) -> int:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hero_tui.preview.decision import Signs, Tmux, multiplexer_of
-from hero_tui.preview.mute import identity, is_mute, mute_file, set_mute
+from hero_tui.preview.mute import THROUGH_TMUX, identity, is_mute, mute_file, set_mute
 from hero_tui.preview.replies import (
     NAME_QUERIES,
     NONE,
@@ -81,6 +81,8 @@ class _Probe:
         self._mute = mute
         self._again = again
         self._typed = b""
+        self._unanswered = ""
+        self._late = False
 
     def signs(self) -> Signs:
         size, pixels = window(self._fd)
@@ -103,12 +105,23 @@ class _Probe:
                 tmux = _ask_tmux(self._environ)
                 if tmux is None or tmux.passthrough is not False:
                     client = tmux.client if tmux else ""
-                    who = f"through tmux {client} {who}"
+                    who = f"{THROUGH_TMUX}{client} {who}"
                     behind, silence = self._ask(through_tmux(QUERIES_BEHIND), who)
-        return Signs(replies, silence, size, pixels, tmux, behind, self._typed)
+        return Signs(
+            replies,
+            silence,
+            size,
+            pixels,
+            tmux,
+            behind,
+            self._typed,
+            self._unanswered,
+            late=self._late,
+        )
 
     def _ask(self, queries: bytes, who: str) -> tuple[Replies, str]:
         """The replies to `queries`, or why there are none."""
+        self._unanswered = who
         if not self._again and is_mute(who, self._mute, time.time()):
             return NONE, "it did not answer lately; `hero-tui doctor` asks again"
         os.write(self._fd, queries)
@@ -116,6 +129,9 @@ class _Probe:
         self._typed += typed
         mute = replies.attributes is None
         set_mute(who, self._mute, time.time(), mute)
+        self._late = mute and not who.startswith(THROUGH_TMUX)
+        if not mute:
+            self._unanswered = ""
         return replies, f"it did not answer within {self._limit:g} s" if mute else ""
 
     def _read(self, limit: float) -> bytes:

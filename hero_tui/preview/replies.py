@@ -23,7 +23,6 @@ _REPLY = re.compile(
     rb"|\x1b\[\?(?P<attributes>[\d;]*)c"
 )
 _UNFINISHED = re.compile(rb"\x1b([P_][^\x1b]*\x1b?|\[[\d;?<>]*|O)?\Z")
-_UNFINISHED_REPLY = re.compile(rb"\x1b(P>[^\x1b]*\x1b?|_G[^\x1b]*\x1b?|\[\?[\d;]*)\Z")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ NONE = Replies()
 def read_replies(received: bytes) -> tuple[Replies, bytes]:
     """The replies in `received`, and the rest: what a person typed meanwhile.
 
-    A reply that has only begun at the end of `received` is in neither.
+    A reply that has only begun at the end of `received` is in the rest: who reads on needs it.
     """
     found = {m.lastgroup: m[m.lastgroup] for m in _REPLY.finditer(received) if m.lastgroup}
     attributes = found.get("attributes")
@@ -65,7 +64,7 @@ def read_replies(received: bytes) -> tuple[Replies, bytes]:
         utf8={b"2": True, b"3": False}.get(found.get("column", b"")),
         attributes=None if attributes is None else tuple(attributes.decode().split(";")),
     )
-    return replies, _UNFINISHED_REPLY.sub(b"", _REPLY.sub(b"", received))
+    return replies, _REPLY.sub(b"", received)
 
 
 def ends_unfinished(received: bytes) -> bool:

@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Protocol = Literal["kitty", "iterm2", "sixel", "block", "off"]
-"""How pictures are shown: by a graphics protocol, in half-blocks, or not at all."""
+Graphics = Literal["kitty", "iterm2", "sixel"]
+Mosaic = Literal["octants", "sextants", "quadrants", "blocks"]
+"""Text that fills 2x4, 2x3, 2x2 or 1x2 parts of each cell with one of two colours."""
 
-Images = Literal["auto", "kitty", "iterm2", "sixel", "block", "off"]
-"""A protocol as `--images` and the preferences name it, or auto: found out."""
+Protocol = Literal[Graphics, Mosaic, "off"]
+"""How pictures are shown: by a graphics protocol, as text, or not at all."""
+
+Images = Literal["auto", Protocol, "block"]
+"""A protocol as `--images` and the preferences name it; auto: found out; block: as blocks."""
+
+Keep = Literal[Mosaic, "auto"]
+"""What a person keeps for a kind of terminal; auto: what was found out."""
+
+MOSAICS: tuple[Mosaic, ...] = get_args(Mosaic)
 
 Colours = Literal["truecolor", "256", "16"]
 Multiplexer = Literal["tmux", "screen", "mosh"]
@@ -22,6 +31,7 @@ class Terminal:
         name: what it calls itself, or "" if it does not say.
         cell: the (width, height) of a cell in pixels.
         multiplexer: what runs between it and us; graphics then need its passthrough.
+        kind: its name without a version, under which what a person chose for it is kept.
         evidence: what was decided and from which signs, a sentence each.
     """
 
@@ -30,10 +40,11 @@ class Terminal:
     cell: tuple[int, int] = (10, 20)
     name: str = ""
     multiplexer: Multiplexer | None = None
+    kind: str = ""
     evidence: tuple[str, ...] = ()
 
 
-HALF_BLOCKS = Terminal("block", "truecolor")
+QUADRANTS = Terminal("quadrants", "truecolor")
 """What any terminal of today can do."""
 
 

@@ -10,9 +10,8 @@ from textual.widgets import Footer, Static
 from hero_engine.run.labels import KEEP
 from hero_tui.client.edits import choose
 from hero_tui.client.runview import RunView
-from hero_tui.messages import Edited
 from hero_tui.preview.pictures import Pictures
-from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.run_screen import UNDO, RunDialog
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.tile import BEST, label_of
 
@@ -27,6 +26,7 @@ class CompareScreen(RunDialog):
         Binding("right,space", "move(1)", "next good", id="compare.next"),
         Binding("b", "best", "choose right", id="compare.best"),
         Binding("k", "keep", "keep left", id="compare.keep"),
+        *UNDO,
         Binding("escape,enter", "close", "back", id="compare.close"),
     ]
 
@@ -78,13 +78,19 @@ class CompareScreen(RunDialog):
             self.image = min(beyond, key=lambda image: abs(image - self.image))
 
     def action_best(self) -> None:
-        self.post_message(Edited(self.round, choose(self.image)))
+        if self.meant(self._was_shown(self._right)):
+            self.edit(choose(self.image))
 
     def action_keep(self) -> None:
         if self.view.reigning_best is None:
             self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
-        else:
-            self.post_message(Edited(self.round, choose(KEEP)))
+        elif self.meant(self._was_shown(self._left)):
+            self.edit(choose(KEEP))
+
+    def _was_shown(self, picture: Picture) -> bool:
+        if self.pressed is None or picture.path is None:
+            return True
+        return picture.shown_before(self.pressed.time)
 
     def action_close(self) -> None:
         self.dismiss(self.image)

@@ -40,5 +40,6 @@ class ConfirmFinishScreen(RunDialog):
         yield Footer(compact=True, show_command_palette=False)
 
     def action_finish(self) -> None:
-        self.post_message(EngineAsked("finish"))
-        self.dismiss(None)
+        if self.meant():
+            self.post_message(EngineAsked("finish"))
+            self.dismiss(None)

@@ -44,5 +44,6 @@ class ConfirmRollbackScreen(RunDialog):
         yield Footer(compact=True, show_command_palette=False)
 
     def action_roll_back(self) -> None:
-        self.post_message(RollbackAsked(self._number))
-        self.dismiss(None)
+        if self.meant():
+            self.post_message(RollbackAsked(self._number))
+            self.dismiss(None)

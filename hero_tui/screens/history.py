@@ -8,6 +8,7 @@ from textual.widgets import Footer, Static
 
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
+from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.screens.working import outcome_text
 from hero_tui.widgets.collapse import collapse_text
@@ -24,13 +25,14 @@ class HistoryScreen(RunDialog):
 
     BINDINGS = [
         *(
-            Binding(key, f"tile({place})", "zoom", show=False, id=f"tile.{key}")
-            for place, key in enumerate(TILE_KEYS)
+            Binding(key, f"tile({number})", "zoom", show=False, id=f"tile.{key}")
+            for number, key in enumerate(TILE_KEYS)
         ),
         Binding("left", "round(-1)", "round before", id="history.previous"),
         Binding("right", "round(1)", "round after", id="history.next"),
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
+        *PICTURE_SIZE,
         Binding("enter", "zoom", "zoom", id="zoom"),
         Binding("b", "roll_back", "go on from here", id="history.rollback"),
         Binding("escape,h", "dismiss(None)", "back", id="history.close"),
@@ -92,13 +94,20 @@ class HistoryScreen(RunDialog):
         if 0 <= page < self.grid.pages:
             self.grid.show_image(self.grid.images_of(page)[0])
 
-    def action_tile(self, place: int) -> None:
-        image = self.grid.image_on_page(place)
+    def action_resize_pictures(self, larger: bool) -> None:
+        resize_pictures(self, self.grid, larger)
+
+    def action_tile(self, key: int) -> None:
+        image = self.grid.image_of_key(key)
         if image is not None:
             self._zoom(image)
 
     def action_zoom(self) -> None:
         self._zoom(self.grid.image)
+
+    @on(PictureGrid.Wheeled)
+    def _wheeled(self, wheeled: PictureGrid.Wheeled) -> None:
+        self.action_turn(wheeled.by)
 
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:

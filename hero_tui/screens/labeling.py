@@ -1,5 +1,8 @@
 """Labeling: a page of pictures, one key a picture."""
 
+from collections.abc import Iterable
+from typing import Literal
+
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,9 +15,10 @@ from hero_engine.run.labels import KEEP, Best, Labels
 from hero_tui.client.edits import Gesture, Stretch, invert, mark, toggle, toggle_best
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
-from hero_tui.messages import Edited, Looked, OutsideAsked, Stepped, Turned
+from hero_tui.messages import Edited, Looked, OutsideAsked, Turned
 from hero_tui.preview.pictures import Pictures
-from hero_tui.screens.run_screen import RunScreen
+from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
+from hero_tui.screens.run_screen import TOO_EARLY, UNDO, RunScreen
 from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine
@@ -28,12 +32,12 @@ class LabelingScreen(RunScreen):
 
     BINDINGS = [
         *(
-            Binding(key, f"tile({place})", "good, or not", show=False, id=f"tile.{key}")
-            for place, key in enumerate(TILE_KEYS)
+            Binding(key, f"tile({number})", "good, or not", show=False, id=f"tile.{key}")
+            for number, key in enumerate(TILE_KEYS)
         ),
         *(
-            Binding(key.upper(), f"best({place})", "best", show=False, id=f"best.{key}")
-            for place, key in enumerate(TILE_KEYS)
+            Binding(key.upper(), f"best({number})", "best", show=False, id=f"best.{key}")
+            for number, key in enumerate(TILE_KEYS)
             if key.isalpha()
         ),
         Binding("b", "ask_best", "best: then the picture's key", id="best.ask"),
@@ -41,6 +45,7 @@ class LabelingScreen(RunScreen):
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
         Binding("i", "invert", "invert the page", show=False, id="page.invert"),
+        *PICTURE_SIZE,
         Binding("left", "move(-1, 0)", "move the cursor", show=False, id="cursor.left"),
         Binding("right", "move(1, 0)", "move the cursor", show=False, id="cursor.right"),
         Binding("up", "move(0, -1)", "move the cursor", show=False, id="cursor.up"),
@@ -58,8 +63,7 @@ class LabelingScreen(RunScreen):
         Binding("enter", "zoom", "zoom", id="zoom"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
-        Binding("u,ctrl+z", "step('undo')", "undo", id="edit.undo"),
-        Binding("ctrl+y", "step('redo')", "redo", show=False, id="edit.redo"),
+        *UNDO,
         Binding("g", "overview", "all pictures, or a page", show=False, id="overview"),
         Binding("l", "order", "likely good ones first, or not", show=False, id="page.order"),
         Binding("p", "try", "try a prompt", show=False, id="try"),
@@ -143,7 +147,7 @@ class LabelingScreen(RunScreen):
         elif self.round == 0 and self._is_untouched():
             self.status.tip = (
                 f"key: good, shift: best, {key_shown(self, 'page.next')}: next, "
-                f"{key_shown(self, 'help')}: help"
+                f"{key_shown(self, 'page.larger')}: larger, {key_shown(self, 'help')}: help"
             )
         else:
             self.status.tip = ""
@@ -177,7 +181,7 @@ class LabelingScreen(RunScreen):
         shape = small_tiles(self.grid.total, room, least)
         if shape is not None:
             self.overview = True
-            self.grid.spread(*shape)
+            self.grid.spread(shape)
             return
         self.notify(
             f"{self.grid.total} pictures of at least {least.width}x{least.height} cells do not fit "
@@ -193,44 +197,59 @@ class LabelingScreen(RunScreen):
 
     # -- labels ------------------------------------------------------------------------------
 
-    def _edit(self, gesture: Gesture) -> None:
+    def say(self, text: str) -> None:
+        self.status.say(text)
+
+    def edit(self, gesture: Gesture) -> None:
         self._stretch = None
-        self.post_message(Edited(self.round, gesture))
+        super().edit(gesture)
+
+    def _was_shown(self, image: int) -> bool:
+        """Whether a picture was on the screen before the key was pressed whose action runs."""
+        return self.pressed is None or self.grid.shown_before(image, self.pressed.time)
+
+    def _may_label(self, images: Iterable[int]) -> bool:
+        return self.meant(*map(self._was_shown, images))
 
     def _toggle(self, image: int) -> None:
         self.last_marked = image
-        self._edit(toggle(image))
+        self.edit(toggle(image))
 
     def _choose(self, best: Best) -> None:
         self.choosing_best = False
         if isinstance(best, int):
             self.last_marked = best
-        self._edit(toggle_best(best))
+        self.edit(toggle_best(best))
 
-    def action_tile(self, place: int) -> None:
-        image = self._image_of_key(place)
+    def action_tile(self, key: int) -> None:
+        image = self.grid.image_of_key(key)
         if image is None:
             return
-        self.grid.cursor = place
+        self.grid.show_image(image)
+        if not self._may_label([image]):
+            return
         if self.choosing_best:
             self._choose(image)
         else:
             self._toggle(image)
 
-    def _image_of_key(self, place: int) -> int | None:
-        return None if self.overview else self.grid.image_on_page(place)
-
-    def action_best(self, place: int) -> None:
-        image = self._image_of_key(place)
-        if image is not None:
-            self.grid.cursor = place
+    def action_best(self, key: int) -> None:
+        image = self.grid.image_of_key(key)
+        if image is None:
+            return
+        self.grid.show_image(image)
+        if self._may_label([image]):
+            before = self.view.labels.best
+            if isinstance(before, int) and before != image:
+                undo = key_shown(self, "edit.undo")
+                self.say(f"The best is {image} now, not {before}: {undo} takes it back. CapsLock?")
             self._choose(image)
 
     def action_ask_best(self) -> None:
-        if self.choosing_best:
-            self._choose(self.grid.image)
-        else:
+        if not self.choosing_best:
             self.choosing_best = True
+        elif self._may_label([self.grid.image]):
+            self._choose(self.grid.image)
 
     def action_forget(self) -> None:
         if self.choosing_best:
@@ -239,49 +258,61 @@ class LabelingScreen(RunScreen):
             self._fold()
 
     def action_mark(self) -> None:
-        self._toggle(self.grid.image)
+        if self._may_label([self.grid.image]):
+            self._toggle(self.grid.image)
 
     def action_mark_range(self) -> None:
         here = self.grid.image
         start = here if self.last_marked is None else self.last_marked
-        self.last_marked = here
-        self._edit(mark(self.grid.between(start, here) & self.view.images, good=True))
+        images = self.grid.between(start, here) & self.view.images
+        if self._may_label(images - self.view.seen):  # those of other pages have been seen
+            self.last_marked = here
+            self.edit(mark(images, good=True))
 
     def action_stretch(self, right: int, down: int) -> None:
         if self._stretch is None or self.grid.image != self._stretch_to:
             self._stretch = Stretch()
             self._stretch_from = self.grid.image
         self.action_move(right, down)
-        self._stretch_to = self.last_marked = self.grid.image
+        self._stretch_to = self.grid.image
         images = self.grid.between(self._stretch_from, self._stretch_to) & self.view.images
-        self.post_message(Edited(self.round, self._stretch.to(images)))
+        if self.in_time(*map(self._was_shown, images - self.view.seen)):
+            self.last_marked = self._stretch_to
+            self.post_message(Edited(self.round, self._stretch.to(images)))
 
     def action_invert(self) -> None:
         if self.overview:  # a round is not inverted by a slip
             return
-        page = frozenset(self.grid.images_of(self.grid.page))
-        self._edit(invert(page & self.view.images))
+        page = frozenset(self.grid.images_of(self.grid.page)) & self.view.images
+        if self._may_label(page):
+            self.edit(invert(page))
 
     def action_keep(self) -> None:
         if self.view.reigning_best is None:
-            self.notify("There is no reigning best yet: choose one of the goods.", markup=False)
-        else:
+            self.say("There is no reigning best yet: choose one of the goods.")
+        elif self.meant():
             self._choose(KEEP)
 
-    def action_step(self, way: str) -> None:
+    def action_step(self, way: Literal["undo", "redo"]) -> None:
         self._stretch = None
-        self.post_message(Stepped(self.round, "undo" if way == "undo" else "redo"))
+        super().action_step(way)
 
     @on(Tile.Clicked)
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.show_image(clicked.image)
-        if self.choosing_best:
+        if not clicked.shown:
+            self.say(TOO_EARLY)
+        elif self.choosing_best:
             self._choose(clicked.image)
-            return
-        # The first click of two has toggled: the second toggles back, then zooms.
-        self._toggle(clicked.image)
-        if clicked.double:
-            self.action_zoom()
+        else:
+            # The first click of two has toggled: the second toggles back, then zooms.
+            self._toggle(clicked.image)
+            if clicked.double:
+                self.action_zoom()
+
+    @on(PictureGrid.Wheeled)
+    def _wheeled(self, wheeled: PictureGrid.Wheeled) -> None:
+        self.action_turn(wheeled.by)
 
     # -- pages and the cursor ----------------------------------------------------------------
 
@@ -291,7 +322,9 @@ class LabelingScreen(RunScreen):
             self._look()
 
     def _look(self) -> None:
-        looked = self.grid.complete_images() - self.view.seen
+        # Who holds the key down does not look, and who typed ahead has not.
+        images = () if self.repeats else filter(self._was_shown, self.grid.complete_images())
+        looked = frozenset(images) - self.view.seen
         if looked:
             self.post_message(Looked(self.round, looked))
 
@@ -304,7 +337,7 @@ class LabelingScreen(RunScreen):
         if self.grid.page + by == self.grid.pages:
             self._look()
             which = "These were all pictures" if self.overview else "That was the last page"
-            self.notify(f"{which}: {key_shown(self, 'submit')} submits the round.", markup=False)
+            self.say(f"{which}: {key_shown(self, 'submit')} submits the round.")
         self._turn_to(self.grid.page + by)
 
     def action_next_unseen(self) -> None:
@@ -319,7 +352,7 @@ class LabelingScreen(RunScreen):
             if not seen.issuperset(self.grid.images_of(page)):
                 self._turn_to(page)
                 return
-        self.notify("Every page has been seen.", markup=False)
+        self.say("Every page has been seen.")
 
     def action_move(self, right: int, down: int) -> None:
         place = self.grid.first + self.grid.cursor + right + down * self.grid.columns
@@ -327,6 +360,10 @@ class LabelingScreen(RunScreen):
             if place // self.grid.page_size != self.grid.page:
                 self._leave_page()
             self.grid.show_place(place)
+
+    def action_resize_pictures(self, larger: bool) -> None:
+        # What was too small to be judged has not been looked at: no page is left here.
+        resize_pictures(self, self.grid, larger)
 
     def action_order(self) -> None:
         if len(self.view.scores) < self.grid.total:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on, work
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Footer, OptionList, Static
@@ -14,8 +14,9 @@ from textual.widgets.option_list import Option
 
 from hero_engine.run.folder import RunFolder
 from hero_tui.config import DEFAULTS, Config
+from hero_tui.preview.asked import Asked
 from hero_tui.runlist import ListedRun, read_runs
-from hero_tui.streams import traceback_console
+from hero_tui.terminalapp import TerminalApp
 from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET, THEMES
 from hero_tui.widgets.status import Clock
@@ -92,7 +93,7 @@ class RunList(OptionList):
     ]
 
 
-class RunsApp(App[RunFolder]):
+class RunsApp(TerminalApp[RunFolder]):
     """The runs of a folder, latest first; the app's result is the run that was chosen."""
 
     TITLE = "hero-tui"
@@ -103,9 +104,17 @@ class RunsApp(App[RunFolder]):
         Binding("ctrl+q,ctrl+d", "leave", "leave", show=False, priority=True, id="runs.quit"),
     ]
 
-    def __init__(self, runs_dir: Path, config: Config = DEFAULTS, clock: Clock = time.time) -> None:
-        super().__init__()
-        self.error_console = traceback_console()
+    leave_id = "runs.leave"
+
+    def __init__(
+        self,
+        runs_dir: Path,
+        config: Config = DEFAULTS,
+        clock: Clock = time.time,
+        asked: Asked | None = None,
+    ) -> None:
+        """`asked`: as `HeroApp` has it."""
+        super().__init__(asked)
         self._config = config
         self._runs_dir = runs_dir
         self._clock = clock
@@ -128,7 +137,7 @@ class RunsApp(App[RunFolder]):
         )
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         for theme in THEMES.values():
             self.register_theme(theme)
         self.theme = self._config.theme
@@ -175,8 +184,3 @@ class RunsApp(App[RunFolder]):
 
     def action_leave(self) -> None:
         self.exit()
-
-
-def choose_run(runs_dir: Path, config: Config) -> RunFolder | None:
-    """The run that the person chooses of those in `runs_dir`; None if they leave."""
-    return RunsApp(runs_dir, config).run()

@@ -104,6 +104,8 @@ class SubmitScreen(RunDialog):
         )
 
     def action_submit(self) -> None:
+        if not self.meant():
+            return
         if obstacle(self.view) is None:
             self.post_message(Submitted(self.round))
             self.dismiss(None)

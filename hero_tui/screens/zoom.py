@@ -12,9 +12,9 @@ from textual.widgets import Footer, Static
 from hero_tui.client.edits import mark, toggle_best
 from hero_tui.client.runview import RunView
 from hero_tui.keys import keys_in_force
-from hero_tui.messages import Edited, Looked, OutsideAsked
+from hero_tui.messages import Looked, OutsideAsked
 from hero_tui.preview.pictures import Pictures
-from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.run_screen import UNDO, RunDialog
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.side import task_text
 from hero_tui.widgets.tile import label_of
@@ -31,6 +31,7 @@ class ZoomScreen(RunDialog):
         Binding("b", "best", "best", id="zoom.best"),
         Binding("left", "move(-1)", "previous", id="zoom.previous"),
         Binding("right,space", "move(1)", "next", id="zoom.next"),
+        *UNDO,
         Binding("o", "open_outside", "open outside", id="zoom.open"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
@@ -80,22 +81,28 @@ class ZoomScreen(RunDialog):
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        of_the_open_round = action in {"label", "best", "open_outside"}
+        of_the_open_round = action in {"label", "best", "step", "open_outside"}
         return not of_the_open_round or self.view.open_round is not None
 
     def action_move(self, by: int) -> None:
-        if self._picture.complete and self.view.open_round is not None:
+        shown = self._was_shown() and self._picture.complete and not self.repeats
+        if shown and self.view.open_round is not None:
             self.post_message(Looked(self.round, frozenset({self.image})))
         place = self._order.index(self.image) + by
         if 0 <= place < len(self._order) and self.view.image(self._order[place]) is not None:
             self.image = self._order[place]
 
     def action_label(self, good: bool) -> None:
-        self.post_message(Edited(self.round, mark(frozenset({self.image}), good)))
-        self.action_move(1)
+        if self.meant(self._was_shown()):
+            self.edit(mark(frozenset({self.image}), good))
+            self.action_move(1)
 
     def action_best(self) -> None:
-        self.post_message(Edited(self.round, toggle_best(self.image)))
+        if self.meant(self._was_shown()):
+            self.edit(toggle_best(self.image))
+
+    def _was_shown(self) -> bool:
+        return self.pressed is None or self._picture.shown_before(self.pressed.time)
 
     def action_open_outside(self) -> None:
         self.post_message(OutsideAsked(self.image))

@@ -1,14 +1,20 @@
 """The paged grid: four columns of tiles, as many rows as the terminal has room for.
 
-It can show all pictures of the round at once, too, each as large as that allows.
+A person can have fewer and larger tiles, or more and smaller ones, and all pictures of the round at
+once, each as large as that allows.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
+from textual.message import Message
 from textual.reactive import reactive
 
+from hero_tui.choices import keep_pictures, load_choices
 from hero_tui.client.runview import RunView
 from hero_tui.keys import keys_in_force
 from hero_tui.preview.pictures import Pictures
@@ -18,24 +24,53 @@ from hero_tui.widgets.tile import Tile, TileView, picture_box
 # The keys of a tile are where the tile is, on a keyboard's left half.
 TILE_KEYS = "1234qwerasdfzxcv"
 COLUMNS = 4
+WHEEL = 0.15
+"""Seconds in which the wheel turns one page: touchpads send many turns of it."""
+MOST_ROWS = len(TILE_KEYS) // COLUMNS
+
+Shape = tuple[int, int]
+"""Columns and rows of tiles."""
 
 
-def small_tiles(total: int, room: Size, least: Size) -> tuple[int, int] | None:
-    """The (columns, rows) of tiles that make `total` square pictures as large as `room` allows.
+def usual_shape(terminal: Size) -> Shape:
+    """The tiles of a page in a terminal of this size, unless a person has chosen."""
+    return COLUMNS, 2 + (terminal.height >= 36) + (terminal.height >= 50)
 
-    None if they would be smaller than `least`. A cell is about twice as high as it is wide.
+
+def picture_side(shape: Shape, room: Size) -> int:
+    """The width in cells of a square picture in each of the tiles that share `room`.
+
+    A cell is about twice as high as it is wide.
+    """
+    box = picture_box(Size(room.width // shape[0], room.height // shape[1]))
+    return min(box.width, 2 * box.height)
+
+
+def page_shapes(room: Size, least: Size) -> list[Shape]:
+    """From the most tiles that have keys on, each with pictures a fifth larger than the one before.
+
+    The first has pictures of at least `least`.
+    """
+    shapes: list[Shape] = []
+    enough: float = max(least.width, 2 * least.height)
+    every = list(product(range(1, COLUMNS + 1), range(1, MOST_ROWS + 1)))
+    every.sort(key=lambda shape: (-shape[0] * shape[1], -picture_side(shape, room)))
+    for shape in every:
+        if picture_side(shape, room) >= enough:
+            shapes.append(shape)
+            enough = 1.2 * picture_side(shape, room)
+    return shapes
+
+
+def small_tiles(total: int, room: Size, least: Size) -> Shape | None:
+    """The tiles that make `total` square pictures as large as `room` allows.
+
+    None if they would be smaller than `least`.
     """
 
-    def shape(columns: int) -> tuple[int, int]:
-        return columns, -(-total // columns)
-
-    def box(columns: int) -> Size:
-        across, down = shape(columns)
-        return picture_box(Size(room.width // across, room.height // down))
-
-    best = max(range(1, total + 1), key=lambda n: min(box(n).width, 2 * box(n).height))
-    fits = box(best).width >= least.width and box(best).height >= least.height
-    return shape(best) if fits else None
+    shapes = [(columns, -(-total // columns)) for columns in range(1, total + 1)]
+    best = max(shapes, key=lambda shape: picture_side(shape, room))
+    return best if picture_side(best, room) >= max(least.width, 2 * least.height) else None
 
 
 class PictureGrid(RunWidget):
@@ -47,23 +82,29 @@ class PictureGrid(RunWidget):
     cursor: reactive[int] = reactive(0, repaint=False)
     page_size: reactive[int] = reactive(2 * COLUMNS, repaint=False)
 
+    @dataclass
+    class Wheeled(Message):
+        """The wheel turns the page, forward by 1 or back by -1."""
+
+        by: int
+
     def __init__(self, view: RunView, pictures: Pictures) -> None:
         super().__init__(view)
+        self._turned = float("-inf")
         self.set_reactive(PictureGrid.order, range(view.rounds[-1].images))
         self._pictures = pictures
         self._tiles = [Tile(pictures, key) for key in TILE_KEYS]
-        for place, tile in enumerate(self._tiles):
-            tile.add_class(f"row-{place // COLUMNS}")
-        self.columns = COLUMNS
-        self._size_of_pages = self.page_size
-        self._settled = True  # the tiles are as large as they should be
+        self.shape: Shape = (COLUMNS, 2)
+        self._settled = False  # the tiles are as large as they should be
+        self._page_shape = self.shape
+        self._take(self.shape, self._with_keys(self.shape))
 
     def compose(self) -> ComposeResult:
         yield from self._tiles
 
     def on_mount(self) -> None:
         self._show_keys(True)
-        self._paginate()
+        self._show()
 
     def _show_keys(self, shown: bool) -> None:
         keys = keys_in_force(self.screen)
@@ -71,17 +112,77 @@ class PictureGrid(RunWidget):
             tile.shown_key = keys[f"tile.{tile.key}"] if shown else ""
             tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
-    def on_resize(self) -> None:
-        # The breakpoint's class is set with this resize, its style applied after it.
-        self.call_after_refresh(self._paginate)
+    # -- how many are on a page --------------------------------------------------------------
 
-    def _paginate(self) -> None:
+    def on_resize(self) -> None:
+        # Not before every widget has been told of its size: a change of style meanwhile, and some
+        # never are.
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Shows as many tiles as have room, or as the person has chosen for such a terminal."""
+        terminal, shapes = self.app.size, page_shapes(self.size, self._pictures.least)
+        wanted = load_choices().pictures.get(f"{terminal.width}x{terminal.height}")
+        chosen = [shape for shape in shapes if shape[0] * shape[1] == wanted]
+        self._page_shape = chosen[0] if chosen else usual_shape(terminal)
+        if self.spread_out:
+            self._settle()
+        else:
+            self._reshape(self._page_shape, self._with_keys(self._page_shape))
+
+    def resize_pictures(self, larger: bool) -> bool:
+        """Shows fewer and larger pictures on a page, or more and smaller ones, from now on.
+
+        False if there is no other way for them to fit.
+        """
+        now = self._page_shape
+        shapes = page_shapes(self.size, self._pictures.least)
+        if larger:
+            side = picture_side(now, self.size)
+            others = [shape for shape in shapes if picture_side(shape, self.size) > side]
+        else:
+            tiles = now[0] * now[1]
+            others = [shape for shape in reversed(shapes) if shape[0] * shape[1] > tiles]
+        if not others:
+            return False
+        self._page_shape = others[0]
+        self._reshape(others[0], self._with_keys(others[0]))
+        try:
+            keep_pictures(*self.app.size, others[0][0] * others[0][1])
+        except OSError:
+            pass  # then it holds until the terminal has another size
+        return True
+
+    def _with_keys(self, shape: Shape) -> list[Tile]:
+        """The tiles whose keys are where they are, in this shape."""
+        columns, rows = shape
+        return [
+            tile
+            for place, tile in enumerate(self._tiles[: len(TILE_KEYS)])
+            if place % COLUMNS < columns and place // COLUMNS < rows
+        ]
+
+    def _reshape(self, shape: Shape, tiles: Sequence[Tile]) -> None:
+        """Shows these tiles; the picture under the cursor stays there."""
         image = self.image
-        if not self.spread_out:
-            self._size_of_pages = sum(tile.styles.display != "none" for tile in self._tiles)
-        self.page_size = self.total if self.spread_out else self._size_of_pages
+        if shape != self.shape or tiles != self._shown:
+            self._settled = False
+            self._take(shape, tiles)
+            self.show_image(image)
+        self.call_after_refresh(self._settle)
+
+    def _take(self, shape: Shape, tiles: Sequence[Tile]) -> None:
+        self.shape = shape
+        self.styles.grid_size_columns, self.styles.grid_size_rows = shape
+        self._shown = tiles
+        for tile in self._tiles:
+            if tile.display != (tile in tiles):
+                tile.display = not tile.display
+        self.page_size = len(tiles)
+
+    def _settle(self) -> None:
         self._settled = True
-        self.show_image(image)
+        self._show()
 
     # -- all pictures at once ----------------------------------------------------------------
 
@@ -90,33 +191,20 @@ class PictureGrid(RunWidget):
         """Whether all pictures are shown."""
         return self.has_class("-all")
 
-    def spread(self, columns: int, rows: int) -> None:
+    def spread(self, shape: Shape) -> None:
         """Shows all pictures, in tiles that have no key."""
         more = [Tile(self._pictures) for _ in range(self.total - len(self._tiles))]
         self._tiles += more
         self.mount_all(more)
-        for place, tile in enumerate(self._tiles):
-            tile.set_class(place >= len(TILE_KEYS), "row-beyond")
-            tile.set_class(place >= self.total, "-spare")
-        self.styles.grid_size_columns, self.styles.grid_size_rows = columns, rows
-        self.columns = columns
-        self._reshape(True)
+        self.add_class("-all")
+        self._show_keys(False)
+        self._reshape(shape, self._tiles[: self.total])
 
     def fold(self) -> None:
         """Shows the page of the picture under the cursor again."""
-        self.styles.clear_rule("grid_size_columns")
-        self.styles.clear_rule("grid_size_rows")
-        self.columns = COLUMNS
-        self._reshape(False)
-
-    def _reshape(self, spread_out: bool) -> None:
-        image = self.image
-        self._settled = False
-        self.set_class(spread_out, "-all")
-        self._show_keys(not spread_out)
-        self.page_size = self.total if spread_out else self._size_of_pages
-        self.show_image(image)
-        self.call_after_refresh(self._paginate)
+        self.remove_class("-all")
+        self._show_keys(True)
+        self._reshape(self._page_shape, self._with_keys(self._page_shape))
 
     # -- where things are --------------------------------------------------------------------
 
@@ -124,6 +212,10 @@ class PictureGrid(RunWidget):
     def total(self) -> int:
         """Pictures in the round."""
         return len(self.order)
+
+    @property
+    def columns(self) -> int:
+        return self.shape[0]
 
     @property
     def pages(self) -> int:
@@ -137,10 +229,10 @@ class PictureGrid(RunWidget):
         """The pictures of a page."""
         return self.order[page * self.page_size : (page + 1) * self.page_size]
 
-    def image_on_page(self, place: int) -> int | None:
-        """The picture at a place of this page, or None beyond the last one."""
-        images = self.images_of(self.page)
-        return images[place] if place < len(images) else None
+    def image_of_key(self, key: int) -> int | None:
+        """The picture of the tile with one of TILE_KEYS; None if there is none on this page."""
+        tile = self._tiles[key]
+        return tile.view.image if tile in self._shown and tile.shown_key else None
 
     def image_at(self, place: int) -> int:
         """The picture at a place of this page (the page's last one at most)."""
@@ -180,10 +272,27 @@ class PictureGrid(RunWidget):
         if not self._settled:
             return frozenset()
         return frozenset(
-            tile.view.image
-            for tile in self._tiles[: self.page_size]
-            if tile.view.image is not None and tile.complete
+            tile.view.image for tile in self._shown if tile.view.image is not None and tile.complete
         )
+
+    def shown_before(self, image: int, when: float) -> bool:
+        """Whether a picture was on the screen at that time (of `get_time`)."""
+        return self._settled and any(
+            tile.view.image == image and tile.shown_before(when) for tile in self._shown
+        )
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._wheel(1, event.time)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._wheel(-1, event.time)
+
+    def _wheel(self, by: int, when: float) -> None:
+        if when - self._turned >= WHEEL:
+            self._turned = when
+            self.post_message(self.Wheeled(by))
 
     def pages_seen(self) -> list[bool]:
         """For each page, whether all its pictures have been seen."""
@@ -211,7 +320,7 @@ class PictureGrid(RunWidget):
             return
         view = self.view
         page = self.images_of(self.page)
-        for place, tile in enumerate(self._tiles):
+        for place, tile in enumerate(self._shown):
             if place >= len(page):
                 tile.view = TileView()
                 continue
@@ -227,7 +336,7 @@ class PictureGrid(RunWidget):
         self._prefetch()
 
     def _prefetch(self) -> None:
-        size = self._tiles[0].picture_size
+        size = self._shown[0].picture_size
         if self.page + 1 < self.pages and size.area:
             for image in self.images_of(self.page + 1):
                 path = self.view.image(image)

@@ -18,6 +18,7 @@ from textual.widget import Widget
 
 from hero_tui.preview.drawing import Drawing, Placement, Text
 from hero_tui.preview.pictures import Pictures
+from hero_tui.textual_private import get_time
 
 
 class Picture(Widget):
@@ -40,6 +41,7 @@ class Picture(Widget):
         super().__init__(id=id)
         self._pictures = pictures
         self._drawn = False
+        self._shown = float("inf")
         self._box = Size()
         self.revealed = 0
         self.parts_drawn = 0
@@ -52,6 +54,10 @@ class Picture(Widget):
         shown = self._drawn or bool(self.note)
         return self.path is not None and shown and self._box == self.content_size
 
+    def shown_before(self, when: float) -> bool:
+        """Whether it was complete at that time (of `get_time`)."""
+        return self.complete and self._shown <= when
+
     def watch_path(self) -> None:
         self.load()
 
@@ -59,7 +65,7 @@ class Picture(Widget):
         self.load()
 
     def load(self) -> None:
-        """Asks for the drawing."""
+        """Asks for the drawing of the picture at its present size."""
         self.note = ""
         path, box = self.path, self.content_size
         self._box = box
@@ -76,12 +82,14 @@ class Picture(Widget):
             drawing = await self._pictures.encoded(path, *box, self.region.offset)
         except OSError:
             self.note = "unreadable"
+            self._shown = get_time()
             return
         if (path, box) == (self.path, self.content_size):
             self.drawing = drawing
 
     def watch_drawing(self, before: Drawing | None, now: Drawing | None) -> None:
         self._drawn = False
+        self._shown = float("inf")
         self.conceal()
         placed = isinstance(before, Placement)
         if now is None or not placed:
@@ -111,7 +119,8 @@ class Picture(Widget):
 
     def drawn(self, drawing: Drawing | None) -> None:
         """The whole of `drawing` is on the screen."""
-        self._drawn = self._drawn or drawing is self.drawing
+        if drawing is self.drawing and not self._drawn:
+            self._drawn, self._shown = True, get_time()
 
     # -- what the compositor asks for ----------------------------------------------------------
 
@@ -121,6 +130,9 @@ class Picture(Widget):
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
+        if y == 0 and self._box != self.content_size:
+            # Textual tells no widget of a size that somebody asked for before it was laid out.
+            self.call_later(self.load)
         if isinstance(self.drawing, Text) and y < self.revealed:
             if self._pictures.off and y == height // 2 + 3:
                 return Strip([Segment(self.hint.center(width)[:width], self.rich_style)], width)

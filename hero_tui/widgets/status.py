@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from textual.content import Content
 from textual.reactive import reactive
+from textual.timer import Timer
 
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
@@ -12,6 +13,7 @@ from hero_tui.theme import QUIET
 from hero_tui.widgets.run_widget import RunWidget
 
 Clock = Callable[[], float]
+SAID_SECONDS = 6.0
 
 
 def bar(share: float, width: int) -> Content:
@@ -53,7 +55,8 @@ def progress_line(widget: RunWidget, now: float, width: int) -> Content:
 class StatusLine(RunWidget):
     """Pages on the left, the engine on the right.
 
-    `hint` takes the line when something is asked; `tip`, for who is new, the place of the pages.
+    `hint` takes the line when something is asked, and what is said (`say`) for a while; `tip`, for
+    who is new, the place of the pages.
     """
 
     DEFAULT_CSS = """
@@ -65,10 +68,19 @@ class StatusLine(RunWidget):
     order: reactive[str] = reactive("")
     hint: reactive[str] = reactive("")
     tip: reactive[str] = reactive("")
+    said: reactive[str] = reactive("")
 
     def __init__(self, view: RunView, clock: Clock) -> None:
         super().__init__(view)
         self._clock = clock
+        self._silence: Timer | None = None
+
+    def say(self, text: str) -> None:
+        """Says something for a few seconds, where no picture is."""
+        self.said = text
+        if self._silence is not None:
+            self._silence.stop()
+        self._silence = self.set_timer(SAID_SECONDS, lambda: setattr(self, "said", ""))
 
     def on_mount(self) -> None:
         self.set_interval(1, self.refresh)
@@ -78,6 +90,8 @@ class StatusLine(RunWidget):
             # Which run it is stands above; what is wrong has to fit here.
             problem = self.view.problem.removeprefix(f"{self.view.folder.path}/")
             return Content.styled(plain(problem), "bold $error")
+        if self.said:
+            return Content.styled(self.said, "bold $accent")
         if self.hint:
             return Content.styled(self.hint, "bold $warning")
         marks: list[tuple[str, str]] = [

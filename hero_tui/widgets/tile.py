@@ -84,6 +84,7 @@ class Tile(Widget):
 
         image: int
         double: bool
+        shown: bool  # the picture was on the screen when the button went down
 
     def __init__(self, pictures: Pictures, key: str = "") -> None:
         super().__init__(id=f"tile-{key}" if key else None)
@@ -91,6 +92,7 @@ class Tile(Widget):
         self.set_reactive(Tile.shown_key, key)
         self.caption = ""
         self._picture = Picture(pictures)
+        self._aimed_at: int | None = None
 
     def compose(self) -> ComposeResult:
         yield self._picture
@@ -121,6 +123,10 @@ class Tile(Widget):
         """Whether the picture is on the screen."""
         return self._picture.complete
 
+    def shown_before(self, when: float) -> bool:
+        """Whether it was, at that time (of `get_time`)."""
+        return self._picture.shown_before(when)
+
     @property
     def picture_size(self) -> Size:
         """The cells that a picture has here."""
@@ -148,7 +154,11 @@ class Tile(Widget):
         inside = Segment(set_cell_size(text, width), style)
         return Strip([Segment("▌", edge), inside, Segment("▐", edge)], width + 2)
 
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._aimed_at = self.view.image if self.shown_before(event.time) else None
+
     def on_click(self, event: events.Click) -> None:
         if self.view.image is not None:
             event.stop()
-            self.post_message(self.Clicked(self.view.image, event.chain >= 2))
+            shown = self.view.image == self._aimed_at
+            self.post_message(self.Clicked(self.view.image, event.chain >= 2, shown))
