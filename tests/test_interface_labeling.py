@@ -466,7 +466,7 @@ def test_pages_have_fewer_and_larger_pictures_step_by_step(
 
 
 async def everything_is_shown(app: HeroApp, pilot: Pilot[int]) -> None:
-    await until(pilot, lambda: grid(app).complete_images() == frozenset(range(36)))
+    await until(pilot, lambda: grid(app).complete_images() == frozenset(range(grid(app).total)))
 
 
 async def test_g_shows_all_pictures_with_their_labels_and_goes_back_to_a_page(
