@@ -19,8 +19,8 @@ from hero_engine.run.folder import RunFolder, engine_holder, list_runs
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, parse
 from hero_tui import cli, enginecommand
-from hero_tui.config import Config
 from hero_tui.preview.terminal import why_no_screen
+from hero_tui.screens.runs import RunsApp
 from tests import fake_engine
 from tests.forked import Forked
 
@@ -535,7 +535,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     assert [r["best"] for r in history] == [1, "keep", "keep"]
     times = {"label_s", "wait_s"}
     assert {key: value for key, value in history[0].items() if key not in times} == {
-        "round": 0, "images": 4, "good": 2, "bad": 2, "best": 1, "success_rate": 0.5,
+        "round": 0, "images": 4, "good": 2, "bad": 2, "unsure": 0, "best": 1, "success_rate": 0.5,
         "diversity": 0.2, "noise_norm": 1.0, "sample_s": 0.5, "train_s": 0.25,
         "outcome": "",
     }  # fmt: skip
@@ -786,15 +786,15 @@ def test_in_a_terminal_a_run_is_chosen_and_opened(
     opened: list[RunFolder] = []
     answers: list[RunFolder | None] = []
 
-    def choose(runs_dir: Path, config: Config) -> RunFolder | None:
-        asked.append(runs_dir)
+    def choose(app: RunsApp, *_: object) -> RunFolder | None:
+        asked.append(app._runs_dir)
         return answers[-1]
 
     def open_run(folder: RunFolder, *_: object) -> int:
         opened.append(folder)
         return 3
 
-    monkeypatch.setattr("hero_tui.screens.runs.choose_run", choose)
+    monkeypatch.setattr("hero_tui.start._show", choose)
     monkeypatch.setattr("hero_tui.start.run_interface", open_run)
     assert hero_tui()[0] == 2  # no runs yet: the help
     assert asked == []
