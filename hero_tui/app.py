@@ -22,6 +22,7 @@ from hero_tui.messages import (
     Edited,
     EngineAsked,
     Looked,
+    LookedAgain,
     OutsideAsked,
     RollbackAsked,
     Stepped,
@@ -29,6 +30,7 @@ from hero_tui.messages import (
     TryAsked,
     Turned,
 )
+from hero_tui.pace import Pace
 from hero_tui.parting import leaving_code
 from hero_tui.preview.asked import Asked
 from hero_tui.preview.layer import Layer
@@ -141,6 +143,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._pending: list[Pending] = []
         self._shown: tuple[Stage, int, int] | None = None
         self._hint_due = config.images == "off"
+        self._pace = Pace() if config.pace else None
         self._pictures = Pictures(terminal)
         # GNU screen does not, whatever terminal it is said to be.
         erases = terminal.multiplexer != "screen" and erases_to_background(
@@ -212,6 +215,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         if update.failed:
             problems = "\n".join(map(plain, dict.fromkeys(update.failed)))
             self.notify(problems, title="Not done", severity="error", timeout=10, markup=False)
+        if self._pace is not None and self._is_being_made():
+            self._pace.forget()
         self._show()
         await self._show_stage()
         self._tell_of_others()
@@ -261,8 +266,10 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
                 place = self._client.place
                 at = place[1] if place and place[0] == view.rounds[-1].number else 0
-                suggest = self.config.suggested_order
-                return LabelingScreen(view, self._pictures, self._clock, at, suggest)
+                self._is_active()
+                return LabelingScreen(
+                    view, self._pictures, self._clock, at, self.config.suggested_order, self._pace
+                )
             case "working":
                 from hero_tui.screens.working import WorkingScreen
 
@@ -329,7 +336,16 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._pending.append(Pending(self._client.ask(operation), number, effect))
         self._show()
 
+    def _is_active(self) -> None:
+        if self._pace is not None:
+            self._pace.active(self._clock())
+
+    def _is_being_made(self) -> bool:
+        """Whether the person may have waited for pictures, which says nothing of their pace."""
+        return not self._recorded.rounds or self._recorded.rounds[-1].sampled is None
+
     def on_edited(self, message: Edited) -> None:
+        self._is_active()
         number, edit = message.round, message.gesture(self.view.labels)
         self._record_and_show(
             number,
@@ -339,18 +355,34 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
     def on_looked(self, message: Looked) -> None:
         number, images = message.round, message.images
+        if self._pace is not None:
+            if self._is_being_made():
+                self._pace.forget()
+            else:
+                self._pace.looked(self._clock(), len(images - self.view.seen))
         self._record_and_show(
             number,
             lambda record: record.mark_seen(number, images),
             lambda view: replace(view, seen=view.seen | images),
         )
 
+    def on_looked_again(self, message: LookedAgain) -> None:
+        self._is_active()
+        number, image, edit = message.round, message.image, message.gesture(self.view.labels)
+        self._record_and_show(
+            number,
+            lambda record: record.look_again(number, image, edit),
+            lambda view: replace(view, labels=edit(view.labels)),
+        )
+
     def on_stepped(self, message: Stepped) -> None:
+        self._is_active()
         number = message.round
         step = Record.undo if message.way == "undo" else Record.redo
         self._client.ask(lambda record: step(record, number))
 
     def on_turned(self, message: Turned) -> None:
+        self._is_active()
         self._client.keep_place((message.round, message.image))
 
     def on_submitted(self, message: Submitted) -> None:

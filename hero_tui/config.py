@@ -28,8 +28,12 @@ class Config(Section):
         default=False,
         description="show a round's pictures by the engine's current reward, highest first",
     )
+    pace: bool = Field(
+        default=True,
+        description="say how fast one labels, and about how long the rest of the round takes",
+    )
     keys: Mapping[str, Keys] = Field(
-        default={}, description="other keys, by the binding's name: `page.next: n,space`"
+        default={}, description="other keys, by the binding's name: `page.next: j,space`"
     )
 
 

@@ -26,18 +26,21 @@ from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
 from hero_tui.screens.runs import RunList, RunsApp
+from hero_tui.screens.second_look import SecondLookScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
+from hero_tui.widgets.grid import TILE_KEYS
 
 Owner = type[DOMNode]
 
 SCREENS: Mapping[str, type[Screen[Any]]] = {
     "labeling": LabelingScreen,
     "zoom": ZoomScreen,
+    "second look": SecondLookScreen,
     "compare": CompareScreen,
     "summary": SubmitScreen,
     "earlier rounds": HistoryScreen,
@@ -56,6 +59,8 @@ RUNS: tuple[Owner, ...] = (RunList, RunsApp)
 MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
 NAMED_KEYS = {key.value for key in Keys} | set(REPLACED_KEYS)
 # What a terminal sends for the alias is the key itself.
+# The second one's key where the page has no tile of that key.
+SHARED = {frozenset({f"tile.{TILE_KEYS[-1]}", "one-at-a-time"})}
 ALIASES = {alias: key for key, aliases in KEY_ALIASES.items() for alias in aliases}
 
 
@@ -150,7 +155,7 @@ def _check_clashes(
     for binding in bindings:
         name, key = str(binding.id), ALIASES.get(binding.key, binding.key)
         other = taken.setdefault(key, name)
-        if other != name:
+        if other != name and frozenset({name, other}) not in SHARED:
             mine, theirs = (name, other) if name in keys else (other, name)
             raise InputError(
                 f"{file}: keys.{mine}: {binding.key} is the key of {theirs} too ({where}); "

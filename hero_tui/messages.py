@@ -20,6 +20,15 @@ class Edited(Message):
 
 
 @dataclass
+class LookedAgain(Message):
+    """The person said at a second look what the label of a picture should be."""
+
+    round: int
+    image: int
+    gesture: Gesture
+
+
+@dataclass
 class Stepped(Message):
     """The person goes one edit of a round back or forward."""
 

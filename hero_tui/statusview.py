@@ -1,6 +1,7 @@
 """A run's status for people."""
 
 from hero_engine.run.collapse import way_back
+from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
 from hero_tui.output import table
 from hero_tui.text import plain
@@ -28,8 +29,9 @@ def show(status: Status, error: str, run: str) -> None:
             [
                 [
                     str(r["round"]),
-                    f"{r['good']}/{r['images']}",
-                    f"{r['success_rate']:.0%}",
+                    f"{r['good']}/{r['good'] + r['bad']}"
+                    + (f", {r['unsure']} unsure" if r["unsure"] else ""),
+                    "" if r["success_rate"] is None else f"{r['success_rate']:.0%}",
                     "" if r["best"] is None else str(r["best"]),
                     "" if r["diversity"] is None else f"{r['diversity']:.3f}",
                     _seconds(r["label_s"]),
@@ -47,6 +49,9 @@ def show(status: Status, error: str, run: str) -> None:
         if found["round"] not in {r["round"] for r in status["history"]}:
             print(plain(f"round {found['round']}: {found['said']}"))
         print(plain(way_back(found["back_to"], run)))
+    if "second_look" in status:
+        looks = status["second_look"]
+        print(LabelNoise(looks["pictures"], looks["corrected"]).words)
     for noise, final in status.get("final", {}).items():
         name = "the run's own noise" if noise == "pi" else "fresh noise"
         print(

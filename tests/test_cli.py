@@ -535,7 +535,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     assert [r["best"] for r in history] == [1, "keep", "keep"]
     times = {"label_s", "wait_s"}
     assert {key: value for key, value in history[0].items() if key not in times} == {
-        "round": 0, "images": 4, "good": 2, "bad": 2, "best": 1, "success_rate": 0.5,
+        "round": 0, "images": 4, "good": 2, "bad": 2, "unsure": 0, "best": 1, "success_rate": 0.5,
         "diversity": 0.2, "noise_norm": 1.0, "sample_s": 0.5, "train_s": 0.25,
         "outcome": "",
     }  # fmt: skip
@@ -844,13 +844,13 @@ def preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_keys_are_listed_with_those_of_the_preferences(
     hero_tui: Cli, preferences: Path
 ) -> None:
-    preferences.write_text("keys:\n  page.next: n,space\n")
+    preferences.write_text("keys:\n  page.next: j,space\n")
     code, out, _ = hero_tui("keys")
     assert code == 0
     (line,) = [
         line for line in out.splitlines() if line.startswith("labeling  ") and "next page" in line
     ]
-    assert line.split() == ["labeling", "page.next", "n,space", "next", "page"]
+    assert line.split() == ["labeling", "page.next", "j,space", "next", "page"]
 
 
 def test_keys_that_cannot_work_are_refused_with_a_list_of_the_usual_ones(

@@ -19,10 +19,10 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
-    path = written(tmp_path, "images: sixel\nkeys:\n  page.next: n,space\n")
+    path = written(tmp_path, "images: sixel\nkeys:\n  page.next: j,space\n")
     config = load_config(path)
     assert config.images == "sixel"
-    assert config.keys == {"page.next": "n,space"}
+    assert config.keys == {"page.next": "j,space"}
     assert config.theme == Config().theme
 
 

@@ -194,6 +194,24 @@ def test_what_is_measured_while_labels_are_given_is_what_training_would_measure(
     assert torch.equal(*found)
 
 
+def test_what_is_measured_again_without_some_pictures_is_what_training_would_measure(
+    tiny_task: Callable[..., Task],
+) -> None:
+    task, images = (
+        tiny_task(precision="bf16", update={"micro_batch_size": 3}),
+        torch.tensor([1, 2, 4, 7]),
+    )
+    model = diffusion.load(task)
+    drawn = drawn_by(model, task)
+    again = ddpo.remeasured(model, drawn, task, 0, images)
+    left_out = [0, 3, 5, 6]
+    assert torch.equal(again.log_prob[left_out], drawn.log_prob[left_out])
+    optimizer = state.initial_state(model, task).lora_optimizer
+    metrics = update(DDPO(again, ALTERNATING, task, 0, images), model, optimizer, task)
+    assert len(metrics) == 1
+    assert metrics[0]["ratio_error"] == 0
+
+
 def gradient_of(task: Task, scale: float) -> tuple[torch.Tensor, float]:
     """The gradient of one step of all pictures, and the loss scale that it was computed with."""
     model = diffusion.load(task)

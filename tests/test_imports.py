@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate")
-INTERFACE = ("textual", "hero_tui")
+INTERFACE = ("textual", "term_image", "hero_tui")
 
 
 def modules_of(package: str) -> list[str]:
@@ -56,7 +56,7 @@ try:
 except SystemExit as ended:
     assert not ended.code
 """
-    watched = (*HEAVY, "textual", "pydantic", "numpy", "PIL")
+    watched = (*HEAVY, "textual", "term_image", "pydantic", "numpy", "PIL")
     assert loaded_by(code, watched) == set()
 
 

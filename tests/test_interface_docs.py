@@ -66,8 +66,9 @@ def test_every_binding_has_an_id_of_its_own() -> None:
 
 
 def test_commands_take_no_key_of_a_tile() -> None:
+    """But for the last one's, which is a command where the page has no such tile."""
     keys = [binding.key for binding in bindings_of(HeroApp) + bindings_of(LabelingScreen)]
-    assert len(keys) == len(set(keys))
+    assert [key for key in set(keys) if keys.count(key) > 1] == ["v"]
 
 
 async def test_help_lists_the_keys_that_work_here(tmp_path: Path) -> None:

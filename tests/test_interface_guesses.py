@@ -17,6 +17,7 @@ from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import StatusLine
 from tests.interface_runs import (
+    all_complete,
     interface,
     make_run,
     notices,
@@ -84,7 +85,9 @@ async def test_keys_label_the_picture_that_is_shown_in_their_place(run: RunFolde
         assert page(app) == BY_GUESS[:8]
         await pilot.press("1", "right", "right", "M")
         await until(pilot, lambda: labels(run).good == {15, 14, 13})
-        await pilot.press("enter", "right", "g")
+        await pilot.press("enter", "right")
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen) and all_complete(app))
+        await pilot.press("g")
         await until(pilot, lambda: labels(run).good == {15, 14, 13, 12})
         zoom = app.screen
         assert isinstance(zoom, ZoomScreen)

@@ -256,6 +256,7 @@ async def test_labeling_goes_on_without_an_engine_and_ctrl_r_starts_one(run: Run
 
     async with interface(run, engine=False, start_engine=start) as (app, pilot):
         await until(pilot, lambda: "The engine is not running" in said(app))
+        await until(pilot, lambda: is_drawn(app))
         await pilot.press("1")
         await until(pilot, lambda: app.view.labels == Labels.of([0]))
         await pilot.press("ctrl+r")

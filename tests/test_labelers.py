@@ -100,6 +100,7 @@ def define(module: str, body: str) -> labelers.Labeler:
         ("(i for i in range(2)), 1", Labels.of([0, 1], 1)),
         ("[[0], 0]", Labels.of([0], 0)),
         ("np.array([1, 2]), np.int64(1)", Labels.of([1, 2], 1)),
+        ("[0, 2], 2, [1, np.int64(3)]", Labels.of([0, 2], 2, unsure=[1, 3])),
     ],
 )
 def test_a_functions_answer_is_understood(
@@ -128,6 +129,9 @@ def test_a_function_may_keep_the_reigning_best(
         ("[0], 'best'", "expected"),
         ("[0], np.zeros(3)", "expected"),
         ("[99], 99", "there is no picture 99"),
+        ("[0], 0, 1", "expected"),
+        ("[0], 0, [0]", "unsure: picture 0 is among the good ones"),
+        ("[0], 0, [1], []", "expected"),
         ("[0], 1", "picture 1 is not one of the good"),
         ("[0], None", "choose the best"),
     ],

@@ -38,9 +38,10 @@ def test_the_documented_example_is_read(path: Path) -> None:
         path,
         "  - good: [0, 5, 9]   # picture numbers from 0; every other picture of the round is bad\n"
         "    best: 5           # one of good, or keep (the reigning best stays)\n"
+        "    unsure: [3, 8]    # optional: neither good nor bad, learned from by nothing\n"
         "  - good: []          # nothing good this round\n",
     )
-    assert rounds == [Labels.of([0, 5, 9], 5), Labels.of([], KEEP)]
+    assert rounds == [Labels.of([0, 5, 9], 5, unsure=[3, 8]), Labels.of([], KEEP)]
 
 
 def test_without_a_best_the_reigning_best_stays(path: Path) -> None:
@@ -63,6 +64,14 @@ def test_without_a_best_the_reigning_best_stays(path: Path) -> None:
         ("- {good: [1.0], best: 1}", "rounds.0.good.0"),
         ("- {good: [yes], best: 1}", "rounds.0.good.0"),
         ("- {best: 1}", "rounds.0.good: Field required"),
+        ("- {good: [1], best: 1, unsure: [10]}", "round 0: unsure: there is no picture 10"),
+        (
+            "- {good: [1], best: 1, unsure: [1]}",
+            "round 0: unsure: picture 1 is among the good ones",
+        ),
+        ("- {good: [1], best: 2, unsure: [2]}", "round 0: best: picture 2 is not one of the good"),
+        ("- {good: [], unsure: [2, 2]}", "rounds.0.unsure: picture 2 is given twice"),
+        ("- {good: [], unsure: 2}", "rounds.0.unsure"),
         ("- {good: [1], best: 1, bad: [2]}", "rounds.0.bad: there is no such field"),
         ("- good: []\n" * 5, "rounds: 5 rounds, the run has 4"),
         ("- good: 1", "rounds.0.good"),
@@ -94,9 +103,10 @@ def submitted_rounds(draw: st.DrawFn) -> list[Labels]:
     rounds: list[Labels] = []
     for _ in range(draw(st.integers(0, 4))):
         good = draw(st.frozensets(st.integers(0, 9)))
+        unsure = draw(st.frozensets(st.integers(0, 9))) - good
         reigning = any(isinstance(labels.best, int) for labels in rounds)
         bests = [*sorted(good), *([KEEP] if reigning else [])] or [None]
-        rounds.append(Labels.of(good, draw(st.sampled_from(bests))))
+        rounds.append(Labels.of(good, draw(st.sampled_from(bests)), unsure))
     return rounds
 
 
@@ -116,7 +126,11 @@ def test_a_task_name_that_yaml_would_misread_is_quoted(path: Path, name: str) ->
 
 VALID = {
     "task": "black-cat",
-    "rounds": [{"good": [0, 5, 9], "best": 5}, {"good": []}, {"good": [3], "best": "keep"}],
+    "rounds": [
+        {"good": [0, 5, 9], "best": 5, "unsure": [3, 8]},
+        {"good": []},
+        {"good": [3], "best": "keep"},
+    ],
 }
 
 

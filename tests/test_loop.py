@@ -12,8 +12,10 @@ from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Stop
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method.batch import Batch
+from hero_engine.method.ddpo import DDPO
 from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
+from hero_engine.run import labelfile
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Record
@@ -274,6 +276,143 @@ def test_the_embedding_can_learn_from_all_rounds(run: Callable) -> None:
     _, record = run(script, embedding={"data": "all"})
     assert outcomes(record)[1] == ""
     assert "embedding_loss" in record.metrics(1)
+
+
+# -- pictures that the person is unsure about ----------------------------------------------------
+
+UNSURE = Labels.of([0, 3, 6], 3, unsure=[1, 4])
+
+
+def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
+    run: Callable, monkeypatch: pytest.MonkeyPatch, tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    triplets, updates = [], []
+    train, update = loop.embedding.train, loop.Team.update
+
+    def note_triplets(*args: object) -> object:
+        triplets.append(args[3:5])
+        return train(*args)  # type: ignore[arg-type]
+
+    def note_update(team: object, objective: DDPO, *args: object) -> None:
+        updates.append(objective)
+        update(team, objective, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.embedding, "train", note_triplets)
+    monkeypatch.setattr(loop.Team, "update", note_update)
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}))
+    record = run_here(folder, [UNSURE, USUAL[1]])
+
+    drawn = rollout(folder, 0)
+    goods, bads = triplets[0]
+    assert torch.equal(goods, drawn.z_0[[0, 3, 6]])
+    assert torch.equal(bads, drawn.z_0[[2, 5, 7]])
+    taught = torch.cat([items[:, 0] for items in updates[0].steps()])
+    assert sorted(set(taught.tolist())) == [0, 2, 3, 5, 6, 7]
+    assert [len(items) for items in updates[0].steps()] == [4 * 2, 2 * 2], "whole steps, and a rest"
+    earned = updates[0].advantage
+    assert not earned[[1, 4]].any()
+    assert float(earned.double().sum()) == pytest.approx(0, abs=1e-5), "normalised without them"
+    assert torch.equal(pool(folder, 0)["good_z_T"], drawn.z_T[[0, 6]])
+    after = rollout(folder, 1).z_T
+    assert not any(near(z_T, drawn.z_T[image]) for z_T in after for image in (1, 4))
+    assert outcomes(record) == ["", ""]
+
+
+def test_what_is_learned_does_not_depend_on_what_an_unsure_picture_shows(
+    tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Another trajectory, latent and noise in its place: embedding and LoRA have the same bits."""
+    task = tiny_task(feedback={"rounds": 1}, embedding={"data": "all"})
+    usual = finished_run(task, [UNSURE])
+    wait = loop.wait_for_labels
+
+    def exchanged(run: loop.Run, learned: object, number: int) -> Labels:
+        labels = wait(run, learned, number)  # type: ignore[arg-type]
+        for tensor in drawn[-1].__dict__.values():
+            if tensor.is_floating_point():
+                tensor[[1, 4]] = 17.0
+        return labels
+
+    drawn = []
+    collect = loop.collect
+    monkeypatch.setattr(loop, "collect", lambda *args: drawn.append(collect(*args)) or drawn[-1])
+    monkeypatch.setattr(loop, "wait_for_labels", exchanged)
+    other = new_run(tmp_path, task)
+    run_here(other, [UNSURE]).close()
+    for name in ("lora", "embedder", "noise_pool"):
+        first, second = (load_file(f.checkpoint(0) / f"{name}.safetensors") for f in (usual, other))
+        assert all(torch.equal(tensor, second[key]) for key, tensor in first.items()), name
+
+
+def test_rewards_without_an_unsure_picture_are_those_of_a_batch_without_it(run: Callable) -> None:
+    """Against a float64 reference over the pictures that are left."""
+    folder, record = run([UNSURE], update={"deviation_floor": 0.0}, reward={"name": "no-embedding"})
+    z_0 = rollout(folder, 0).z_0.double().flatten(1)
+    left, goods = [0, 2, 3, 5, 6, 7], [0, 3, 6]
+    mean = z_0[goods].mean(0)
+    reward = (z_0[left] @ mean) / (z_0[left].norm(dim=1) * mean.norm())
+    assert record.metrics(0)["reward_mean"][0][1] == pytest.approx(float(reward.mean()), rel=1e-5)
+    assert record.metrics(0)["reward_std"][0][1] == pytest.approx(float(reward.std()), rel=1e-4)
+
+
+def test_later_rounds_that_learn_from_all_leave_out_what_was_unsure(
+    tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    latents = loop.triplet_latents
+
+    def note(*args: object) -> object:
+        found.append(latents(*args))  # type: ignore[arg-type]
+        return found[-1]
+
+    monkeypatch.setattr(loop, "triplet_latents", note)
+    folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}, embedding={"data": "all"}))
+    run_here(folder, [UNSURE, Labels.of([0], 0, unsure=[7])]).close()
+    goods, bads = found[1]
+    assert (len(goods), len(bads)) == (1 + 3, 6 + 3)
+    for z_0 in rollout(folder, 0).z_0[[1, 4]]:
+        assert not any(torch.equal(z_0, other) for other in torch.cat([goods, bads]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "learns"),
+    [
+        (Labels.of([], unsure=range(8)), "Every picture is unsure: nothing is learned", False),
+        (Labels.of([], unsure=[1]), "No good picture: nothing is learned", False),
+        (Labels.of([2], 2, [0, 1, 3, 4, 5, 6, 7]), "Every picture earns the same", False),
+        (Labels.of([2, 3, 5], 2, [0, 1, 4, 6, 7]), "All good but the unsure ones: there are", True),
+        (Labels.of([2], 2, [0, 1, 3, 4, 5, 6]), "", True),
+    ],
+    ids=["all", "no good", "one left", "none bad", "fewer than a step"],
+)
+def test_every_round_with_unsure_pictures_has_an_outcome(
+    run: Callable, labels: Labels, said: str, learns: bool
+) -> None:
+    folder, record = run([labels, USUAL[1]])
+    assert said in outcomes(record)[0]
+    assert bool(said) == bool(outcomes(record)[0])
+    assert lora(folder, 0).isfinite().all()
+    assert ("loss" in record.metrics(0)) == learns
+    assert record.state() == ("finished", "")
+
+
+def test_unsure_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
+    script = [UNSURE, Labels.of([1], 1, unsure=[0])]
+    first, record = run(script)
+    (tmp_path / "labels.yaml").write_text(
+        labelfile.dump("tiny", labelfile.submitted_labels(record))
+    )
+    second = new_run(tmp_path, first.task())
+    run_here(second, labelfile.load(tmp_path / "labels.yaml", first.task())).close()
+    assert final_hashes(first) == final_hashes(second)
+
+
+def test_the_model_card_counts_labels_without_the_unsure_ones(run: Callable) -> None:
+    folder, _ = run([UNSURE, USUAL[1]])
+    card = (folder.exports / "README.md").read_text()
+    assert "after 14 labels in 2 rounds (2 more pictures were left out, as unsure)" in card
+    assert "| before | fresh, N(0, I) | 6 | 3 | 50% |" in card
 
 
 def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Path) -> None:

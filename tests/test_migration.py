@@ -11,7 +11,7 @@ from hero_engine.errors import InputError
 from hero_engine.run import folder
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
-from hero_engine.run.record import SCHEMA_VERSION, Record, database
+from hero_engine.run.record import SCHEMA_VERSION, Record, SecondLook, database
 from hero_engine.run.record.schema import MIGRATIONS
 
 FORMAT_2 = """
@@ -67,13 +67,20 @@ PRAGMA user_version = 2;
 """As version 0.1.0 made it before rounds could be left and figures had names."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "run.sqlite"
+# With rounds that can be left, and before a picture could be unsure.
+FORMAT_3 = ";".join([FORMAT_2, *MIGRATIONS[2], "PRAGMA user_version = 3"])
+
+
+def written(path: Path, script: str) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(FORMAT_2)
+        connection.executescript(script)
     return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return written(tmp_path / "run.sqlite", FORMAT_2)
 
 
 def check(path: Path) -> None:
@@ -91,6 +98,7 @@ def check(path: Path) -> None:
         assert record.undo(1)
         assert record.labels(1) == Labels()
         assert record.redo(1)
+        assert record.second_looks() == []
 
 
 def version_of(path: Path) -> int:
@@ -103,6 +111,18 @@ def test_all_that_was_recorded_is_there_and_opening_again_changes_nothing(path: 
     check(path)
     assert version_of(path) == SCHEMA_VERSION
     check(path)
+
+
+def test_a_record_of_format_3_goes_on_with_unsure_pictures_and_second_looks(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "run.sqlite", FORMAT_3)
+    check(path)
+    with closing(Record.open(path)) as record:
+        record.edit(1, lambda labels: labels.marked([2], "unsure"))
+        assert record.labels(1) == Labels.of([1], KEEP, unsure=[2])
+        record.look_again(0, 1, lambda labels: labels.marked([1], "good"))
+        assert record.second_looks() == [SecondLook(0, 1, "bad", "good")]
 
 
 def test_a_migrated_record_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
@@ -147,7 +167,7 @@ def test_one_that_cannot_be_written_is_refused_and_says_that_it_would_have_to_be
         return connection
 
     monkeypatch.setattr(database, "_connect", read_only)
-    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 3"):
+    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 4"):
         Record.open(path)
 
 

@@ -28,7 +28,7 @@ from hero_engine.run.options import EngineOptions
 from hero_engine.run.task import Task
 from tests.engine_runs import label_open_round, new_run, run_here, wait_until
 
-SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
+SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2, unsure=[5]), Labels.of([4], KEEP)]
 ROOT = Path(__file__).parents[1]
 
 

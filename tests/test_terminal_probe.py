@@ -201,7 +201,7 @@ def test_textual_is_not_imported_before_its_colours_are_known() -> None:
     code = """
 import sys
 import hero_tui.cli, hero_tui.start, hero_tui.headless.labelers, hero_engine.run.resolve
-print(sorted({"textual", "PIL", "numpy"} & set(sys.modules)))
+print(sorted({"textual", "PIL", "term_image", "numpy"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True

@@ -179,7 +179,7 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
     files, so that they are the same after an interruption.
     """
     if not MEASURES.keys() <= run.record.metrics(round_number).keys():
-        batch = Batch(*batch_of(run, rollout, round_number))
+        batch = Batch(*batch_of(run, rollout, round_number, torch.arange(len(rollout.z_0))))
         try:
             found = {name: of(batch) for name, of in MEASURES.items()}
         except (OSError, ValueError) as error:
@@ -191,24 +191,32 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
 
 
 def batch_of(
-    run: Run, rollout: Rollout, round_number: int
+    run: Run, rollout: Rollout, round_number: int, images: Tensor
 ) -> tuple[Tensor, list[str], Callable[[], NDArray[np.uint8]]]:
-    """The round's clean latents, prompts and what reads its pictures: a `Batch`'s first fields."""
-    images = torch.arange(len(rollout.z_0))
+    """Clean latents, prompts and what reads the pictures, of those of the round whose numbers are
+    `images`: a `Batch`'s first fields.
+    """
     prompts = [run.task.prompts[prompt] for prompt in prompts_of(images, run.task).tolist()]
     paths = [run.folder.image(round_number, image) for image in images.tolist()]
-    return rollout.z_0, prompts, lambda: np.stack([read_picture(path) for path in paths])
+    return rollout.z_0[images], prompts, lambda: np.stack([read_picture(path) for path in paths])
 
 
 def remeasure_log_probs(
-    run: Run, learned: TrainingState, rollout: Rollout, round_number: int
+    run: Run,
+    learned: TrainingState,
+    rollout: Rollout,
+    round_number: int,
+    images: Tensor | None = None,
 ) -> Rollout:
     """The rollout as training will need it: what can be done while the person labels.
 
     Also when the labels are there already, so that a run that goes on has the same bits.
 
+    Args:
+        images: the pictures that are learned from, int64 [M], when the labels are there; None: all.
+
     Raises:
-        Stop, Finish: asked for in the meantime.
+        Stop: asked for in the meantime; or Finish, before the labels are there.
     """
     if run.team.size > 1 or not ddpo.needs_remeasuring(learned.model, run.task):
         # Each process measures its share of the transitions when it trains.
@@ -216,7 +224,8 @@ def remeasure_log_probs(
     if learned.model.device.type == "cpu" and run.task.update.guidance:
         # A picture's arithmetic does not depend on its neighbours there: the old ones mostly hold.
         return rollout
-    return ddpo.remeasured(learned.model, rollout, run.task, round_number, run.interrupts.check)
+    check = run.interrupts.check if images is None else run.interrupts.check_stop
+    return ddpo.remeasured(learned.model, rollout, run.task, round_number, images, check)
 
 
 @torch.no_grad()
@@ -284,11 +293,10 @@ def learn(
     started = time.monotonic()
     tell_of_collapse(run)
     run.record.set_state("training")
-    good = torch.zeros(len(rollout.z_0), dtype=torch.bool)
-    good[sorted(labels.good)] = True
+    good, bad = masks(labels, len(rollout.z_0))
 
     update_best_and_pool(learned, rollout, good, labels, run.task)
-    metrics, outcome = train(run, learned, rollout, good, round_number)
+    metrics, outcome = train(run, learned, rollout, good, bad, round_number)
 
     outcome = f"{learned.begun_anew} {outcome}".strip()
     learned.begun_anew = ""
@@ -297,6 +305,14 @@ def learn(
     run.record.finish_training(round_number, metrics, outcome)
     log.info("round %d: %d good, trained in %.1f s. %s", round_number, len(labels.good),
              metrics["train_s"], outcome)  # fmt: skip
+
+
+def masks(labels: Labels, count: int) -> tuple[Tensor, Tensor]:
+    """The good and the bad of a round's pictures, bool [count] each; an unsure one is neither."""
+    good, sure = torch.zeros(count, dtype=torch.bool), torch.ones(count, dtype=torch.bool)
+    good[sorted(labels.good)] = True
+    sure[sorted(labels.unsure)] = False
+    return good, sure & ~good
 
 
 def update_best_and_pool(
@@ -322,45 +338,48 @@ def update_best_and_pool(
 
 
 def train(
-    run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, round_number: int
+    run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, bad: Tensor, round_number: int
 ) -> tuple[dict[str, float], str]:
     """Trains the embedding and the LoRA; returns metrics, and why less was done than usual."""
     if not good.any():
         where = "the same noise pool" if learned.pool else "fresh noise"
-        return {}, f"No good picture: nothing is learned, the next round starts from {where}."
+        what = "No good picture" if bad.any() else "Every picture is unsure"
+        return {}, f"{what}: nothing is learned, the next round starts from {where}."
     assert learned.best_z_0 is not None, "a submitted round with goods has a best"
     outcome = ""
     reward = REWARDS[run.task.reward.name]
     if reward.uses_embedding:
-        good_z_0, bad_z_0 = triplet_latents(run, rollout, good, round_number)
+        good_z_0, bad_z_0 = triplet_latents(run, rollout, good, bad, round_number)
         if len(bad_z_0):
             train_embedding(run, learned, good_z_0, bad_z_0, round_number)
         else:
-            outcome = "All good: there are no triplets, the reward uses the embedding as it is."
-    rewards = compute_rewards(run, learned, rollout, good, round_number)
-    metrics = {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())}
+            which = "All good" if good.all() else "All good but the unsure ones"
+            outcome = f"{which}: there are no triplets, the reward uses the embedding as it is."
+    images = (good | bad).nonzero()[:, 0]
+    rewards = compute_rewards(run, learned, rollout, good, images, round_number)
+    metrics = {"reward_mean": float(rewards.mean())}
+    if len(images) > 1:
+        metrics["reward_std"] = float(rewards.std())
     update = run.task.update
-    by_prompt = update.advantages == "prompt"
-    prompts = prompts_of(torch.arange(len(rewards)), run.task) if by_prompt else None
-    advantage = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
-    if not advantage.any():
+    prompts = prompts_of(images, run.task) if update.advantages == "prompt" else None
+    earned = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
+    if not earned.any():
         return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
-    train_lora(run, learned, rollout, advantage, round_number)
+    train_lora(run, learned, rollout, earned, images, round_number)
     return metrics, outcome
 
 
 def triplet_latents(
-    run: Run, rollout: Rollout, good: Tensor, round_number: int
+    run: Run, rollout: Rollout, good: Tensor, bad: Tensor, round_number: int
 ) -> tuple[Tensor, Tensor]:
     """The goods' and the bads' z_0, of this round or of all so far (`embedding.data`)."""
-    goods, bads = [rollout.z_0[good]], [rollout.z_0[~good]]
+    goods, bads = [rollout.z_0[good]], [rollout.z_0[bad]]
     if run.task.embedding.data == "all":
         for earlier in range(round_number):
             z_0 = Rollout.load(run.folder.rollout(earlier)).z_0
-            was_good = torch.zeros(len(z_0), dtype=torch.bool)
-            was_good[sorted(run.record.labels(earlier).good)] = True
+            was_good, was_bad = masks(run.record.labels(earlier), len(z_0))
             goods.append(z_0[was_good])
-            bads.append(z_0[~was_good])
+            bads.append(z_0[was_bad])
     return torch.cat(goods), torch.cat(bads)
 
 
@@ -391,17 +410,22 @@ def train_embedding(
 
 @torch.no_grad()
 def compute_rewards(
-    run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, round_number: int
+    run: Run,
+    learned: TrainingState,
+    rollout: Rollout,
+    good: Tensor,
+    images: Tensor,
+    round_number: int,
 ) -> Tensor:
-    """Each picture's reward, [N], on the CPU.
+    """The reward of each of the M pictures `images` that are good or bad, [M], on the CPU.
 
     Raises:
         EngineError: one is not finite.
     """
     assert learned.best_z_0 is not None
     name = run.task.reward.name
-    round_ = batch_of(run, rollout, round_number)
-    labelled = LabelledBatch(*round_, good, learned.best_z_0, partial(embed, learned))
+    round_ = batch_of(run, rollout, round_number, images)
+    labelled = LabelledBatch(*round_, good[images], learned.best_z_0, partial(embed, learned))
     rewards = REWARDS[name].of(labelled)
     if not rewards.isfinite().all():
         raise EngineError(
@@ -418,9 +442,14 @@ def embed(learned: TrainingState, z_0: Tensor) -> Tensor:
 
 
 def train_lora(
-    run: Run, learned: TrainingState, rollout: Rollout, advantage: Tensor, round_number: int
+    run: Run,
+    learned: TrainingState,
+    rollout: Rollout,
+    earned: Tensor,
+    images: Tensor,
+    round_number: int,
 ) -> None:
-    """DDPO on the LoRA."""
+    """DDPO on the LoRA, by the advantages `earned` [M] of the pictures `images` [M]."""
     run.record.set_progress("training the LoRA", 0, 1)
 
     def report(step: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -429,5 +458,10 @@ def train_lora(
         run.record.set_progress(phase, step, total)
         run.interrupts.check_stop()
 
-    objective = DDPO(rollout, advantage, run.task, round_number)
+    advantage = torch.zeros(len(rollout.z_0))
+    advantage[images] = earned
+    if len(images) < len(advantage):
+        # With pictures left out, the passes have other shapes than while the labels were given.
+        rollout = remeasure_log_probs(run, learned, rollout, round_number, images)
+    objective = DDPO(rollout, advantage, run.task, round_number, images)
     run.team.update(objective, learned.model, learned.lora_optimizer, report)

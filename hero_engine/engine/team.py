@@ -56,7 +56,8 @@ class Request(IntEnum):
     SAMPLE = 0
     """Its chunks of a round, from z_T."""
     TRAIN = 1
-    """Its share of a round's gradients, from the advantages; the rollout is in the run folder."""
+    """Its share of a round's gradients, from the advantages and the numbers of the pictures that
+    are learned from; the rollout is in the run folder."""
     END = 2
 
 
@@ -142,7 +143,10 @@ class Team:
             Stop: a helper is gone.
             EngineError: as `update.update`.
         """
-        self._ask(Request.TRAIN, objective.round_number, objective.advantage, model)
+        advantage, images = objective.advantage, objective.images
+        learned = torch.arange(len(advantage)) if images is None else images
+        values = torch.cat([advantage, learned.to(advantage)])
+        self._ask(Request.TRAIN, objective.round_number, values, model)
         with _stopping_if_one_is_gone():
             update(objective, model, optimizer, objective.task, on_step)
 
@@ -206,7 +210,8 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                     _hand_over_chunks(model, task, z_T, round_number, folder.chunks(round_number))
                 else:
                     kept = Rollout.load(folder.rollout(round_number))
-                    update(DDPO(kept, values, task, round_number), model, None, task)
+                    advantage, images = values[: len(kept.z_0)], values[len(kept.z_0) :].long()
+                    update(DDPO(kept, advantage, task, round_number, images), model, None, task)
     except Stop:
         return
     dist.destroy_process_group()

@@ -46,6 +46,7 @@ class DDPO:
 
     Attributes:
         advantage: [N].
+        images: the pictures that are learned from, int64 [M], ascending; None: all.
         is_remeasured: the old log-probs were taken from training's own passes.
     """
 
@@ -56,10 +57,11 @@ class DDPO:
     advantage: Tensor
     task: Task
     round_number: int
+    images: Tensor | None = None
     is_remeasured: bool = False
 
     def steps(self) -> list[Tensor]:
-        return items_of_steps(self.rollout, self.task, self.round_number)
+        return items_of_steps(self.rollout, self.task, self.round_number, self.images)
 
     def losses(self, model: Model, items: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         images, transitions = items.unbind(1)
@@ -93,7 +95,7 @@ class DDPO:
                 "--compile, or write `precision: fp32` in the run's task.yaml"
             )
         if needs_remeasuring(model, self.task):
-            rollout = remeasured(model, self.rollout, self.task, self.round_number)
+            rollout = remeasured(model, self.rollout, self.task, self.round_number, self.images)
             return replace(self, rollout=rollout, is_remeasured=True)
         raise EngineError(
             f"self-check: before the first update a ratio is off from 1 by {error:.1e}, expected "
@@ -119,12 +121,16 @@ def remeasured(
     rollout: Rollout,
     task: Task,
     round_number: int,
+    images: Tensor | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Rollout:
     """The rollout with its old log-probs measured again, in the shapes that training uses.
 
     The model must be as it was when it drew them: while the labels are waited for is a good time.
     With several processes each measures its own share.
+
+    Args:
+        images: as `DDPO.images`.
     """
     log_prob = rollout.log_prob.clone()
 
@@ -134,19 +140,26 @@ def remeasured(
             log_prob[images, transitions] = log_probs(model, rollout, part, task).cpu()
         return log_prob
 
-    for items in items_of_steps(rollout, task, round_number):
+    for items in items_of_steps(rollout, task, round_number, images):
         until_it_fits(model, items, lambda: measure(items))  # noqa: B023
         on_step()
     return replace(rollout, log_prob=log_prob)
 
 
-def items_of_steps(rollout: Rollout, task: Task, round_number: int) -> list[Tensor]:
-    """The pairs (image, transition) of each optimizer step, int64 [I, 2]; pictures in any order."""
+def items_of_steps(
+    rollout: Rollout, task: Task, round_number: int, images: Tensor | None = None
+) -> list[Tensor]:
+    """The pairs (image, transition) of each optimizer step, int64 [I, 2]; pictures in any order.
+
+    A step has `update.batch_size` of the `images`, however many are left out; the last, the rest.
+    """
     count, transitions = rollout.step.shape
     order = torch.randperm(count, generator=seeds.generator(task.seed, "order", round_number))
+    if images is not None:
+        order = order[torch.isin(order, images)]
     return [
-        torch.cartesian_prod(images, torch.arange(transitions))
-        for images in order.split(task.update.batch_size)
+        torch.cartesian_prod(some, torch.arange(transitions))
+        for some in order.split(task.update.batch_size)
     ]
 
 

@@ -13,7 +13,7 @@ from hero_engine.method.pool import POOL_FILE
 from hero_engine.method.state import load_pool_tensors
 from hero_engine.model import lora
 from hero_engine.model.lora import LoraBase
-from hero_engine.results.modelcard import DIFFUSERS_FILE, model_card, taught_rounds
+from hero_engine.results.modelcard import DIFFUSERS_FILE, labels_of, model_card, taught_rounds
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
@@ -96,7 +96,7 @@ def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, obje
 
 def _metadata(record: Record, task: Task, base: LoraBase, number: int, name: str) -> dict[str, str]:
     taught = taught_rounds(record, number)
-    labels = sum(r.images for r in taught)
+    labels, _ = labels_of(record, taught)
     finished = taught[-1].trained
     assert finished is not None, "the exported round is trained"
     # sd-scripts' count of captions, which user interfaces offer as words for the prompt.

@@ -5,7 +5,7 @@ Text of the task is data here: it can neither format the page nor end its YAML.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
 from hero_engine.run.record import Record, Round
+from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
@@ -38,7 +39,8 @@ def model_card(
         hashes: SHA-256 of the exported files, by name.
     """
     taught = taught_rounds(record, round_number)
-    labels = sum(r.images for r in taught)
+    labels, unsure = labels_of(record, taught)
+    left_out = f" ({unsure} more pictures were left out, as unsure)" if unsure else ""
     kohya_file = next((n for n in hashes if n not in (DIFFUSERS_FILE, POOL_FILE)), None)
     others = (
         f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "
@@ -50,9 +52,10 @@ def model_card(
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
         f"# {plain(task.name)}: a LoRA taught by labels",
-        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}. A person, or "
-        "a judge in their place, marked its pictures good or bad; HERO turned that into a LoRA and "
-        "a pool of initial noises. Both are the result: the LoRA alone is less of it.",
+        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}{left_out}. "
+        "A person, or a judge in their place, marked its pictures good or bad; HERO turned that "
+        "into a LoRA and a pool of initial noises. Both are the result: the LoRA alone is less of "
+        "it.",
         "## What it was taught",
         "\n".join(
             [
@@ -64,6 +67,7 @@ def model_card(
         ),
         "## Success",
         _success(record, round_number),
+        *_label_noise(record, round_number),
         "## Use",
         "With diffusers, from this folder:",
         f"```python\n{use(task, base, '.', with_pool=pool_size > 0)}```",
@@ -88,6 +92,12 @@ def model_card(
 def taught_rounds(record: Record, last: int) -> list[Round]:
     """The rounds whose labels the model after round `last` has learned from."""
     return [r for r in record.rounds() if r.trained is not None and r.number <= last]
+
+
+def labels_of(record: Record, rounds: Sequence[Round]) -> tuple[int, int]:
+    """How many pictures of these rounds were good or bad, and how many unsure."""
+    unsure = sum(len(record.labels(r.number).unsure) for r in rounds)
+    return sum(r.images for r in rounds) - unsure, unsure
 
 
 def front_matter(task: Task) -> dict[str, object]:
@@ -205,7 +215,9 @@ def _success(record: Record, round_number: int) -> str:
         if r.submitted is not None and r.number <= round_number + 1:
             model = f"after {_rounds(r.number)}" if r.number else "before"
             noise = around if r.number else fresh
-            rows.append((model, noise, r.images, len(record.labels(r.number).good)))
+            rows.append(
+                (model, noise, labels_of(record, [r])[0], len(record.labels(r.number).good))
+            )
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
         for which, figures in record.figures().items():
             noise = around if which == "pi" else fresh
@@ -213,6 +225,12 @@ def _success(record: Record, round_number: int) -> str:
     table = ["| Model | Initial noise | Pictures | Good | Success |", "|---|---|---|---|---|"]
     table += [f"| {m} | {z} | {n} | {good} | {good / n:.0%} |" for m, z, n, good in rows if n]
     return "\n".join(table)
+
+
+def _label_noise(record: Record, round_number: int) -> list[str]:
+    looks = [look for look in record.second_looks() if look.round <= round_number]
+    noise = label_noise(looks)
+    return [f"{noise.words}."] if noise else []
 
 
 def _rounds(count: int) -> str:

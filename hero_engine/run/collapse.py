@@ -34,7 +34,8 @@ class RoundFigures:
     """What is known of a round's pictures, which the model after the round before has drawn.
 
     Attributes:
-        good: of `images`; None before the labels are submitted.
+        images: how many there are, once they are labelled without the unsure ones.
+        good: of `images`; None before the labels are submitted, and where all are unsure.
         diversity: of the pictures; None where it is not measured (yet).
         contrast: of their latents: how far they have drifted from what a model draws; None as well.
     """
@@ -74,9 +75,11 @@ def figures(record: Record) -> list[RoundFigures]:
     found = []
     for r in record.rounds():
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        good = None if r.submitted is None else len(record.labels(r.number).good)
+        labels = record.labels(r.number)
+        sure = r.images - len(labels.unsure)
+        good = len(labels.good) if r.submitted is not None and sure else None
         diversity, contrast = measured.get("diversity"), measured.get("latent_contrast")
-        found.append(RoundFigures(r.number, r.images, good, diversity, contrast))
+        found.append(RoundFigures(r.number, sure, good, diversity, contrast))
     return found
 
 

@@ -23,14 +23,15 @@ class _Round(BaseModel):
 
     good: list[StrictInt]
     best: int | Literal["keep"] | None = None
+    unsure: list[StrictInt] = []
 
-    @field_validator("good")
+    @field_validator("good", "unsure")
     @classmethod
-    def _each_once(cls, good: list[int]) -> list[int]:
-        twice = [image for image, count in Counter(good).items() if count > 1]
+    def _each_once(cls, images: list[int]) -> list[int]:
+        twice = [image for image, count in Counter(images).items() if count > 1]
         if twice:
             raise ValueError(f"picture {twice[0]} is given twice")
-        return good
+        return images
 
     @field_validator("best", mode="before")
     @classmethod
@@ -74,7 +75,7 @@ def load(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> list[Label
     rounds: list[Labels] = []
     has_reigning_best = False
     for number, written in enumerate(found.rounds):
-        labels = Labels.of(written.good, written.best)
+        labels = Labels.of(written.good, written.best, written.unsure)
         problem = problem_with(labels, task.feedback.batch_size, has_reigning_best)
         if problem:
             raise InputError(f"{path}: round {number}: {problem}")
@@ -98,7 +99,9 @@ def dump(task_name: str, rounds: Sequence[Labels]) -> str:
     """The text of a label file that `load` reads as the same labels."""
     lines = [yamlfile.dump({"task": task_name}).rstrip(), "rounds:" if rounds else "rounds: []"]
     for labels in rounds:
-        lines.append(f"  - good: [{', '.join(str(image) for image in sorted(labels.good))}]")
+        lines.append(f"  - good: {sorted(labels.good)}")
         if labels.best is not None:
             lines.append(f"    best: {labels.best}")
+        if labels.unsure:
+            lines.append(f"    unsure: {sorted(labels.unsure)}")
     return "\n".join(lines) + "\n"

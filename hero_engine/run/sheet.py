@@ -14,6 +14,7 @@ CAPTION = 22
 GAP = 8
 NO_LABELS = Labels()
 BACKGROUND, BAD, GOOD, BEST = "#14161f", "#565f89", "#73c936", "#ffc83d"
+UNSURE = "#bb9af7"
 
 
 def contact_sheet(images: Mapping[int, Path], labels: Labels = NO_LABELS) -> Image.Image:
@@ -33,13 +34,14 @@ def contact_sheet(images: Mapping[int, Path], labels: Labels = NO_LABELS) -> Ima
     for place, (number, picture) in enumerate(pictures.items()):
         x = GAP + place % COLUMNS * cell[0]
         y = GAP + place // COLUMNS * cell[1]
-        good, best = number in labels.good, number == labels.best
-        colour = BEST if best else GOOD if good else BAD
-        if good:
+        label = labels.label(number)
+        best = number == labels.best
+        colour = BEST if best else {"good": GOOD, "bad": BAD, "unsure": UNSURE}[label]
+        if label != "bad":
             frame = (x - 4, y - 4, x + width + 3, y + height + CAPTION - 2)
             draw.rectangle(frame, outline=colour, width=3)
         sheet.paste(picture, (x, y))
-        word = "best" if best else "good" if good else ""
+        word = "best" if best else "" if label == "bad" else label
         draw.text((x + 4, y + height + 1), f"{number}  {word}", fill=colour, font=font)
     return sheet
 

@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import Best
 from hero_engine.run.record import Record, Round, RunState
+from hero_engine.run.second_look import label_noise
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
@@ -14,6 +15,7 @@ ACTIVE_STATES = ("sampling", "labeling", "training")
 class RoundStatus(TypedDict):
     """A submitted round. Seconds, and measures that the engine has not written, may be None.
 
+    `success_rate`: good over good and bad; None if every picture is unsure.
     `outcome`: in words, what was not as usual; "" for a usual round.
     """
 
@@ -21,8 +23,9 @@ class RoundStatus(TypedDict):
     images: int
     good: int
     bad: int
+    unsure: int
     best: Best
-    success_rate: float
+    success_rate: float | None
     diversity: float | None
     noise_norm: float | None
     sample_s: float | None
@@ -40,6 +43,18 @@ class CollapseStatus(TypedDict):
     back_to: int | None
 
 
+class SecondLookStatus(TypedDict):
+    """Labels that the engine doubted and the person looked at again, and how many were corrected.
+
+    `low` and `high`: of their share, 95 % (Wilson).
+    """
+
+    pictures: int
+    corrected: int
+    low: float
+    high: float
+
+
 class FinalStatus(TypedDict):
     """Success of the final model from one noise."""
 
@@ -51,8 +66,9 @@ class FinalStatus(TypedDict):
 class Status(TypedDict):
     """A run. `line` is how often it went back to an earlier round; all else is of its present line.
 
-    `round` is the latest round begun, from 0; `final` is there once both are measured, and
-    `collapse` if the latest round shows one, be it labelled or not.
+    `round` is the latest round begun, from 0; `labels_used` counts the pictures of submitted
+    rounds, unsure ones too, which have used the budget; `final` is there once both are measured,
+    `collapse` if the latest round shows one, be it labelled or not, and `second_look` after one.
     """
 
     run: str
@@ -66,6 +82,7 @@ class Status(TypedDict):
     labels_budget: int
     history: list[RoundStatus]
     collapse: NotRequired[CollapseStatus]
+    second_look: NotRequired[SecondLookStatus]
     final: NotRequired[dict[str, FinalStatus]]
 
 
@@ -97,6 +114,15 @@ def status(folder: RunFolder) -> Status:
                 "said": last.collapse,
                 "back_to": last.back_to,
             }
+        noise = label_noise(record.second_looks())
+        if noise is not None:
+            low, high = noise.interval
+            found["second_look"] = {
+                "pictures": noise.pictures,
+                "corrected": noise.corrected,
+                "low": low,
+                "high": high,
+            }
         final = record.figures()
         if len(final) == 2:
             found["final"] = {noise: _final(measured) for noise, measured in final.items()}
@@ -118,16 +144,18 @@ def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
         if r.submitted is None:
             continue
         labels = record.labels(r.number)
-        good = len(labels.good)
+        good, unsure = len(labels.good), len(labels.unsure)
+        sure = r.images - unsure
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
         history.append(
             {
                 "round": r.number,
                 "images": r.images,
                 "good": good,
-                "bad": r.images - good,
+                "bad": sure - good,
+                "unsure": unsure,
                 "best": labels.best,
-                "success_rate": good / r.images,
+                "success_rate": good / sure if sure else None,
                 "diversity": measured.get("diversity"),
                 "noise_norm": measured.get("noise_norm"),
                 "sample_s": measured.get("sample_s"),

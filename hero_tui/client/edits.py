@@ -8,23 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hero_engine.run.labels import Best, Labels
+from hero_engine.run.labels import Best, Label, Labels
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Makes pictures good, and others bad (and then not the best).
+    """Makes pictures good, and others bad or unsure (and then not the best).
 
     `in_place_of`: the labels before and after the edit whose place this takes (`Record.edit`).
     """
 
     good: frozenset[int] = frozenset()
     bad: frozenset[int] = frozenset()
+    unsure: frozenset[int] = frozenset()
     in_place_of: tuple[Labels, Labels] | None = None
 
     def __call__(self, labels: Labels) -> Labels:
-        best = None if labels.best in self.bad else labels.best
-        return Labels((labels.good | self.good) - self.bad, best)
+        labels = labels.marked(self.good, "good").marked(self.bad, "bad")
+        return labels.marked(self.unsure, "unsure")
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,30 @@ Edit = Mark | Choose
 Gesture = Callable[[Labels], Edit]
 
 
-def mark(images: frozenset[int], good: bool) -> Gesture:
-    """Makes pictures good, or bad."""
-    return lambda labels: Mark(good=images) if good else Mark(bad=images)
+def mark(images: frozenset[int], label: Label) -> Gesture:
+    """Labels pictures so."""
+    return lambda labels: _mark(images, label)
 
 
-def toggle(image: int) -> Gesture:
-    """Makes a good picture bad and a bad one good."""
-    return invert(frozenset({image}))
+def toggle(image: int, label: Label = "good") -> Gesture:
+    """Labels a picture so, or bad if it is so labelled."""
+    images = frozenset({image})
+    return lambda labels: _mark(images, "bad" if labels.label(image) == label else label)
+
+
+def _mark(images: frozenset[int], label: Label) -> Mark:
+    match label:
+        case "good":
+            return Mark(good=images)
+        case "bad":
+            return Mark(bad=images)
+        case "unsure":
+            return Mark(unsure=images)
 
 
 def invert(images: frozenset[int]) -> Gesture:
-    """Makes the good ones of some pictures bad and the others good."""
-    return lambda labels: Mark(good=images - labels.good, bad=images & labels.good)
+    """Makes the good ones of some pictures bad and the bad ones good."""
+    return lambda labels: Mark(good=images - labels.good - labels.unsure, bad=images & labels.good)
 
 
 class Made:
@@ -88,9 +100,11 @@ class Stretch:
         def edit(labels: Labels) -> Mark:
             if labels != self._made:  # the first time, or somebody else has labelled
                 self._before = labels
+            left = labels.good - self._before.good - images
             extended = Mark(
                 good=images,
-                bad=labels.good - self._before.good - images,
+                bad=left - self._before.unsure,
+                unsure=left & self._before.unsure,
                 in_place_of=None if labels == self._before else (self._before, labels),
             )
             self._made = extended(labels)

@@ -5,14 +5,23 @@ pictures, whose paths it knows).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import log_end
-from hero_engine.run.record import Noise, Progress, Record, Round, RunState, Try
+from hero_engine.run.record import (
+    Noise,
+    Progress,
+    Record,
+    Round,
+    RunState,
+    SecondLook,
+    Try,
+)
+from hero_engine.run.second_look import doubted
 from hero_engine.run.task import Task
 
 Engine = Literal["running", "starting", "stopping", "none", "crashed"]
@@ -28,15 +37,22 @@ class Outcome:
     labels: Labels
     diversity: float | None = None
     """Of its pictures, where it was measured."""
+    scores: Mapping[int, float] = field(default_factory=dict)
+    """What the engine guessed of them before they were labelled."""
 
     @property
     def good(self) -> int:
         return len(self.labels.good)
 
     @property
-    def success_rate(self) -> float:
-        """Good (the best included) over labelled pictures."""
-        return self.good / self.round.images
+    def sure(self) -> int:
+        """Pictures that are good or bad."""
+        return self.round.images - len(self.labels.unsure)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Good (the best included) over good and bad; None where every picture is unsure."""
+        return self.good / self.sure if self.sure else None
 
     @property
     def training_seconds(self) -> float | None:
@@ -63,6 +79,8 @@ class RunView:
     labels: Labels
     scores: Mapping[int, float]
     reigning_best: tuple[int, int] | None
+    second_looks: tuple[SecondLook, ...]
+    """Of all rounds."""
     tries: tuple[Try, ...]
     outcomes: tuple[Outcome, ...]
     curves: Mapping[str, Curve]
@@ -115,7 +133,7 @@ class RunView:
             images=images,
             seen=images,
             labels=shown.labels,
-            scores={},
+            scores=shown.scores,
             reigning_best=next(
                 ((of, best) for of, best in reversed(bests) if isinstance(best, int)), None
             ),
@@ -143,6 +161,15 @@ class RunView:
         return sorted(images, key=lambda image: -self.scores[image])
 
     @property
+    def doubted(self) -> Sequence[int]:
+        """The last round's pictures to look at again, once all have been looked at."""
+        shown = self.rounds[-1]
+        if len(self.seen) < shown.images:
+            return []
+        again = [look.image for look in self.second_looks if look.round == shown.number]
+        return doubted(self.labels, self.scores, again)
+
+    @property
     def reigning_best_image(self) -> Path | None:
         return self.folder.image(*self.reigning_best) if self.reigning_best else None
 
@@ -154,7 +181,7 @@ class RunReader:
         self._folder = folder
         self._record = record
         self._task = task
-        self._submitted: dict[int, tuple[Labels, float | None]] = {}
+        self._submitted: dict[int, tuple[Labels, float | None, Mapping[int, float]]] = {}
         self._line = record.line()
 
     def _is_news(self, number: int) -> bool:
@@ -177,7 +204,9 @@ class RunReader:
             if round_.submitted is not None and self._is_news(round_.number):
                 measured = record.metrics(round_.number).get("diversity")
                 diversity = measured[0][1] if measured else None
-                self._submitted[round_.number] = record.labels(round_.number), diversity
+                self._submitted[round_.number] = (
+                    record.labels(round_.number), diversity, record.scores(round_.number),
+                )  # fmt: skip
         outcomes = tuple(
             Outcome(round_, *self._submitted[round_.number])
             for round_ in rounds
@@ -197,6 +226,7 @@ class RunReader:
             seen=frozenset() if last is None else frozenset(record.seen(last)),
             labels=Labels() if last is None else record.labels(last),
             scores={} if last is None else record.scores(last),
+            second_looks=tuple(record.second_looks()),
             tries=tuple(record.tries()),
             reigning_best=None if last is None else record.reigning_best(last),
             outcomes=outcomes,

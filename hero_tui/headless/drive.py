@@ -17,6 +17,7 @@ from hero_engine.run import process
 from hero_engine.run.folder import Holder, RunFolder, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record, Round
+from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
 from hero_tui.headless.progress import RunProgress
@@ -229,6 +230,9 @@ def summary(folder: RunFolder, record: Record) -> str:
             f" ({figures['good'] / max(1, figures['images']):.0%}),"
             f" diversity {figures['diversity']:.3f}"
         )
+    wrong = label_noise(record.second_looks())
+    if wrong is not None:
+        lines.append(f"  {wrong.words}")
     lines.append(f"Its LoRA and noise pool: hero-tui export {folder.reference}")
     return "\n".join(lines)
 

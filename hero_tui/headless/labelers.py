@@ -86,7 +86,8 @@ def from_function(name: str) -> Labeler:
     """Labels by the function `module:function`, imported from the current folder too.
 
     It is called with the pictures' paths (a list) and the task, and returns the numbers of the
-    good pictures and the best: one of them, "keep" (the reigning best stays), or None.
+    good pictures and the best: one of them, "keep" (the reigning best stays), or None; and, if it
+    likes, the numbers of those that it is unsure about.
 
     Raises:
         InputError: there is no such function; the labeler raises it when the function fails or
@@ -101,7 +102,7 @@ def from_function(name: str) -> Labeler:
             raise InputError(f"--labeler {name}: {_where(error)}") from error
         labels = _understood(returned)
         problem = (
-            "expected (numbers of the good pictures, best)"
+            "expected (numbers of the good pictures, best), or with the unsure ones after them"
             if labels is None
             else problem_with(labels, len(view.paths), view.reigning_best is not None)
         )
@@ -145,14 +146,16 @@ def _where(error: Exception) -> str:
 
 
 def _understood(returned: Any) -> Labels | None:
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
+    if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
         return None
-    good, best = returned
-    if not isinstance(good, Iterable) or isinstance(good, str | bytes):
+    good, best, unsure = (*returned, ()) if len(returned) == 2 else returned
+    if any(not isinstance(of, Iterable) or isinstance(of, str | bytes) for of in (good, unsure)):
         return None
     try:
         return Labels.of(
-            [_number(n) for n in good], best if best in (None, KEEP) else _number(best)
+            [_number(n) for n in good],
+            best if best in (None, KEEP) else _number(best),
+            [_number(n) for n in unsure],
         )
     except (TypeError, ValueError):
         return None

@@ -65,8 +65,11 @@ class RunProgress:
 
     def _labelled(self, r: Round) -> str:
         labels = self._record.labels(r.number)
-        said = f"Round {r.number}: {len(labels.good)} of {r.images} good"
-        said += f" ({len(labels.good) / r.images:.0%})"
+        good, unsure = len(labels.good), len(labels.unsure)
+        sure = r.images - unsure
+        said = f"Round {r.number}: {good} of {sure} good"
+        said += f" ({good / sure:.0%})" if sure else ""
+        said += f", {unsure} unsure" if unsure else ""
         if labels.best is not None:
             said += ", the best stays" if labels.best == KEEP else f", best {labels.best}"
         return said

@@ -25,6 +25,8 @@ img { display: block; width: 100%; }
 .pixels img { image-rendering: pixelated; }
 .good { border-color: #73c936; }
 .good figcaption { color: #73c936; font-weight: bold; }
+.unsure { border-color: #bb9af7; border-style: dashed; }
+.unsure figcaption { color: #bb9af7; font-weight: bold; }
 .best { border-color: #ffc83d; }
 .best figcaption { color: #ffc83d; font-weight: bold; }
 """
@@ -44,9 +46,10 @@ def round_page(view: RunView) -> str:
     number = view.rounds[-1].number
     images = sorted(view.images)
     title = f"{view.folder.name}, round {number}"
-    good, best = len(view.labels.good), view.labels.best
+    good, unsure, best = len(view.labels.good), len(view.labels.unsure), view.labels.best
     criteria = "; ".join(criterion.rstrip(".") for criterion in task.criteria)
     said = f"{len(images)} pictures, {good} good" if images else "no pictures yet"
+    said += f", {unsure} unsure" if unsure else ""
     chosen = f", the best is {best}" if isinstance(best, int) else ""
     figures = "\n".join(_figure(number, image, view.labels) for image in images)
     return f"""\
@@ -72,8 +75,9 @@ def round_page(view: RunView) -> str:
 
 
 def _figure(number: int, image: int, labels: Labels) -> str:
-    label = "best" if image == labels.best else "good" if image in labels.good else ""
-    glyph = {"best": "★ ", "good": "✓ ", "": ""}[label]
+    named = "best" if image == labels.best else labels.label(image)
+    label = "" if named == "bad" else named
+    glyph = {"best": "★ ", "good": "✓ ", "unsure": "? ", "": ""}[label]
     name = picture_name(number, image)
     return (
         f'<figure class="{label}"><a href="{name}"><img src="{name}" alt="picture {image}"></a>'

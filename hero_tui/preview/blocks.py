@@ -13,6 +13,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
+from hero_tui.preview import half_blocks
 from hero_tui.preview.drawing import Text, in_the_middle
 from hero_tui.preview.palette import Floats, Palette, palette
 from hero_tui.preview.scaling import fit
@@ -37,8 +38,11 @@ def encode(path: Path, columns: int, rows: int, mosaic: Mosaic, colours: Colours
         pixels = picture.convert("RGB").resize(
             (size[0] * symbols.across, size[1] * symbols.down), Image.Resampling.LANCZOS
         )
-    parts = parts_of(np.asarray(pixels, np.float32), symbols)
-    lines = _lines(parts, symbols, palette(colours))
+    if mosaic == "blocks":
+        lines = half_blocks.lines_of(pixels)
+    else:
+        parts = parts_of(np.asarray(pixels, np.float32), symbols)
+        lines = _lines(parts, symbols, palette(colours))
     return Text(in_the_middle(lines, size[0], columns, rows), BYTES_A_CELL * size[0])
 
 

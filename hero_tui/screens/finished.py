@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.record import Noise
+from hero_engine.run.second_look import label_noise
 from hero_tui.client.runview import RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
@@ -27,8 +28,8 @@ def result(view: RunView) -> Content:
         first = view.outcomes[0]
         lines += [
             f"  {'before':13}",
-            (f"{first.success_rate:4.0%}", "bold"),
-            (f"  {first.good} of {first.round.images} in round 0\n", QUIET),
+            ("   -" if first.success_rate is None else f"{first.success_rate:4.0%}", "bold"),
+            (f"  {first.good} of {first.sure} in round 0\n", QUIET),
         ]
     for noise, figures in view.figures.items():
         if figures["images"]:
@@ -39,8 +40,12 @@ def result(view: RunView) -> Content:
             ]
     if not view.figures:
         lines += [("  The final model has not been judged.\n", QUIET)]
+    unsure = sum(len(outcome.labels.unsure) for outcome in view.outcomes)
+    wrong = label_noise(view.second_looks)
     lines += [
-        f"\n{view.labels_used} labels in {len(view.outcomes)} rounds.\n",
+        f"\n{view.labels_used - unsure} labels in {len(view.outcomes)} rounds",
+        f", {unsure} pictures unsure.\n" if unsure else ".\n",
+        f"{wrong.words}.\n" if wrong else "",
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
         ("\nPut them elsewhere with\n", "bold $primary"),

@@ -1,15 +1,19 @@
-"""Earlier rounds: their pictures with the labels that were submitted, to look at only."""
+"""Earlier rounds: their pictures with the labels that were submitted, to look at only.
+
+Labels that the engine doubted can be looked at again: that is counted, and changes none of them.
+"""
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
-from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.run_screen import SECOND_LOOK, RunDialog, second_look_offer
 from hero_tui.screens.working import outcome_text
 from hero_tui.widgets.collapse import collapse_text
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid
@@ -34,6 +38,7 @@ class HistoryScreen(RunDialog):
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         *PICTURE_SIZE,
         Binding("enter", "zoom", "zoom", id="zoom"),
+        SECOND_LOOK,
         Binding("b", "roll_back", "go on from here", id="history.rollback"),
         Binding("escape,h", "dismiss(None)", "back", id="history.close"),
     ]
@@ -63,7 +68,10 @@ class HistoryScreen(RunDialog):
     def show_view(self) -> None:
         shown = self.view.outcomes[-1]
         page = f"page {self.grid.page + 1}/{self.grid.pages}  "
-        self._outcome.update(page + outcome_text(shown) + collapse_text(shown.round))
+        again = len(self.view.doubted)
+        offer = Content.styled(f" {second_look_offer(self, again)}", "$accent") if again else ""
+        self._outcome.update(page + outcome_text(shown) + collapse_text(shown.round) + offer)
+        self.refresh_bindings()
 
     def action_round(self, by: int) -> None:
         number = self.round + by
@@ -74,6 +82,8 @@ class HistoryScreen(RunDialog):
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "second_look":
+            return bool(self.view.doubted)
         if action != "roll_back":
             return True
         run, shown = self._run, self.view.outcomes[-1].round
@@ -88,6 +98,11 @@ class HistoryScreen(RunDialog):
         from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
 
         self.app.push_screen(ConfirmRollbackScreen(self._run, self.pictures, self.round))
+
+    def action_second_look(self) -> None:
+        from hero_tui.screens.second_look import SecondLookScreen
+
+        self.app.push_screen(SecondLookScreen(self._run, self.pictures, self.round))
 
     def action_turn(self, by: int) -> None:
         page = self.grid.page + by

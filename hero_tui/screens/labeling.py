@@ -1,6 +1,7 @@
 """Labeling: a page of pictures, one key a picture."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from textual import on
@@ -16,6 +17,7 @@ from hero_tui.client.edits import Gesture, Stretch, invert, mark, toggle, toggle
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Looked, OutsideAsked, Turned
+from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
 from hero_tui.screens.run_screen import TOO_EARLY, UNDO, RunScreen
@@ -40,7 +42,14 @@ class LabelingScreen(RunScreen):
             for number, key in enumerate(TILE_KEYS)
             if key.isalpha()
         ),
-        Binding("b", "ask_best", "best: then the picture's key", id="best.ask"),
+        Binding("b", "ask('best')", "best: then the picture's key", id="best.ask"),
+        Binding(
+            "n",
+            "ask('unsure')",
+            "neither, unsure: then the picture's key",
+            show=False,
+            id="unsure.ask",
+        ),
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         Binding("full_stop", "next_unseen", "next unseen page", show=False, id="page.unseen"),
@@ -61,6 +70,8 @@ class LabelingScreen(RunScreen):
             for way, by in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items()
         ),
         Binding("enter", "zoom", "zoom", id="zoom"),
+        # Where the page has no tile of that key.
+        Binding(TILE_KEYS[-1], "zoom", "one at a time", show=False, id="one-at-a-time"),
         Binding("equals_sign", "compare", "compare with the best", show=False, id="compare"),
         Binding("k", "keep", "keep the reigning best", show=False, id="best.keep"),
         *UNDO,
@@ -70,13 +81,15 @@ class LabelingScreen(RunScreen):
         Binding("t", "task", "prompt and criteria", show=False, id="task"),
         Binding("o", "open_outside", "open outside", show=False, id="open"),
         Binding("ctrl+s", "submit", "submit", id="submit"),
-        Binding("escape", "forget", "forget b; back to a page", show=False, id="best.forget"),
+        Binding("escape", "forget", "forget b or n; back to a page", show=False, id="best.forget"),
     ]
 
-    choosing_best: reactive[bool] = reactive(False, repaint=False, toggle_class="-choosing-best")
+    # What the next picture's key says.
+    asked: reactive[Literal["best", "unsure"] | None] = reactive(None, repaint=False)
     overview: reactive[bool] = reactive(False, repaint=False, toggle_class="-overview")
     last_marked: int | None = None
     likely_first = False
+    _click_toggled = False
     # Shift and the arrows, from a picture on; over as soon as something else is done.
     _stretch: Stretch | None = None
     _stretch_from = _stretch_to = 0
@@ -88,11 +101,13 @@ class LabelingScreen(RunScreen):
         clock: Clock,
         at: int = 0,
         suggested_order: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         """`at`: the picture whose page is shown first; `suggested_order`: as in `Config`."""
         super().__init__(view, pictures, clock)
         self._at = at
         self._suggested_order = suggested_order
+        self._pace = pace
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -121,6 +136,7 @@ class LabelingScreen(RunScreen):
     def show_view(self) -> None:
         self.status.pages = tuple(self.grid.pages_seen())
         self.status.page = self.grid.page
+        self.status.pace = pace_text(self._pace, self.grid.total - len(self.view.seen))
         self._show_hint()
         if self.suggests and self.view.scores and self._is_untouched():
             # Not under somebody's hands: only as long as nothing is labelled or seen.
@@ -134,7 +150,7 @@ class LabelingScreen(RunScreen):
     def _is_untouched(self) -> bool:
         return not self.view.seen and self.view.labels == Labels()
 
-    def watch_choosing_best(self) -> None:
+    def watch_asked(self) -> None:
         if self.is_mounted:
             self._show_hint()
 
@@ -153,11 +169,17 @@ class LabelingScreen(RunScreen):
             self.status.tip = ""
         ways = "a click" if self.overview else "its key, a click"
         self.status.hint = (
-            f"Best: {ways}, {key_shown(self, 'best.ask')} for the one under the cursor, or "
-            f"{key_shown(self, 'best.forget')}."
-            if self.choosing_best
+            f"{self.asked.capitalize()}: {ways}, {key_shown(self, f'{self.asked}.ask')} for the "
+            f"one under the cursor, or {key_shown(self, 'best.forget')}."
+            if self.asked
             else ""
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        last = len(TILE_KEYS) - 1
+        if (action, parameters) == ("tile", (last,)):  # without that tile, its key is another's
+            return not self.overview and self.grid.page_size > last
+        return True
 
     # -- all pictures at once ----------------------------------------------------------------
 
@@ -216,22 +238,28 @@ class LabelingScreen(RunScreen):
         self.edit(toggle(image))
 
     def _choose(self, best: Best) -> None:
-        self.choosing_best = False
+        self.asked = None
         if isinstance(best, int):
             self.last_marked = best
         self.edit(toggle_best(best))
+
+    def _label(self, image: int) -> None:
+        """Labels a picture as was asked for: good, or not, if nothing was."""
+        if self.asked == "best":
+            self._choose(image)
+        elif self.asked == "unsure":
+            self.asked = None
+            self.edit(toggle(image, "unsure"))
+        else:
+            self._toggle(image)
 
     def action_tile(self, key: int) -> None:
         image = self.grid.image_of_key(key)
         if image is None:
             return
         self.grid.show_image(image)
-        if not self._may_label([image]):
-            return
-        if self.choosing_best:
-            self._choose(image)
-        else:
-            self._toggle(image)
+        if self._may_label([image]):
+            self._label(image)
 
     def action_best(self, key: int) -> None:
         image = self.grid.image_of_key(key)
@@ -245,15 +273,15 @@ class LabelingScreen(RunScreen):
                 self.say(f"The best is {image} now, not {before}: {undo} takes it back. CapsLock?")
             self._choose(image)
 
-    def action_ask_best(self) -> None:
-        if not self.choosing_best:
-            self.choosing_best = True
+    def action_ask(self, what: Literal["best", "unsure"]) -> None:
+        if self.asked != what:
+            self.asked = what
         elif self._may_label([self.grid.image]):
-            self._choose(self.grid.image)
+            self._label(self.grid.image)
 
     def action_forget(self) -> None:
-        if self.choosing_best:
-            self.choosing_best = False
+        if self.asked:
+            self.asked = None
         elif self.overview:
             self._fold()
 
@@ -267,7 +295,7 @@ class LabelingScreen(RunScreen):
         images = self.grid.between(start, here) & self.view.images
         if self._may_label(images - self.view.seen):  # those of other pages have been seen
             self.last_marked = here
-            self.edit(mark(images, good=True))
+            self.edit(mark(images, "good"))
 
     def action_stretch(self, right: int, down: int) -> None:
         if self._stretch is None or self.grid.image != self._stretch_to:
@@ -301,14 +329,15 @@ class LabelingScreen(RunScreen):
     def _tile_clicked(self, clicked: Tile.Clicked) -> None:
         self.grid.show_image(clicked.image)
         if not clicked.shown:
+            self._click_toggled = False
             self.say(TOO_EARLY)
-        elif self.choosing_best:
-            self._choose(clicked.image)
+        elif not clicked.double:
+            self._click_toggled = self.asked is None
+            self._label(clicked.image)
         else:
-            # The first click of two has toggled: the second toggles back, then zooms.
-            self._toggle(clicked.image)
-            if clicked.double:
-                self.action_zoom()
+            if self._click_toggled:  # the first click of two: it meant no label
+                self.action_step("undo")
+            self.action_zoom()
 
     @on(PictureGrid.Wheeled)
     def _wheeled(self, wheeled: PictureGrid.Wheeled) -> None:
@@ -337,7 +366,11 @@ class LabelingScreen(RunScreen):
         if self.grid.page + by == self.grid.pages:
             self._look()
             which = "These were all pictures" if self.overview else "That was the last page"
-            self.say(f"{which}: {key_shown(self, 'submit')} submits the round.")
+            submits = f"{which}: {key_shown(self, 'submit')} submits the round"
+            seen = self.view.seen | self.grid.complete_images()
+            again = len(replace(self.view, seen=seen).doubted)
+            offer = f", and offers a second look at {again} labels" if again else ""
+            self.say(f"{submits}{offer}.")
         self._turn_to(self.grid.page + by)
 
     def action_next_unseen(self) -> None:
@@ -386,9 +419,11 @@ class LabelingScreen(RunScreen):
     def action_zoom(self) -> None:
         from hero_tui.screens.zoom import ZoomScreen
 
-        self._leave_page()
+        # The page is not left by it: each picture is looked at by itself there.
         self.app.push_screen(
-            ZoomScreen(self.view, self.pictures, self.grid.image, order=self.grid.order),
+            ZoomScreen(
+                self.view, self.pictures, self.grid.image, order=self.grid.order, pace=self._pace
+            ),
             self.grid.return_to,
         )
 

@@ -4,12 +4,14 @@ from typing import Literal, TypeVar, cast
 
 from textual import events
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 
 from hero_tui.client.edits import Gesture, Made
 from hero_tui.client.runview import RunView
 from hero_tui.keyboard import KeyPress
+from hero_tui.keys import key_shown
 from hero_tui.messages import Edited, Stepped
 from hero_tui.preview.pictures import Pictures
 from hero_tui.terminalapp import TerminalApp
@@ -25,7 +27,18 @@ UNDO = (
 # For the screens on which one has time to look back.
 EARLIER_ROUNDS = Binding("h", "app.history", "earlier rounds", id="history")
 
+SECOND_LOOK = Binding("l", "second_look", "second look", id="second-look")
+
 ResultT = TypeVar("ResultT")
+
+
+def second_look_offer(node: DOMNode, pictures: int) -> str:
+    """Says that so many labels are worth a second look, and which key shows them."""
+    one = pictures == 1
+    return (
+        f"{key_shown(node, 'second-look')}: {pictures} label{'' if one else 's'}, "
+        f"{'which' if one else 'those which'} the engine doubts most, for a second look."
+    )
 
 
 class RunFollower(Screen[ResultT]):

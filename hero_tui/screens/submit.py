@@ -11,9 +11,10 @@ from hero_engine.run.labels import KEEP, problem_with
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.messages import Submitted
-from hero_tui.screens.run_screen import RunDialog
+from hero_tui.screens.run_screen import SECOND_LOOK, RunDialog, second_look_offer
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import duration
+from hero_tui.widgets.tile import UNSURE
 
 
 def obstacle(view: RunView, unseen_key: str = ".") -> str | None:
@@ -59,6 +60,7 @@ class SubmitScreen(RunDialog):
     CSS_PATH = "submit.tcss"
     BINDINGS = [
         Binding("enter", "submit", "submit", id="submit.confirm"),
+        SECOND_LOOK,
         Binding("escape", "dismiss(None)", "back to the pictures", id="submit.cancel"),
     ]
 
@@ -87,11 +89,16 @@ class SubmitScreen(RunDialog):
         before = view.outcomes[-1].good if view.outcomes else None
         submits = key_shown(self, "submit.confirm")
         stop = obstacle(view, key_shown(self, "page.unseen"))
+        again = len(view.doubted)
+        sure = images - len(labels.unsure)
         self._summary.update(
             Content.assemble(
                 ("✓ good   ", "bold $success"),
-                f"{good} of {images} ({good / images:.0%})",
+                f"{good} of {sure}",
+                f" ({good / sure:.0%})" if sure else "",
                 "" if before is None else f"; round before: {before}",
+                (f"\n{UNSURE} unsure ", "bold $secondary") if labels.unsure else "",
+                f"{len(labels.unsure)}, left out of what is learned" if labels.unsure else "",
                 ("\n★ best   ", "bold $warning"),
                 best,
                 ("\n· seen   ", "bold"),
@@ -100,8 +107,18 @@ class SubmitScreen(RunDialog):
                 ""
                 if stop
                 else (f"\n\n{submits} submits. Labels cannot be changed after.", "$primary"),
+                (f"\n{second_look_offer(self, again)}", "$accent") if again else "",
             )
         )
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "second_look" or bool(self.view.doubted)
+
+    def action_second_look(self) -> None:
+        from hero_tui.screens.second_look import SecondLookScreen
+
+        self.app.push_screen(SecondLookScreen(self.view, self.pictures))
 
     def action_submit(self) -> None:
         if not self.meant():

@@ -47,10 +47,14 @@ def outcome_text(outcome: Outcome) -> Content:
     chosen = "no best" if best is None else f"the best is {best}"
     if best == KEEP:
         chosen = "the reigning best stays"
+    rate, unsure = outcome.success_rate, len(outcome.labels.unsure)
     return Content.assemble(
         (f"Round {outcome.round.number}: ", "bold"),
         (f"{outcome.good} good", "bold $success"),
-        f" of {outcome.round.images} ({outcome.success_rate:.0%}), {chosen}. ",
+        f" of {outcome.sure}",
+        "" if rate is None else f" ({rate:.0%})",
+        (f", {unsure} unsure", "$secondary") if unsure else "",
+        f", {chosen}. ",
         plain(outcome.round.outcome),
     )
 

@@ -109,7 +109,7 @@ class PictureGrid(RunWidget):
     def _show_keys(self, shown: bool) -> None:
         keys = keys_in_force(self.screen)
         for tile in self._tiles[: len(TILE_KEYS)]:
-            tile.shown_key = keys[f"tile.{tile.key}"] if shown else ""
+            tile.shown_key = keys.get(f"tile.{tile.key}", "") if shown else ""
             tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
     # -- how many are on a page --------------------------------------------------------------
@@ -181,6 +181,7 @@ class PictureGrid(RunWidget):
         self.page_size = len(tiles)
 
     def _settle(self) -> None:
+        self._show_keys(not self.spread_out)
         self._settled = True
         self._show()
 
@@ -330,6 +331,7 @@ class PictureGrid(RunWidget):
                 path=view.image(image),
                 good=image in view.labels.good,
                 best=image == view.labels.best,
+                unsure=image in view.labels.unsure,
                 seen=image in view.seen,
                 cursor=place == self.cursor,
             )

@@ -35,6 +35,8 @@ class RunHeader(RunWidget):
         ]
         if view.open_round is not None and view.images:
             parts += [SEPARATOR, (f"{len(view.labels.good)} good", "$success")]
+            if view.labels.unsure:
+                parts += [", ", (f"{len(view.labels.unsure)} unsure", "$secondary")]
         left = Content.assemble(*parts)
         name = Content.styled(plain(view.folder.name), FAINT)
         gap = self.content_size.width - left.cell_length - name.cell_length

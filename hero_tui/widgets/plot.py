@@ -67,7 +67,8 @@ class SuccessPlot(RunWidget):
                 title, ("  The first round shows what the model can do alone.", QUIET)
             )
         width, height = self.content_size
-        known = [(str(o.round.number), o.success_rate) for o in view.outcomes]
+        rates = [(str(o.round.number), o.success_rate) for o in view.outcomes]
+        known = [(name, rate) for name, rate in rates if rate is not None]
         final = [
             (noise, of["good"] / of["images"]) for noise, of in view.figures.items() if of["images"]
         ]
@@ -78,6 +79,8 @@ class SuccessPlot(RunWidget):
         known = known[-room:]
         to_come = [] if final else range(len(view.outcomes), view.task.feedback.rounds)
         names = [*(name for name, _ in known), *map(str, to_come)][:room]
+        if not names:
+            return Content.assemble(title, ("  Every picture was unsure.", QUIET))
         bar_width = max(least, min(12, (width - 1) // len(names) - 1))
         lines = bars([share for _, share in known], bar_width, height - 3)
         floor = "─" * (len(names) * (bar_width + 1) - 1)

@@ -53,7 +53,7 @@ def progress_line(widget: RunWidget, now: float, width: int) -> Content:
 
 
 class StatusLine(RunWidget):
-    """Pages on the left, the engine on the right.
+    """Pages on the left; on the right the engine, or the person's pace while it waits for labels.
 
     `hint` takes the line when something is asked, and what is said (`say`) for a while; `tip`, for
     who is new, the place of the pages.
@@ -66,6 +66,7 @@ class StatusLine(RunWidget):
     pages: reactive[tuple[bool, ...]] = reactive(())
     page: reactive[int] = reactive(0)
     order: reactive[str] = reactive("")
+    pace: reactive[str] = reactive("")
     hint: reactive[str] = reactive("")
     tip: reactive[str] = reactive("")
     said: reactive[str] = reactive("")
@@ -109,5 +110,7 @@ class StatusLine(RunWidget):
             left = Content.styled(self.tip, "bold $accent")
             room = min(60, self.content_size.width - left.cell_length - 2)
         right = progress_line(self, self._clock(), room)
+        if self.pace and self.view.engine == "running" and self.view.progress.total == 0:
+            right = Content.styled(self.pace, QUIET)
         gap = self.content_size.width - left.cell_length - right.cell_length
         return Content.assemble(left, " " * max(2, gap), right)

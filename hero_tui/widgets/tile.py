@@ -19,7 +19,7 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 
-GOOD, BEST, UNSEEN, CURSOR = "✓", "★", "·", "▸"
+GOOD, BEST, UNSURE, UNSEEN, CURSOR = "✓", "★", "?", "·", "▸"
 
 
 def label_of(labels: Labels, image: int) -> Content:
@@ -28,6 +28,8 @@ def label_of(labels: Labels, image: int) -> Content:
         return Content.styled(f"{BEST} best", "bold $warning")
     if image in labels.good:
         return Content.styled(f"{GOOD} good", "bold $success")
+    if image in labels.unsure:
+        return Content.styled(f"{UNSURE} unsure", "bold $secondary")
     return Content.styled("bad (not marked)", QUIET)
 
 
@@ -44,6 +46,7 @@ class TileView:
     path: Path | None = None
     good: bool = False
     best: bool = False
+    unsure: bool = False
     seen: bool = False
     cursor: bool = False
 
@@ -66,6 +69,10 @@ class Tile(Widget):
         &.-good {
             .tile--edge { color: $success; }
             .tile--caption { background: $success; color: $background; text-style: bold; }
+        }
+        &.-unsure {
+            .tile--edge { color: $secondary; }
+            .tile--caption { background: $secondary; color: $background; text-style: bold; }
         }
         &.-best {
             .tile--edge { color: $warning; }
@@ -101,6 +108,7 @@ class Tile(Widget):
         self.set_class(view.image is None, "-empty")
         self.set_class(view.good and not view.best, "-good")
         self.set_class(view.best, "-best")
+        self.set_class(view.unsure, "-unsure")
         self.set_class(view.cursor, "-cursor")
         if self.is_mounted:
             self._show()
@@ -135,8 +143,14 @@ class Tile(Widget):
     def _show(self) -> None:
         view = self.view
         self._picture.path = view.path
-        glyph = BEST if view.best else GOOD if view.good else " " if view.seen else UNSEEN
-        word = " best" if view.best else " good" if view.good else ""
+        if view.best:
+            glyph, word = BEST, " best"
+        elif view.good:
+            glyph, word = GOOD, " good"
+        elif view.unsure:
+            glyph, word = UNSURE, " unsure"
+        else:
+            glyph, word = " " if view.seen else UNSEEN, ""
         left = f"{CURSOR if view.cursor else ' '}{self.shown_key} {glyph}"
         right = "" if view.image is None else f"{view.image} "
         room = picture_box(self.content_size).width - len(left)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageGrab
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds; a loaded machine is slow, and nothing here waits longer than it has to."""
 SIZE = (1000, 760)
 WINDOW = (900, 560)
@@ -158,7 +158,9 @@ class Sway(Server):
     def press(self, key: str) -> None:
         *held, name = key.split("+")
         down = [part for modifier in held for part in ("-M", modifier)]
-        self.run("wtype", *down, "-k", name)
+        # The keyboard is there for a while before and after: a key of one that comes or goes with
+        # it can be lost, or held for ever.
+        self.run("wtype", *down, "-s", "100", "-k", name, "-s", "100")
 
     def resize(self, *sizes: tuple[int, int]) -> None:
         each = ("output HEADLESS-1 resolution {}x{}".format(*size) for size in sizes)

@@ -6,6 +6,7 @@ was left and come back to.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,7 +52,20 @@ PROGRAMS = {
     ),
     "xterm": Program(
         X,
-        ("xterm", "-ti", "vt340", "-fa", "Monospace", "-fs", "8", "-geometry", "84x24", "-e"),
+        (
+            "xterm",
+            "-ti",
+            "vt340",
+            "-tn",
+            "xterm-256color",
+            "-fa",
+            "Monospace",
+            "-fs",
+            "8",
+            "-geometry",
+            "84x24",
+            "-e",
+        ),
         larger="shift+KP_Add",
     ),
     "mlterm": Program(X, ("mlterm", "-g", "84x24", "-w", "14", "-e")),
@@ -91,8 +105,8 @@ class Shown:
         until(lambda: self.server.shot().tobytes() != before.tobytes())
 
     def storm(self, sizes: int) -> None:
-        """Another size for the window, again and again."""
-        storm = ((770 + 173 * each % (SIZE[0] - 770), 500 + 131 * each % (SIZE[1] - 500))
+        """Another size for the window, again and again, many of them too small."""
+        storm = ((300 + 173 * each % (SIZE[0] - 300), 200 + 131 * each % (SIZE[1] - 200))
                  for each in range(sizes))  # fmt: skip
         self.server.resize(*storm, (WINDOW[0] - 20, WINDOW[1] - 20))
 
@@ -119,7 +133,10 @@ def opened(tmp_path: Path, run: RunFolder) -> Iterator[Callable[..., Shown]]:
             "HERO_TUI_CONFIG": str(tmp_path / "none.yaml"),
         }
         command = around([sys.executable, "-m", "hero_tui", "attach", str(run.path)])
-        server.start(*program.command, *command, log=tmp_path / "terminal.log")
+        log = tmp_path / "terminal.log"
+        # A window that stays tells why the command has ended.
+        kept = f"{shlex.join(command)}; echo ended with $? | tee -a {log}; exec cat"
+        server.start(*program.command, "sh", "-c", kept, log=log)
         return Shown(server, tmp_path)
 
     yield opened

@@ -11,6 +11,7 @@ from hero_engine.run.record.rows import (
     Progress,
     Round,
     RunState,
+    SecondLook,
     Try,
 )
 from hero_engine.run.record.schema import SCHEMA_VERSION
@@ -23,5 +24,6 @@ __all__ = [
     "Record",
     "Round",
     "RunState",
+    "SecondLook",
     "Try",
 ]

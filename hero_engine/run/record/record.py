@@ -21,9 +21,11 @@ from hero_engine.run.record.rows import (
     Progress,
     Round,
     RunState,
+    SecondLook,
     Try,
     labels_of,
     round_of,
+    second_look_of,
     try_of,
 )
 
@@ -239,7 +241,7 @@ class Record:
         with self._writing() as connection:
             if self.changes() != if_unchanged:
                 return False
-            for table in ("rounds", "images", "edits", "metrics"):
+            for table in ("rounds", "images", "edits", "second_looks", "metrics"):
                 connection.execute(f"DELETE FROM {table} WHERE round > ?", (number,))  # noqa: S608
             # A try of round N + 1 is of the model after training round N.
             connection.execute(
@@ -278,7 +280,8 @@ class Record:
         """The labels of a round as they stand."""
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT good, best FROM edits JOIN rounds USING (round, step) WHERE round = ?",
+                "SELECT good, best, unsure FROM edits JOIN rounds USING (round, step)"
+                " WHERE round = ?",
                 (number,),
             ).fetchone()
             return labels_of(*row) if row else Labels()
@@ -293,12 +296,13 @@ class Record:
             step = self._open_step(connection, number)
             connection.execute("DELETE FROM edits WHERE round = ? AND step > ?", (number, step))
             connection.execute(
-                "INSERT INTO edits VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO edits (round, step, good, best, unsure, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     number,
                     step + 1,
                     json.dumps(sorted(labels.good)),
                     json.dumps(labels.best),
+                    json.dumps(sorted(labels.unsure)),
                     time.time(),
                 ),
             )
@@ -360,6 +364,45 @@ class Record:
         if submitted is not None:
             raise InputError(f"{self.path}: round {number} is submitted, its labels are fixed")
         return int(step)
+
+    def look_again(self, number: int, image: int, change: Callable[[Labels], Labels]) -> None:
+        """A second look at a picture's label, which should have been as `change` makes it.
+
+        The labels of an open round are changed, as by `edit`. Those of a submitted round stay,
+        because they have been learned from: what the label should have been is only counted.
+        """
+        with self._writing() as connection:
+            labels = self.labels(number)
+            row = connection.execute(
+                "SELECT submitted FROM rounds WHERE round = ?", (number,)
+            ).fetchone()
+            if row is None:
+                raise InputError(f"{self.path}: round {number} does not exist yet")
+            is_open = row[0] is None
+            connection.execute(
+                "INSERT INTO second_looks VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET second = excluded.second, at = excluded.at",
+                (
+                    number,
+                    image,
+                    labels.label(image),
+                    None if is_open else change(labels).label(image),
+                    time.time(),
+                ),
+            )
+            if is_open:
+                self.edit(number, change)
+
+    def second_looks(self) -> list[SecondLook]:
+        """Every label that was looked at again, with what it should have been."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT round, image, first, second FROM second_looks ORDER BY round, image"
+            ).fetchall()
+            return [
+                second_look_of(number, image, first, second or self.labels(number).label(image))
+                for number, image, first, second in rows
+            ]
 
     def mark_seen(self, number: int, images: Iterable[int]) -> None:
         """Says that the person has looked at `images`."""

@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.labels import KEEP, Label, Labels
 
 RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
@@ -71,6 +71,20 @@ class Try:
     finished: bool
 
 
+@dataclass(frozen=True)
+class SecondLook:
+    """A label that was looked at again: as it was at `first`, and what it should have been."""
+
+    round: int
+    image: int
+    first: Label
+    second: Label
+
+    @property
+    def corrected(self) -> bool:
+        return self.first != self.second
+
+
 def round_of(*row: Any) -> Round:
     """A row of `rounds`, in the order of `Round`'s fields."""
     number, images, started, first_image, sampled, submitted, trained, *said = row
@@ -112,11 +126,23 @@ def try_of(*row: Any) -> Try:
     )
 
 
-def labels_of(good: str, best: str) -> Labels:
+def labels_of(good: str, best: str, unsure: str) -> Labels:
     """A row of `edits`."""
-    images, chosen = json.loads(good), json.loads(best)
-    if not all(isinstance(image, int) for image in images):
-        raise ValueError(f"labels {good!r}")
+    goods, chosen, unsures = (json.loads(text) for text in (good, best, unsure))
+    if not all(isinstance(image, int) for image in (*goods, *unsures)):
+        raise ValueError(f"labels {good!r}, {unsure!r}")
     if chosen is not None and chosen != KEEP and not isinstance(chosen, int):
         raise ValueError(f"best {best!r}")
-    return Labels.of(images, chosen)
+    return Labels.of(goods, chosen, unsures)
+
+
+def second_look_of(number: int, image: int, first: str, second: str) -> SecondLook:
+    """A row of `second_looks`, with what it should have been."""
+    return SecondLook(int(number), int(image), _label_of(first), _label_of(second))
+
+
+def _label_of(text: str) -> Label:
+    for label in get_args(Label):
+        if text == label:
+            return label  # type: ignore[no-any-return]
+    raise ValueError(f"label {text!r}")

@@ -1,6 +1,6 @@
 """The tables of run.sqlite, their version, and how a record of an earlier version gets there."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TABLES = """
 CREATE TABLE run (
@@ -24,7 +24,13 @@ CREATE TABLE images (
 -- Every state the labels of a round have been in; undo and redo move rounds.step.
 CREATE TABLE edits (
     round INTEGER NOT NULL, step INTEGER NOT NULL, good TEXT NOT NULL, best TEXT NOT NULL,
-    at REAL NOT NULL, PRIMARY KEY (round, step)
+    at REAL NOT NULL, unsure TEXT NOT NULL DEFAULT '[]', PRIMARY KEY (round, step)
+);
+-- Labels that were looked at again: each as it was, and what it should have been; NULL: as the
+-- round's labels have it, which could still be changed.
+CREATE TABLE second_looks (
+    round INTEGER NOT NULL, image INTEGER NOT NULL, first TEXT NOT NULL, second TEXT,
+    at REAL NOT NULL, PRIMARY KEY (round, image)
 );
 -- Finite values only: where a curve has none, it has a gap.
 CREATE TABLE metrics (
@@ -74,6 +80,15 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "INSERT INTO figures SELECT noise, 'diversity', diversity FROM final",
         "DROP TABLE final",
         "DELETE FROM metrics WHERE abs(value) = 9e999",
+    ),
+    3: (
+        "ALTER TABLE edits ADD COLUMN unsure TEXT NOT NULL DEFAULT '[]'",
+        """
+        CREATE TABLE second_looks (
+            round INTEGER NOT NULL, image INTEGER NOT NULL, first TEXT NOT NULL, second TEXT,
+            at REAL NOT NULL, PRIMARY KEY (round, image)
+        )
+        """,
     ),
 }
 """The statements that make a record of each earlier version one of the next."""
