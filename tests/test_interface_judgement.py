@@ -15,6 +15,7 @@ from hero_tui.app import HeroApp
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.screens.run_screen import TOO_EARLY
 from hero_tui.screens.second_look import SecondLookScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
@@ -57,7 +58,7 @@ def said(app: HeroApp) -> str:
 
 def words(app: HeroApp) -> str:
     """What is said, wherever its lines are broken."""
-    return " ".join(re.sub("[│▌▐▀▄]", " ", said(app)).split())
+    return " ".join(re.sub("[\u2500-\u259f·]", " ", said(app)).split())
 
 
 @pytest.fixture
@@ -140,11 +141,10 @@ async def test_a_key_before_the_picture_is_shown_says_nothing(
         await pilot.press("v")
         await zoomed(app, pilot, 0)
         zoom(app)._picture._drawn = False  # as until it has been sent
-        for key in "gsn":
-            await pilot.press(key)
-        await pilot.press("right")
-        assert zoom(app).image == 1
+        for key in ("g", "s", "n", "right"):  # not by the pilot, which waits for the picture
+            app.simulate_key(key)
         await zoomed(app, pilot, 1)
+        assert TOO_EARLY in notices(app)
         await pilot.press("g")
         await until(pilot, lambda: record.labels(0) == Labels.of([1]))
         await until(pilot, lambda: 1 in record.seen(0))
@@ -315,7 +315,7 @@ async def test_before_a_round_is_submitted_its_doubted_labels_are_looked_at_agai
         assert "These were all" in said(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
-        assert "second look" not in said(app)
+        assert "engine doubts" not in words(app)
         await pilot.press("enter")
         await until(pilot, lambda: guessed.rounds()[1].submitted)
     assert guessed.labels(1) == Labels.of([0, 1], KEEP)
