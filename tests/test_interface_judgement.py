@@ -391,5 +391,5 @@ async def test_the_end_of_the_run_says_how_many_labels_were_wrong(
     async with interface(run, (200, 60), engine=False) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, FinishedScreen))
         shown = words(app)
-        assert "15 labels in 2 rounds, 1 pictures unsure." in shown
+        assert "15 labels in 2 rounds, 1 unsure." in shown
         assert "2 of 3 labels that the engine doubted were corrected" in shown

@@ -411,7 +411,7 @@ def test_unsure_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path)
 def test_the_model_card_counts_labels_without_the_unsure_ones(run: Callable) -> None:
     folder, _ = run([UNSURE, USUAL[1]])
     card = (folder.exports / "README.md").read_text()
-    assert "after 14 labels in 2 rounds (2 more pictures were left out, as unsure)" in card
+    assert "after 14 labels in 2 rounds (2 unsure left out)" in card
     assert "| before | fresh, N(0, I) | 6 | 3 | 50% |" in card
 
 

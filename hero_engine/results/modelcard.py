@@ -40,7 +40,7 @@ def model_card(
     """
     taught = taught_rounds(record, round_number)
     labels, unsure = labels_of(record, taught)
-    left_out = f" ({unsure} more pictures were left out, as unsure)" if unsure else ""
+    left_out = f" ({unsure} unsure left out)" if unsure else ""
     kohya_file = next((n for n in hashes if n not in (DIFFUSERS_FILE, POOL_FILE)), None)
     others = (
         f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "

@@ -44,7 +44,7 @@ def result(view: RunView) -> Content:
     wrong = label_noise(view.second_looks)
     lines += [
         f"\n{view.labels_used - unsure} labels in {len(view.outcomes)} rounds",
-        f", {unsure} pictures unsure.\n" if unsure else ".\n",
+        f", {unsure} unsure.\n" if unsure else ".\n",
         f"{wrong.words}.\n" if wrong else "",
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
