@@ -147,7 +147,7 @@ def advice(
             _about_screen(signs, environ),
             _about_pictures(signs, terminal, environ, decide(signs, environ, kept=kept).protocol),
             _about_colours(signs, terminal),
-            "Over a slow connection, use `ssh -C`: pictures of text then take half of the bytes."
+            "Over a slow connection, use `ssh -C`: pictures of text then take a third of the bytes."
             if over_ssh(environ)
             else "",
         )

@@ -140,7 +140,7 @@ TABLE = {
     "tmux that takes its kitty for an old xterm": (
         replace(IN_TMUX, tmux=Tmux(True, frozenset({"title"}), "xterm kitty"), behind=KITTY),
         TMUX,
-        "block",
+        "sextants",
         "16",
     ),
     "tmux without passthrough": (
