@@ -90,17 +90,23 @@ class X(Server):
 
     def __init__(self, folder: Path) -> None:
         needs("Xvfb", "xdotool")
+        # A number that no other process chooses, as two servers that both look for one could.
+        display = f":{1000 + os.getpid() % 20_000}"
         reading, writing = os.pipe()
         size = "{}x{}x24".format(*SIZE)
         process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp"],
+            [
+                *("Xvfb", display, "-displayfd", str(writing)),
+                *("-screen", "0", size, "-nolisten", "tcp"),
+                "-noreset",  # it would turn terminals away for a while when xdotool has gone
+            ],
             pass_fds=[writing],
             stderr=subprocess.DEVNULL,
         )
         os.close(writing)
         with os.fdopen(reading) as answer:
-            display = answer.readline().strip()
-        super().__init__({**os.environ, "DISPLAY": f":{display}", "LIBGL_ALWAYS_SOFTWARE": "1"})
+            assert answer.readline(), f"there is no X server at {display}"
+        super().__init__({**os.environ, "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"})
         self.environ.pop("WAYLAND_DISPLAY", None)
         self._processes.append(process)
         self.run("xdotool", "mousemove", "20", "20")
