@@ -43,7 +43,6 @@ from hero_tui.screens.too_small import is_too_small, too_small
 from hero_tui.terminalapp import TerminalApp
 from hero_tui.text import plain, plain_lines
 from hero_tui.textual_private import CompositorUpdate, Frame, FrameApp
-from hero_tui.theme import THEMES
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock
 
@@ -130,12 +129,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         asked: Asked | None = None,
     ) -> None:
         """`asked`: what the terminal was asked before, if it was."""
-        super().__init__(asked)
+        super().__init__(config.theme, asked)
         self.config = config
-        # Here and not when mounted: every widget would be styled twice.
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = config.theme
         self.set_reactive(HeroApp.view, client.view)
         self._client = client
         self._clock = clock
@@ -200,9 +195,13 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             now = self._pictures.terminal  # Textual has its colours for good
             self._layer.forget()
             self._pictures.adopt(replace(terminal, colours=now.colours))
-            for screen in self.screen_stack:
-                for picture in screen.query(Picture):
-                    picture.load()
+            self._load_pictures()
+
+    def _load_pictures(self) -> None:
+        """Has what is shown drawn for another terminal, or another font."""
+        for screen in self.screen_stack:
+            for picture in screen.query(Picture):
+                picture.load()
 
     # -- down: the run as recorded, with what is on its way to the record ---------------------
 
@@ -324,9 +323,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         if before is None or cell in (None, before):
             return
         if self._pictures.measure(cell):
-            for screen in self.screen_stack:
-                for picture in screen.query(Picture):
-                    picture.load()
+            self._load_pictures()
 
     # -- up: what the person does ------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from textual import events
 from textual.app import App
 from textual.driver import Driver
 
+from hero_tui.config import ThemeName
 from hero_tui.driver import Said, TerminalDriver
 from hero_tui.keyboard import KeyPress, about
 from hero_tui.keys import key_shown
@@ -14,6 +15,7 @@ from hero_tui.preview.asked import Asked
 from hero_tui.preview.replies import read_replies
 from hero_tui.preview.terminal import Terminal
 from hero_tui.streams import traceback_console
+from hero_tui.theme import THEMES
 
 ResultT = TypeVar("ResultT")
 
@@ -31,9 +33,13 @@ class TerminalApp(App[ResultT]):
     told_to_end: int | None = None
     leave_id = "run.leave"
 
-    def __init__(self, asked: Asked | None = None) -> None:
+    def __init__(self, theme: ThemeName, asked: Asked | None = None) -> None:
         """`asked`: what the terminal was asked before, if it was."""
         super().__init__()
+        # Here and not when mounted: every widget would be styled twice.
+        for each in THEMES.values():
+            self.register_theme(each)
+        self.theme = theme
         self.error_console = traceback_console()
         self.asked = asked
         self._said = ""

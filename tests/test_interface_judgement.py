@@ -280,16 +280,22 @@ GUESSES = [0.9, 0.8, -0.2, 0.1, 0.0, 0.95, 0.1, 0.1]
 
 
 @pytest.fixture
-def guessed(run: RunFolder, record: Record) -> Record:
-    """In round 1 all pictures have guesses, have been looked at and labelled."""
+def guessed_and_unseen(run: RunFolder, record: Record) -> Record:
+    """In round 1 all pictures have guesses and labels, and none has been looked at."""
     submit_round(record, 0, good=[5], best=5)
     train_round(record, 0)
     record.begin_round(1, IMAGES)
     record.add_images(1, range(IMAGES), GUESSES)
     sample_round(run, record, 1)
     record.label(1, Labels.of(GOOD, KEEP))
-    record.mark_seen(1, range(IMAGES))
     return record
+
+
+@pytest.fixture
+def guessed(guessed_and_unseen: Record) -> Record:
+    """In round 1 all pictures have guesses, have been looked at and labelled."""
+    guessed_and_unseen.mark_seen(1, range(IMAGES))
+    return guessed_and_unseen
 
 
 async def test_before_a_round_is_submitted_its_doubted_labels_are_looked_at_again(
@@ -363,16 +369,10 @@ async def test_an_earlier_rounds_labels_stay_and_the_answer_is_counted(
     assert guessed.second_looks() == looks
 
 
-@pytest.mark.usefixtures("unseen_pages")
+@pytest.mark.usefixtures("unseen_pages", "guessed_and_unseen")
 async def test_before_all_pictures_are_seen_there_is_nothing_to_look_at_again(
-    run: RunFolder, record: Record
+    run: RunFolder,
 ) -> None:
-    submit_round(record, 0, good=[5], best=5)
-    train_round(record, 0)
-    record.begin_round(1, IMAGES)
-    record.add_images(1, range(IMAGES), GUESSES)
-    sample_round(run, record, 1)
-    record.label(1, Labels.of(GOOD, KEEP))
     async with interface(run) as (app, pilot):
         await pilot.press("ctrl+s", "l")
         await until(pilot, lambda: isinstance(app.screen, SubmitScreen))

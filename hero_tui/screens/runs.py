@@ -18,7 +18,7 @@ from hero_tui.preview.asked import Asked
 from hero_tui.runlist import ListedRun, read_runs
 from hero_tui.terminalapp import TerminalApp
 from hero_tui.text import plain
-from hero_tui.theme import FAINT, QUIET, THEMES
+from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.status import Clock
 
 REFRESH_SECONDS = 1.0
@@ -114,7 +114,7 @@ class RunsApp(TerminalApp[RunFolder]):
         asked: Asked | None = None,
     ) -> None:
         """`asked`: as `HeroApp` has it."""
-        super().__init__(asked)
+        super().__init__(config.theme, asked)
         self._config = config
         self._runs_dir = runs_dir
         self._clock = clock
@@ -138,9 +138,6 @@ class RunsApp(TerminalApp[RunFolder]):
         yield Footer(compact=True, show_command_palette=False)
 
     async def on_mount(self) -> None:
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = self._config.theme
         self.set_keymap(dict(self._config.keys))
         self._follow()
 

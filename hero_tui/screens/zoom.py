@@ -117,8 +117,9 @@ class ZoomScreen(RunDialog):
 
     def _was_shown(self) -> bool:
         """Whether the picture was on the screen before the key was pressed whose action runs."""
-        before = self.pressed is None or self._picture.shown_before(self.pressed.time)
-        return before and self._picture.complete
+        if self.pressed is None:
+            return self._picture.complete
+        return self._picture.shown_before(self.pressed.time)
 
     def _look(self) -> None:
         if self._was_shown() and not self.repeats and self.view.open_round is not None:

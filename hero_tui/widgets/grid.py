@@ -103,13 +103,13 @@ class PictureGrid(RunWidget):
         yield from self._tiles
 
     def on_mount(self) -> None:
-        self._show_keys(True)
+        self._show_keys()
         self._show()
 
-    def _show_keys(self, shown: bool) -> None:
+    def _show_keys(self) -> None:
         keys = keys_in_force(self.screen)
         for tile in self._tiles[: len(TILE_KEYS)]:
-            tile.shown_key = keys.get(f"tile.{tile.key}", "") if shown else ""
+            tile.shown_key = "" if self.spread_out else keys.get(f"tile.{tile.key}", "")
             tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
     # -- how many are on a page --------------------------------------------------------------
@@ -169,6 +169,7 @@ class PictureGrid(RunWidget):
             self._settled = False
             self._take(shape, tiles)
             self.show_image(image)
+        self._show_keys()
         self.call_after_refresh(self._settle)
 
     def _take(self, shape: Shape, tiles: Sequence[Tile]) -> None:
@@ -181,7 +182,6 @@ class PictureGrid(RunWidget):
         self.page_size = len(tiles)
 
     def _settle(self) -> None:
-        self._show_keys(not self.spread_out)
         self._settled = True
         self._show()
 
@@ -198,13 +198,11 @@ class PictureGrid(RunWidget):
         self._tiles += more
         self.mount_all(more)
         self.add_class("-all")
-        self._show_keys(False)
         self._reshape(shape, self._tiles[: self.total])
 
     def fold(self) -> None:
         """Shows the page of the picture under the cursor again."""
         self.remove_class("-all")
-        self._show_keys(True)
         self._reshape(self._page_shape, self._with_keys(self._page_shape))
 
     # -- where things are --------------------------------------------------------------------
