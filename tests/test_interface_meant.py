@@ -210,8 +210,8 @@ async def test_the_wheel_turns_a_page(run: RunFolder, burst: int) -> None:
 
         def wheel(kind: type[events.MouseEvent], time: float) -> None:
             event = kind(grid, 5, 5, 0, 0, 0, False, False, False, 5, 5)
-            event.time = time
-            app.post_message(event)
+            event.time = time  # as it is only if nobody between passes it on
+            grid.post_message(event)
 
         for _ in range(burst):
             wheel(events.MouseScrollDown, 100.0)

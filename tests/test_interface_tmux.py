@@ -38,6 +38,8 @@ class Tmux:
         return done.stdout
 
     def type(self, *keys: str) -> None:
+        """Types as a person does: not in the same moment as what the keys are for comes."""
+        time.sleep(0.5)
         self._do("send-keys", "-t", "test", *keys)
 
     def shown(self) -> str:
@@ -81,13 +83,12 @@ def all_drawn(said: str) -> bool:
 
 
 def test_a_round_is_labelled_and_submitted_by_keys_in_tmux(tmux: Tmux, tmp_path: Path) -> None:
-    tmux.until(lambda said: "key: good, shift: best" in said)
+    tmux.until(lambda said: "key: good, shift: best" in said and all_drawn(said))
     tmux.type("1", "W", "r")
     tmux.until(lambda said: "★ best" in said and "✓ good" in said and "3 good" in said)
     tmux.type("u")
     tmux.until(lambda said: "2 good" in said)
     tmux.until(lambda said: "waiting for labels" in said)
-    tmux.until(all_drawn)
     tmux.type("C-s")
     tmux.until(lambda said: "submits. Labels cannot be changed after." in said)
     tmux.type("Enter")

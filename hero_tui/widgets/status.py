@@ -106,7 +106,8 @@ class StatusLine(RunWidget):
         if self.order:
             left = Content.assemble(left, (f" {self.order}", "bold $accent"))
         room = min(60, self.content_size.width // 2)
-        if self.tip:
+        # How to start an engine that has stopped is worth more than the tip, and both don't fit.
+        if self.tip and self.view.engine_lives:
             left = Content.styled(self.tip, "bold $accent")
             room = min(60, self.content_size.width - left.cell_length - 2)
         right = progress_line(self, self._clock(), room)
