@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.run.collapse import Collapse, RoundFigures, find_collapse, wilson
+from hero_engine.run.collapse import Collapse, RoundFigures, find_collapse
 
 METHOD = Path(__file__).parents[1] / "docs" / "method.md"
 SUCCESS_OF_A_RUN = re.compile(r"^\| [\w-]+ \| \d \| ((?:\d\.\d\d ?){8})\|", re.MULTILINE)
@@ -132,10 +132,3 @@ def test_what_is_not_measured_says_nothing(unknown: float | None) -> None:
     first, later = RoundFigures(0, 8, 4, 0.2, 0.9), RoundFigures(1, 8, 4, unknown, unknown)
     assert find_collapse([first, later]) is None
     assert find_collapse([later, first]) is None
-
-
-def test_wilson_interval() -> None:
-    """Of 8 in 10: (0.490, 0.943), as in Newcombe (1998) and statsmodels."""
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 64)[0] == pytest.approx(0)
-    assert wilson(64, 64)[1] == pytest.approx(1)

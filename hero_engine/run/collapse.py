@@ -4,10 +4,10 @@ Each round is held against the rounds before it, in two ways, and where few pict
 there is no verdict. Thresholds and what they were tried on: docs/method.md, "When a run collapses".
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hero_engine.run.intervals import wilson
 from hero_engine.run.record import Record
 
 LOST_SUCCESS = 1 / 2
@@ -24,9 +24,6 @@ SOUND_DIVERSITY = 1 / 2
 
 LOST_CONTRAST = 1 / 2
 """The latents' contrast has become so many times round 0's, or less; or 1 / that, or more."""
-
-Z = 1.96
-"""Of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +143,3 @@ def _success_is_lost(best: RoundFigures, now: RoundFigures) -> bool:
 def _surely_good(r: RoundFigures) -> float:
     assert r.good is not None
     return wilson(r.good, r.images)[0]
-
-
-def wilson(good: int, images: int) -> tuple[float, float]:
-    """The 95 % interval of a success rate (Wilson 1927), for `images` of at least 1."""
-    share, spread = good / images, Z * Z / images
-    middle = share + spread / 2
-    half = Z * math.sqrt(share * (1 - share) / images + spread / images / 4)
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from hero_engine.run.collapse import wilson
+from hero_engine.run.intervals import wilson
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import SecondLook
 
