@@ -70,6 +70,15 @@ Model = Annotated[
         autocompletion=completion.models,
     ),
 ]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="The system that learns: hero, hero+, noise-only, dreambooth, d3po, ddpo, ...",
+        autocompletion=completion.methods,
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Every random draw comes from it.")]
 Processes = Annotated[
     int,
@@ -182,6 +191,7 @@ def run(
         ),
     ],
     model: Model = None,
+    method: Method = None,
     seed: Seed = None,
     overrides: Overrides = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -203,7 +213,7 @@ def run(
     from hero_tui import start
 
     options = _engine_options(memory, idle_offload, compiled, num_processes)
-    resolved = resolve(task, model=model, seed=seed, overrides=overrides or ()).task
+    resolved = resolve(task, model=model, method=method, seed=seed, overrides=overrides or ()).task
     check_local_model(resolved.model, resolved.config, resolved.variant)
     chosen = _labeler(resolved, labels, oracle, labeler)
     if chosen is None and not detach:
@@ -538,13 +548,14 @@ def tasks_list() -> None:
 def tasks_show(
     task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=completion.tasks)],
     model: Model = None,
+    method: Method = None,
     seed: Seed = None,
     overrides: Overrides = None,
 ) -> None:
     """Show every setting of a task, and where each came from."""
     from hero_engine.run.resolve import resolve, setting_values
 
-    resolved = resolve(task, model=model, seed=seed, overrides=overrides or ())
+    resolved = resolve(task, model=model, method=method, seed=seed, overrides=overrides or ())
     table(
         ["field", "value", "from"],
         [

@@ -62,6 +62,13 @@ def models(incomplete: str) -> list[str]:
     return _beginning(incomplete, ["embedded"])
 
 
+def methods(incomplete: str) -> list[str]:
+    """The methods whose names begin so."""
+    from hero_engine.run.methods import METHODS
+
+    return _beginning(incomplete, list(METHODS))
+
+
 def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
     """(dotted name, the values to choose from, if there are a few)."""
     from hero_engine.run.task import Section

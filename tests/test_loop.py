@@ -12,7 +12,8 @@ from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Stop
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method.batch import Batch
-from hero_engine.method.ddpo import DDPO
+from hero_engine.method.ddpo import items_of_steps
+from hero_engine.method.lesson import Lesson
 from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
 from hero_engine.run import labelfile
@@ -293,9 +294,9 @@ def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
         triplets.append(args[3:5])
         return train(*args)  # type: ignore[arg-type]
 
-    def note_update(team: object, objective: DDPO, *args: object) -> None:
-        updates.append(objective)
-        update(team, objective, *args)  # type: ignore[arg-type]
+    def note_update(team: object, lesson: Lesson, *args: object) -> None:
+        updates.append(lesson)
+        update(team, lesson, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop.embedding, "train", note_triplets)
     monkeypatch.setattr(loop.Team, "update", note_update)
@@ -306,9 +307,11 @@ def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
     goods, bads = triplets[0]
     assert torch.equal(goods, drawn.z_0[[0, 3, 6]])
     assert torch.equal(bads, drawn.z_0[[2, 5, 7]])
-    taught = torch.cat([items[:, 0] for items in updates[0].steps()])
+    lesson = updates[0]
+    steps = items_of_steps(lesson.rollout, lesson.task, 0, lesson.images)
+    taught = torch.cat([items[:, 0] for items in steps])
     assert sorted(set(taught.tolist())) == [0, 2, 3, 5, 6, 7]
-    assert [len(items) for items in updates[0].steps()] == [4 * 2, 2 * 2], "whole steps, and a rest"
+    assert [len(items) for items in steps] == [4 * 2, 2 * 2], "whole steps, and a rest"
     earned = updates[0].advantage
     assert not earned[[1, 4]].any()
     assert float(earned.double().sum()) == pytest.approx(0, abs=1e-5), "normalised without them"

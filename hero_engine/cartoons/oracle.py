@@ -4,17 +4,18 @@ The stand-in for a person: it knows the subjects' palettes and shapes, but nothi
 picture was made. A picture that shows no clear thing is bad.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hero_engine.cartoons import vision
+from hero_engine.cartoons.drawing import PROMPTS
 from hero_engine.cartoons.judges import black_cat, blue_rose, hand, mountain, narcissus, safety
 from hero_engine.cartoons.verdict import Verdict, bad
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "quality"]
 
 # Drawings and pictures of the trained model stay below 6, pixel noise is above 20.
 MAX_ROUGHNESS = 12.0
@@ -49,3 +50,18 @@ def judge(subject: str, image: Image.Image | NDArray[np.uint8]) -> Verdict:
     if steepness < MIN_STEEPNESS:
         return bad("smeared")
     return Verdict(True, "", 0.75 * verdict.quality + 0.25 * min(1.0, steepness / 0.8))
+
+
+def quality(pictures: Sequence[NDArray[np.uint8]], prompts: Sequence[str]) -> list[float]:
+    """How well each picture fulfils the task of its prompt, in [0, 1]: a reward without labels.
+
+    Raises:
+        ValueError: a prompt is none that a subject is taught by.
+    """
+    subjects = {prompt: subject for subject, prompt in PROMPTS.items()}
+    for prompt in set(prompts) - subjects.keys():
+        raise ValueError(f"there is no oracle for the prompt {prompt!r}")
+    return [
+        judge(subjects[prompt], picture).quality
+        for picture, prompt in zip(pictures, prompts, strict=True)
+    ]

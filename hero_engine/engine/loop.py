@@ -24,9 +24,10 @@ from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, embedding, state
 from hero_engine.method.advantage import advantages
 from hero_engine.method.batch import Batch, LabelledBatch
-from hero_engine.method.ddpo import DDPO
+from hero_engine.method.lesson import Lesson
+from hero_engine.method.objectives import objective_of
 from hero_engine.method.pool import NoisePool, norm_ratio, sample_initial_noise
-from hero_engine.method.reward import REWARDS, similarity_to_best
+from hero_engine.method.reward import REWARDS, by_function, similarity_to_best, uses_embedding
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import TrainingState
 from hero_engine.model import diffusion, seeds
@@ -37,6 +38,7 @@ from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
+from hero_engine.run.methods import NO_UPDATE
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.pictures import read_picture, save_picture
 from hero_engine.run.record import Record
@@ -71,6 +73,8 @@ def run_to_the_end(run: Run) -> None:
     if not run.record.rounds():
         # A run that has begun goes on as it was.
         check_steps(model.pipeline.scheduler, task.sampling.steps)
+    if task.update.objective != NO_UPDATE:
+        objective_of(task)  # what is wrong with one of the user's own is said before any work
     learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)
@@ -84,7 +88,7 @@ def run_to_the_end(run: Run) -> None:
             with in_background() as hand_over:
                 hand_over(partial(measure, run, rollout, round_number))
                 rollout = remeasure_log_probs(run, learned, rollout, round_number)
-                labels = wait_for_labels(run, learned, round_number)
+                labels = labels_of(run, learned, round_number)
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
@@ -218,6 +222,8 @@ def remeasure_log_probs(
     Raises:
         Stop: asked for in the meantime; or Finish, before the labels are there.
     """
+    if run.task.update.objective != "ddpo":
+        return rollout
     if run.team.size > 1 or not ddpo.needs_remeasuring(learned.model, run.task):
         # Each process measures its share of the transitions when it trains.
         return rollout
@@ -235,7 +241,7 @@ def guesses(learned: TrainingState, task: Task, z_0: Tensor) -> list[float] | No
     None before there is a best, or if the reward has no use for the embedding, which is not trained
     then.
     """
-    if learned.best_z_0 is None or not REWARDS[task.reward.name].uses_embedding:
+    if learned.best_z_0 is None or not trains_embedding(task):
         return None
     embedded_best = embed(learned, learned.best_z_0[None])[0]
     return similarity_to_best(embed(learned, z_0), embedded_best).tolist()
@@ -243,6 +249,29 @@ def guesses(learned: TrainingState, task: Task, z_0: Tensor) -> list[float] | No
 
 def _is_sampled(record: Record, round_number: int) -> bool:
     return any(r.number == round_number and r.sampled is not None for r in record.rounds())
+
+
+def trains_embedding(task: Task) -> bool:
+    """Whether anything of the method asks for the embedding."""
+    if task.update.objective == NO_UPDATE or objective_of(task).learns_from != "rewards":
+        return False
+    return uses_embedding(task.reward.name)
+
+
+def labels_of(run: Run, learned: TrainingState, round_number: int) -> Labels:
+    """The round's labels, when they are there; where a function rewards, there are none to come.
+
+    Raises:
+        Stop, Finish: asked for in the meantime.
+    """
+    if run.task.asks_for_labels:
+        return wait_for_labels(run, learned, round_number)
+    nobody = Labels(unsure=frozenset(range(run.task.feedback.batch_size)))
+    if not any(r.submitted for r in run.record.rounds() if r.number == round_number):
+        run.record.label(round_number, nobody)
+        run.record.submit(round_number)
+    run.interrupts.check()
+    return nobody
 
 
 def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labels:
@@ -289,7 +318,7 @@ def tell_of_collapse(run: Run) -> None:
 def learn(
     run: Run, learned: TrainingState, rollout: Rollout, labels: Labels, round_number: int
 ) -> None:
-    """Embedding, reward, DDPO and noise pool from one round's labels, then its checkpoint."""
+    """Embedding, reward, update and noise pool from one round's labels, then its checkpoint."""
     started = time.monotonic()
     tell_of_collapse(run)
     run.record.set_state("training")
@@ -341,14 +370,20 @@ def train(
     run: Run, learned: TrainingState, rollout: Rollout, good: Tensor, bad: Tensor, round_number: int
 ) -> tuple[dict[str, float], str]:
     """Trains the embedding and the LoRA; returns metrics, and why less was done than usual."""
+    task = run.task
+    if task.update.objective == NO_UPDATE:
+        return {}, ""
+    if objective_of(task).learns_from == "examples":
+        return train_on_examples(run, learned, rollout, round_number)
+    if not task.asks_for_labels:
+        return train_by_rewards(run, learned, rollout, good, torch.arange(len(good)), round_number)
     if not good.any():
         where = "the same noise pool" if learned.pool else "fresh noise"
         what = "No good picture" if bad.any() else "Every picture is unsure"
         return {}, f"{what}: nothing is learned, the next round starts from {where}."
     assert learned.best_z_0 is not None, "a submitted round with goods has a best"
     outcome = ""
-    reward = REWARDS[run.task.reward.name]
-    if reward.uses_embedding:
+    if uses_embedding(task.reward.name):
         good_z_0, bad_z_0 = triplet_latents(run, rollout, good, bad, round_number)
         if len(bad_z_0):
             train_embedding(run, learned, good_z_0, bad_z_0, round_number)
@@ -356,6 +391,19 @@ def train(
             which = "All good" if good.all() else "All good but the unsure ones"
             outcome = f"{which}: there are no triplets, the reward uses the embedding as it is."
     images = (good | bad).nonzero()[:, 0]
+    metrics, said = train_by_rewards(run, learned, rollout, good, images, round_number)
+    return metrics, f"{outcome} {said}".strip()
+
+
+def train_by_rewards(
+    run: Run,
+    learned: TrainingState,
+    rollout: Rollout,
+    good: Tensor,
+    images: Tensor,
+    round_number: int,
+) -> tuple[dict[str, float], str]:
+    """Trains the LoRA by the rewards of the pictures `images` [M]; returns as `train`."""
     rewards = compute_rewards(run, learned, rollout, good, images, round_number)
     metrics = {"reward_mean": float(rewards.mean())}
     if len(images) > 1:
@@ -364,9 +412,42 @@ def train(
     prompts = prompts_of(images, run.task) if update.advantages == "prompt" else None
     earned = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
     if not earned.any():
-        return metrics, f"{outcome} Every picture earns the same: the model is unchanged.".strip()
-    train_lora(run, learned, rollout, earned, images, round_number)
-    return metrics, outcome
+        return metrics, "Every picture earns the same: the model is unchanged."
+    advantage = torch.zeros(len(rollout.z_0))
+    advantage[images] = earned
+    if len(images) < len(advantage):
+        # With pictures left out, the passes have other shapes than while the labels were given.
+        rollout = remeasure_log_probs(run, learned, rollout, round_number, images)
+    train_lora(run, learned, Lesson(rollout, advantage, images, run.task, round_number))
+    return metrics, ""
+
+
+def train_on_examples(
+    run: Run, learned: TrainingState, rollout: Rollout, round_number: int
+) -> tuple[dict[str, float], str]:
+    """Trains the LoRA on the best pictures of all rounds, after the last; returns as `train`."""
+    if round_number < run.task.feedback.rounds - 1:
+        return {}, "Nothing is learned before the best picture of the last round is known."
+    examples, numbers = [], []
+    for number in range(round_number + 1):
+        best = run.record.labels(number).best
+        if isinstance(best, int):
+            examples.append(Rollout.load(run.folder.rollout(number)).z_0[best])
+            numbers.append(best)
+    if not examples:
+        return {}, "No round has a best picture: nothing is learned."
+    nothing = torch.zeros(len(rollout.z_0))
+    lesson = Lesson(
+        rollout,
+        nothing,
+        nothing.nonzero()[:, 0],
+        run.task,
+        round_number,
+        torch.stack(examples),
+        torch.tensor(numbers),
+    )
+    train_lora(run, learned, lesson)
+    return {"examples": float(len(examples))}, ""
 
 
 def triplet_latents(
@@ -422,11 +503,14 @@ def compute_rewards(
     Raises:
         EngineError: one is not finite.
     """
-    assert learned.best_z_0 is not None
-    name = run.task.reward.name
+    name, function = run.task.reward.name, run.task.reward.function
     round_ = batch_of(run, rollout, round_number, images)
-    labelled = LabelledBatch(*round_, good[images], learned.best_z_0, partial(embed, learned))
-    rewards = REWARDS[name].of(labelled)
+    if function is not None:
+        rewards = by_function(function, Batch(*round_))
+    else:
+        assert learned.best_z_0 is not None
+        labelled = LabelledBatch(*round_, good[images], learned.best_z_0, partial(embed, learned))
+        rewards = REWARDS[name].of(labelled)
     if not rewards.isfinite().all():
         raise EngineError(
             f"the reward {name} of {int((~rewards.isfinite()).sum())} pictures is not a finite "
@@ -441,27 +525,14 @@ def embed(learned: TrainingState, z_0: Tensor) -> Tensor:
     return learned.embedder.network(z_0.to(learned.model.device)).cpu()  # type: ignore[no-any-return]
 
 
-def train_lora(
-    run: Run,
-    learned: TrainingState,
-    rollout: Rollout,
-    earned: Tensor,
-    images: Tensor,
-    round_number: int,
-) -> None:
-    """DDPO on the LoRA, by the advantages `earned` [M] of the pictures `images` [M]."""
+def train_lora(run: Run, learned: TrainingState, lesson: Lesson) -> None:
+    """Updates the LoRA by the task's objective."""
     run.record.set_progress("training the LoRA", 0, 1)
 
     def report(step: int, total: int, metrics: Mapping[str, float]) -> None:
-        run.record.add_metrics(round_number, step, metrics)
+        run.record.add_metrics(lesson.round_number, step, metrics)
         phase = "training the LoRA" + learned.model.sizes.remark("micro_batch")
         run.record.set_progress(phase, step, total)
         run.interrupts.check_stop()
 
-    advantage = torch.zeros(len(rollout.z_0))
-    advantage[images] = earned
-    if len(images) < len(advantage):
-        # With pictures left out, the passes have other shapes than while the labels were given.
-        rollout = remeasure_log_probs(run, learned, rollout, round_number, images)
-    objective = DDPO(rollout, advantage, run.task, round_number, images)
-    run.team.update(objective, learned.model, learned.lora_optimizer, report)
+    run.team.update(lesson, learned.model, learned.lora_optimizer, report)

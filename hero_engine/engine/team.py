@@ -34,7 +34,8 @@ from hero_engine.engine.interrupts import Stop
 from hero_engine.engine.launcher import is_launched
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method import rollout, sharding
-from hero_engine.method.ddpo import DDPO
+from hero_engine.method.lesson import Lesson
+from hero_engine.method.objectives import objective_of
 from hero_engine.method.rollout import OnChunk, Rollout
 from hero_engine.method.update import OnStep, update
 from hero_engine.model import diffusion
@@ -56,8 +57,7 @@ class Request(IntEnum):
     SAMPLE = 0
     """Its chunks of a round, from z_T."""
     TRAIN = 1
-    """Its share of a round's gradients, from the advantages and the numbers of the pictures that
-    are learned from; the rollout is in the run folder."""
+    """Its share of a round's gradients, from a lesson; the rollout is in the run folder."""
     END = 2
 
 
@@ -135,20 +135,18 @@ class Team:
         return rollout.concatenate([drawn[number] for number in range(len(chunks))])
 
     def update(
-        self, objective: DDPO, model: Model, optimizer: torch.optim.Optimizer, on_step: OnStep
+        self, lesson: Lesson, model: Model, optimizer: torch.optim.Optimizer, on_step: OnStep
     ) -> None:
-        """`update.update`, shared; the round's rollout must be in the run folder.
+        """`update.update` by the task's objective, shared; the rollout must be in the run folder.
 
         Raises:
             Stop: a helper is gone.
             EngineError: as `update.update`.
         """
-        advantage, images = objective.advantage, objective.images
-        learned = torch.arange(len(advantage)) if images is None else images
-        values = torch.cat([advantage, learned.to(advantage)])
-        self._ask(Request.TRAIN, objective.round_number, values, model)
+        self._ask(Request.TRAIN, lesson.round_number, lesson.packed(), model)
         with _stopping_if_one_is_gone():
-            update(objective, model, optimizer, objective.task, on_step)
+            objective = objective_of(lesson.task).of(model, lesson)
+            update(objective, model, optimizer, lesson.task, on_step)
 
     def dismiss(self, model: Model) -> None:
         """Lets the helpers end, when the run has; the team cannot be used any more."""
@@ -210,8 +208,8 @@ def help_main(folder: RunFolder, options: EngineOptions) -> None:
                     _hand_over_chunks(model, task, z_T, round_number, folder.chunks(round_number))
                 else:
                     kept = Rollout.load(folder.rollout(round_number))
-                    advantage, images = values[: len(kept.z_0)], values[len(kept.z_0) :].long()
-                    update(DDPO(kept, advantage, task, round_number, images), model, None, task)
+                    lesson = Lesson.unpacked(values, kept, task, round_number)
+                    update(objective_of(task).of(model, lesson), model, None, task)
     except Stop:
         return
     dist.destroy_process_group()

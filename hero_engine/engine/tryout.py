@@ -70,7 +70,9 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
     """
     with model.at_work(*model.text_encoders):
         encode = family_of(model.pipeline).encode
-        encoded, _ = encode(model.pipeline, [prompt], task.negative_prompt)
+        encoded, _ = encode(
+            model.pipeline, [prompt], task.negative_prompt, task.long_prompts == "cut"
+        )
     # Sizes of its own: what memory did not suffice for here changes nothing in the run.
     sizes = Sizes(model.sizes.chunk, model.sizes.micro_batch)
     model = replace(model, prompts=encoded, sizes=sizes)

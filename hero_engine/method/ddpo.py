@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from hero_engine.errors import EngineError
+from hero_engine.method.lesson import Lesson
 from hero_engine.method.rollout import Rollout, prompts_of
-from hero_engine.method.update import in_passes, until_it_fits
+from hero_engine.method.update import LearnsFrom, in_passes, until_it_fits
 from hero_engine.model import ddim, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
@@ -50,6 +51,7 @@ class DDPO:
         is_remeasured: the old log-probs were taken from training's own passes.
     """
 
+    learns_from: ClassVar[LearnsFrom] = "rewards"
     mean_metrics: ClassVar[tuple[str, ...]] = ("clip_fraction", "approx_kl")
     max_metrics: ClassVar[tuple[str, ...]] = ("ratio_error",)
 
@@ -59,6 +61,12 @@ class DDPO:
     round_number: int
     images: Tensor | None = None
     is_remeasured: bool = False
+
+    @classmethod
+    def of(cls, model: Model, lesson: Lesson) -> "DDPO":
+        return cls(
+            lesson.rollout, lesson.advantage, lesson.task, lesson.round_number, lesson.images
+        )
 
     def steps(self) -> list[Tensor]:
         return items_of_steps(self.rollout, self.task, self.round_number, self.images)
@@ -84,7 +92,7 @@ class DDPO:
         Raises:
             EngineError: they do not agree.
         """
-        error, tolerance = metrics["ratio_error"], _ratio_tolerance(model, self.task)
+        error, tolerance = metrics["ratio_error"], ratio_tolerance(model, self.task)
         if error <= tolerance:
             return None
         if self.is_remeasured:
@@ -163,7 +171,8 @@ def items_of_steps(
     ]
 
 
-def _ratio_tolerance(model: Model, task: Task) -> float:
+def ratio_tolerance(model: Model, task: Task) -> float:
+    """How far a ratio may be from 1 before a round's first update."""
     if model.dtype == torch.float32:
         return RATIO_TOLERANCE
     return task.update.clip_range / 5

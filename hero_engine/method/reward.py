@@ -1,12 +1,15 @@
-"""What a picture earns, by name: Eq. 4 and the alternatives of Sec. 5.3.1."""
+"""What a picture earns, by name: Eq. 4, the alternatives of Sec. 5.3.1, or the user's function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hero_engine.method.batch import LabelledBatch
+from hero_engine.errors import InputError
+from hero_engine.method.batch import Batch, LabelledBatch
+from hero_engine.run.functions import load_function, where
 from hero_engine.run.task import RewardName
 
 DELTA = 1e-8
@@ -30,13 +33,33 @@ def binary(good: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward, [N] for a round of N pictures with at least one good.
-
-    `uses_embedding`: else the embedding is not trained, as nothing asks for it.
-    """
+    """A reward by labels, [N] for a round of N pictures with at least one good."""
 
     of: Callable[[LabelledBatch], Tensor]
     uses_embedding: bool
+
+
+def by_function(name: str, batch: Batch) -> Tensor:
+    """What the user's `module:function(pictures, prompts)` returns, [N].
+
+    Raises:
+        InputError: it cannot be had, it fails, or it returns something else than N numbers.
+    """
+    said = f"reward.function {name}"
+    function = load_function(name, "reward.function")
+    try:
+        returned = function(batch.pictures, list(batch.prompts))
+    except Exception as error:
+        raise InputError(f"{said}: {where(error)}") from error
+    try:
+        rewards = torch.as_tensor(returned, dtype=torch.float32).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        rewards = torch.zeros(0)
+    if rewards.shape != (len(batch.z_0),):
+        raise InputError(
+            f"{said}: expected {len(batch.z_0)} numbers, one a picture, found {str(returned)[:100]}"
+        )
+    return rewards
 
 
 REWARDS: Mapping[RewardName, Reward] = {
@@ -53,3 +76,8 @@ REWARDS: Mapping[RewardName, Reward] = {
         uses_embedding=False,
     ),
 }
+
+
+def uses_embedding(name: RewardName) -> bool:
+    """Whether the reward asks for the embedding, which otherwise is not trained."""
+    return name in REWARDS and REWARDS[name].uses_embedding

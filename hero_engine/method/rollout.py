@@ -188,17 +188,35 @@ def sample_pictures(
 
     Number 0 of `purpose` draws initial noise; the steps' noise here is its number 1.
     """
+    return _outside_the_rounds(model, task, z_T, images, purpose, model.decode)
 
+
+@torch.no_grad()
+def sample_latents(
+    model: Model, task: Task, z_T: Tensor, images: Tensor, purpose: seeds.Purpose
+) -> Tensor:
+    """`sample_pictures` before they are decoded: z_0 [B, C, h, w], float32 on the CPU."""
+    return _outside_the_rounds(model, task, z_T, images, purpose, Tensor.cpu)
+
+
+def _outside_the_rounds(
+    model: Model,
+    task: Task,
+    z_T: Tensor,
+    images: Tensor,
+    purpose: seeds.Purpose,
+    finish: Callable[[Tensor], Tensor],
+) -> Tensor:
     def work(positions: Tensor) -> Tensor:
         numbers = images[positions]
         epsilon = seeds.normal(
             task.seed, purpose, 1, numbers.tolist(), (model.schedule.steps, *model.latent_shape)
         )
         trajectory, _ = denoise(model, task, z_T[positions], epsilon, numbers)
-        return model.decode(trajectory[:, -1])
+        return finish(trajectory[:, -1])
 
     positions = torch.arange(len(images)).split(model.sizes.chunk)
-    return torch.cat([pictures for _, pictures in in_chunks(positions, model.sizes, work)])
+    return torch.cat([drawn for _, drawn in in_chunks(positions, model.sizes, work)])
 
 
 def denoise(

@@ -7,13 +7,14 @@ processes are here, once.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.method import sharding
+from hero_engine.method.lesson import Lesson
 from hero_engine.model import memory
 from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
@@ -26,16 +27,28 @@ FLOAT16_LOSS_SCALE = 2.0**14
 nothing, so that they are computed of a multiple and divided in float32."""
 
 
+LearnsFrom = Literal["rewards", "examples"]
+
+
 class Objective(Protocol):
     """What one update over a round is.
 
     Attributes:
+        learns_from: rewards, each round; or, when the last round is labelled, the best pictures of
+            all rounds.
         mean_metrics: of these an optimizer step has the mean over its items.
         max_metrics: of these it has the largest.
     """
 
+    learns_from: ClassVar[LearnsFrom]
     mean_metrics: ClassVar[tuple[str, ...]]
     max_metrics: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, model: Model, lesson: Lesson) -> Self:
+        """The objective of a round; what it has to know of the model as it is before the update,
+        it measures here.
+        """
 
     def steps(self) -> Sequence[Tensor]:
         """The items of each optimizer step, int64 [I, ...]; an item's numbers are the objective's.
@@ -117,11 +130,21 @@ def _check_finite(value: float) -> None:
 def in_passes(model: Model, items: Tensor) -> list[Tensor]:
     """This process's share of `items`, in the micro-batches that training makes of them."""
     own = sharding.share(items, model.accelerator)
-    return list(own.split(model.sizes.micro_batch)) if len(own) else []
+    return passes(model, own)
 
 
-def until_it_fits(model: Model, items: Tensor, work: Callable[[], memory.T]) -> memory.T:
-    """What `work` returns, which goes through `in_passes` of `items`.
+def passes(model: Model, items: Tensor) -> list[Tensor]:
+    """All of `items`, in micro-batches."""
+    return list(items.split(model.sizes.micro_batch)) if len(items) else []
+
+
+def until_it_fits(
+    model: Model,
+    items: Tensor,
+    work: Callable[[], memory.T],
+    split: Callable[[Model, Tensor], list[Tensor]] = in_passes,
+) -> memory.T:
+    """What `work` returns, which goes through `items` as `split`.
 
     Where memory runs out it is done again from the beginning, in smaller passes.
 
@@ -129,7 +152,7 @@ def until_it_fits(model: Model, items: Tensor, work: Callable[[], memory.T]) -> 
         EngineError: memory does not suffice for one item.
     """
     while True:
-        largest = max((len(part) for part in in_passes(model, items)), default=1)
+        largest = max((len(part) for part in split(model, items)), default=1)
         done = memory.attempt(work, model.sizes, "micro_batch", largest)
         if done is not None:
             return done

@@ -1,5 +1,6 @@
 """What the UNet is conditioned on: prompts, by the pipeline's own text encoders."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor
 
 from hero_engine.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,31 @@ class Conditioning:
 
 @torch.no_grad()
 def encode(
-    pipeline: Any, prompts: Sequence[str], negative_prompt: str
+    pipeline: Any, prompts: Sequence[str], negative_prompt: str, cut: bool = False
 ) -> tuple[Conditioning, Conditioning]:
     """The conditioning of `prompts`, P rows, and of the unconditional half, one row.
 
     Without a negative prompt the latter is what the pipeline takes for it: the empty prompt, or
     zeros where an SDXL pipeline says so.
 
+    Args:
+        cut: prompts that are too long are cut, which the log says.
+
     Raises:
-        InputError: a prompt has more tokens than an encoder reads; it would be cut in silence.
+        InputError: a prompt has more tokens than an encoder reads, and is not to be cut.
     """
-    states, negative_states = _encoded(pipeline, prompts, negative_prompt)
+    states, negative_states = _encoded(pipeline, prompts, negative_prompt, cut)
     return Conditioning(states), Conditioning(negative_states[:1])
 
 
 @torch.no_grad()
 def encode_with_pooled(
-    pipeline: Any, prompts: Sequence[str], negative_prompt: str
+    pipeline: Any, prompts: Sequence[str], negative_prompt: str, cut: bool = False
 ) -> tuple[Conditioning, Conditioning]:
     """`encode` of SDXL, which has the pooled prompt and the picture's size beside the states."""
-    states, negative_states, pooled, negative_pooled = _encoded(pipeline, prompts, negative_prompt)
+    states, negative_states, pooled, negative_pooled = _encoded(
+        pipeline, prompts, negative_prompt, cut
+    )
     height, width = picture_size(pipeline)
     # As the pipeline's own call: neither resized nor cropped.
     time_ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=states.dtype)
@@ -76,10 +84,12 @@ def encode_with_pooled(
     )
 
 
-def _encoded(pipeline: Any, prompts: Sequence[str], negative_prompt: str) -> tuple[Tensor, ...]:
+def _encoded(
+    pipeline: Any, prompts: Sequence[str], negative_prompt: str, cut: bool
+) -> tuple[Tensor, ...]:
     for prompt in prompts:
-        _check_length(pipeline, "prompt", prompt)
-    _check_length(pipeline, "negative_prompt", negative_prompt)
+        _check_length(pipeline, "prompt", prompt, cut)
+    _check_length(pipeline, "negative_prompt", negative_prompt, cut)
     encoded: tuple[Tensor, ...] = pipeline.encode_prompt(
         list(prompts),
         device=pipeline.text_encoder.device,
@@ -116,14 +126,19 @@ def picture_size(pipeline: Any) -> tuple[int, int]:
     return height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor
 
 
-def _check_length(pipeline: Any, field: str, prompt: str) -> None:
+def _check_length(pipeline: Any, field: str, prompt: str, cut: bool) -> None:
     for name in ("tokenizer", "tokenizer_2"):
         tokenizer = getattr(pipeline, name, None)
         if tokenizer is None:
             continue
-        tokens, length = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
-        if tokens > length:
+        tokens, length = tokenizer(prompt).input_ids, tokenizer.model_max_length
+        if len(tokens) <= length:
+            continue
+        if not cut:
             raise InputError(
-                f"{field} '{prompt[:40]}...': {tokens} tokens, this model reads at most {length}; "
-                "shorten it"
+                f"{field} '{prompt[:40]}...': {len(tokens)} tokens, this model reads at most "
+                f"{length}; shorten it, or write `long_prompts: cut`"
             )
+        # The last token that is read is the end's.
+        unread = tokenizer.decode(tokens[length - 1 : -1])
+        log.warning("%s '%s...' is cut; not read: '%s'", field, prompt[:40], unread)

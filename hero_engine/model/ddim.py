@@ -17,13 +17,17 @@ PredictionType = Literal["epsilon", "v_prediction"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The T steps of a sampler. Tensors are [T]; all but `timesteps` are float64."""
+    """The T steps of a sampler. Tensors are [T]; all but `timesteps` are float64.
+
+    `cumulative`: alpha_bar of each time that the model was trained at, [1000] usually.
+    """
 
     timesteps: Tensor
     alpha_bar: Tensor
     alpha_bar_prev: Tensor
     sigma: Tensor
     prediction_type: PredictionType
+    cumulative: Tensor
 
     @property
     def steps(self) -> int:
@@ -42,6 +46,7 @@ class Schedule:
             self.alpha_bar_prev.to(device),
             self.sigma.to(device),
             self.prediction_type,
+            self.cumulative.to(device),
         )
 
     def trainable(self) -> list[int]:
@@ -75,7 +80,7 @@ def make_schedule(scheduler_config: Any, steps: int, eta: float) -> Schedule:
     )
     variance = (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
     sigma = eta * variance.clamp(min=0).sqrt()
-    return Schedule(timesteps, alpha_bar, alpha_bar_prev, sigma, prediction_type)
+    return Schedule(timesteps, alpha_bar, alpha_bar_prev, sigma, prediction_type, cumulative)
 
 
 def transition(
@@ -92,7 +97,7 @@ def transition(
         mean [B, C, H, W] and sigma [B, 1, 1, 1], in z_t's dtype.
     """
     alpha_bar, alpha_bar_prev, sigma = (
-        values[i.to(values.device)].to(z_t.device, z_t.dtype).view(-1, 1, 1, 1)
+        _per_picture(values[i.to(values.device)], z_t)
         for values in (schedule.alpha_bar, schedule.alpha_bar_prev, schedule.sigma)
     )
     prediction = prediction.to(z_t.dtype)
@@ -104,6 +109,36 @@ def transition(
         epsilon = prediction
     direction = (1 - alpha_bar_prev - sigma**2).clamp(min=0).sqrt() * epsilon
     return alpha_bar_prev.sqrt() * z_0 + direction, sigma
+
+
+def noised(z_0: Tensor, epsilon: Tensor, alpha_bar: Tensor) -> Tensor:
+    """z_t = sqrt(alpha_bar) z_0 + sqrt(1 - alpha_bar) epsilon, [B, C, H, W]; `alpha_bar` is [B]."""
+    alpha_bar = _per_picture(alpha_bar, z_0)
+    return alpha_bar.sqrt() * z_0 + (1 - alpha_bar).sqrt() * epsilon
+
+
+def as_epsilon(
+    prediction_type: PredictionType, prediction: Tensor, z_t: Tensor, alpha_bar: Tensor
+) -> Tensor:
+    """The epsilon that the network's output for `z_t` [B, C, H, W] says; `alpha_bar` is [B]."""
+    if prediction_type == "epsilon":
+        return prediction
+    alpha_bar = _per_picture(alpha_bar, z_t)
+    return alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * z_t
+
+
+def target(
+    prediction_type: PredictionType, z_0: Tensor, epsilon: Tensor, alpha_bar: Tensor
+) -> Tensor:
+    """What the network was trained to predict for `noised` of the same, [B, C, H, W]."""
+    if prediction_type == "epsilon":
+        return epsilon
+    alpha_bar = _per_picture(alpha_bar, z_0)
+    return alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * z_0
+
+
+def _per_picture(values: Tensor, latents: Tensor) -> Tensor:
+    return values.to(latents.device, latents.dtype).view(-1, 1, 1, 1)
 
 
 def log_prob(z_prev: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Model:
 
     Attributes:
         pipeline: diffusers' own, with the LoRA in its UNet.
-        prompts: what the UNet is conditioned on, for each prompt of the task.
+        prompts: what the UNet is conditioned on, for each of the task's `all_prompts`.
         negative: the same of the unconditional half of guidance, one row.
         latent_shape: (C, H, W).
         dtype: of the frozen weights; latents, means and log-probs are float32 whatever it is.
@@ -108,17 +108,32 @@ class Model:
         """The trained parameters by name, in a fixed order."""
         return {n: p for n, p in sorted(self.unet.named_parameters()) if p.requires_grad}
 
+    @contextmanager
+    def adapter_off(self) -> Iterator[None]:
+        """The pretrained model, without its LoRA, while the block runs."""
+        self.unet.disable_adapters()
+        try:
+            yield
+        finally:
+            self.unet.enable_adapters()
+
     def predict(self, z_t: Tensor, i: Tensor, prompts: Tensor, guidance_scale: float) -> Tensor:
         """The network's output under classifier-free guidance, float32.
 
         Args:
             z_t: [B, C, H, W], float32.
             i: the step of each, [B], int64.
-            prompts: which of the task's prompts each picture has, [B], int64.
+            prompts: which of the task's `all_prompts` each picture has, [B], int64.
             guidance_scale: 1 leaves the unconditional half out.
         """
         timesteps = self.schedule.timesteps
-        timesteps = timesteps[i.to(timesteps.device)].to(self.device)
+        return self.predict_at(z_t, timesteps[i.to(timesteps.device)], prompts, guidance_scale)
+
+    def predict_at(
+        self, z_t: Tensor, timesteps: Tensor, prompts: Tensor, guidance_scale: float
+    ) -> Tensor:
+        """`predict` at `timesteps` [B], int64, of those that the model was trained at."""
+        timesteps = timesteps.to(self.device)
         latents, conditioning = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
             latents, timesteps = torch.cat([z_t, z_t]), torch.cat([timesteps, timesteps])
@@ -205,7 +220,9 @@ def load(task: Task, offload: bool = False) -> Model:
     if half_on_cpu:
         pipeline.unet.set_attn_processor(AttnProcessor())
     add_lora(pipeline.unet, task.update.lora_rank, task.seed)
-    prompts, negative = family_of(pipeline).encode(pipeline, task.prompts, task.negative_prompt)
+    prompts, negative = family_of(pipeline).encode(
+        pipeline, task.all_prompts, task.negative_prompt, task.long_prompts == "cut"
+    )
     model = Model(
         pipeline=pipeline,
         schedule=ddim.make_schedule(

@@ -34,7 +34,7 @@ class Family:
     pipeline: Any
     left_out: Mapping[str, Any]
     half_vae: bool
-    encode: Callable[[Any, Sequence[str], str], tuple[Conditioning, Conditioning]]
+    encode: Callable[[Any, Sequence[str], str, bool], tuple[Conditioning, Conditioning]]
     modelspec: Mapping[PredictionType, str]
     sd_scripts: Mapping[PredictionType, str]
     original_names: bool

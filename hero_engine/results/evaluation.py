@@ -5,6 +5,7 @@ Both noises are reported, because a model can owe its success to its initial noi
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
 from hero_engine.method.state import TrainingState
 from hero_engine.model import seeds
+from hero_engine.model.diffusion import Model
 from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.judges import is_evaluated
@@ -44,6 +46,13 @@ def evaluate(
         record.set_figures(which, _evaluate(folder, record, task, learned, check, which, pool))
 
 
+def as_taught(model: Model, task: Task) -> tuple[Model, Task]:
+    """Both as the taught model is asked: with the identifier before the prompts, if any."""
+    asked = torch.arange(len(task.prompts)) + len(task.all_prompts) - len(task.prompts)
+    taught = task.model_copy(update={"prompts": task.taught_prompts})
+    return replace(model, prompts=model.prompts.rows(asked.to(model.device))), taught
+
+
 def _evaluate(
     folder: RunFolder,
     record: Record,
@@ -53,7 +62,8 @@ def _evaluate(
     which: Noise,
     pool: NoisePool | None,
 ) -> dict[str, float]:
-    model, count = learned.model, task.evaluation.images
+    model, task = as_taught(learned.model, task)
+    count = task.evaluation.images
     purpose: seeds.Purpose = "final-pi" if which == "pi" else "final-fresh"
     fresh = seeds.normal(task.seed, purpose, 0, range(count), model.latent_shape)
     z_T = sample_initial_noise(pool, fresh, task.noise)

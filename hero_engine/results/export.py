@@ -86,7 +86,7 @@ def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, obje
         "eta": task.sampling.eta,
         "guidance_scale": task.sampling.guidance_scale,
         "prediction_type": base.prediction_type,
-        "prompts": list(task.prompts),
+        "prompts": list(task.taught_prompts),
         "negative_prompt": task.negative_prompt,
         "model": task.model,
         "revision": task.revision,
@@ -100,14 +100,14 @@ def _metadata(record: Record, task: Task, base: LoraBase, number: int, name: str
     finished = taught[-1].trained
     assert finished is not None, "the exported round is trained"
     # sd-scripts' count of captions, which user interfaces offer as words for the prompt.
-    frequency = {prompt: labels // len(task.prompts) for prompt in task.prompts}
+    frequency = {prompt: labels // len(task.prompts) for prompt in task.taught_prompts}
     return lora.kohya_metadata(
         base,
         task.update.lora_rank,
         name=name,
         title=name,
         description=f"Taught by {labels} labels with hero-tui. Good is: {' '.join(task.criteria)}",
-        trigger="; ".join(task.prompts),
+        trigger="; ".join(task.taught_prompts),
         date=datetime.fromtimestamp(int(finished), UTC).isoformat(),
         model=task.model,
         extra={

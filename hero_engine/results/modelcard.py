@@ -59,7 +59,7 @@ def model_card(
         "## What it was taught",
         "\n".join(
             [
-                *(f"- Prompt: {plain(prompt)}" for prompt in task.prompts),
+                *(f"- Prompt: {plain(prompt)}" for prompt in task.taught_prompts),
                 *([f"- Not: {plain(task.negative_prompt)}"] if task.negative_prompt else []),
                 "- A picture is good if:",
                 *(f"  - {plain(criterion)}" for criterion in task.criteria),
@@ -106,7 +106,7 @@ def front_matter(task: Task) -> dict[str, object]:
         "library_name": "diffusers",
         "pipeline_tag": "text-to-image",
         "tags": ["text-to-image", "diffusers", "lora", "hero"],
-        "instance_prompt": task.prompts[0],
+        "instance_prompt": task.taught_prompts[0],
     }
     if _HUB_NAME.fullmatch(task.model) and not Path(task.model).exists():
         found |= {"base_model": task.model, "base_model_relation": "adapter"}
@@ -153,7 +153,7 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         "generator = torch.Generator().manual_seed(0)",
         *([f'mu = load_file(f"{{EXPORT}}/{POOL_FILE}")["best_z_T"]', f"z_T = {z_T}"] * with_pool),
         "picture = pipeline(",
-        f"    {_literal(task.prompts[0])},",
+        f"    {_literal(task.taught_prompts[0])},",
         *([f"    negative_prompt={_literal(task.negative_prompt)},"] * bool(task.negative_prompt)),
         *(["    latents=z_T[None],"] * with_pool),
         f"    num_inference_steps={task.sampling.steps},",

@@ -40,7 +40,7 @@ def requested_prompts(task: Task, request: PictureRequest) -> tuple[str, ...]:
         )
     if request.transfer:
         return task.transfer_prompts
-    return task.prompts if request.prompt is None else (request.prompt,)
+    return task.taught_prompts if request.prompt is None else (request.prompt,)
 
 
 def picture_request(options: Mapping[str, Any]) -> PictureRequest:

@@ -1,7 +1,7 @@
-"""From a task's name or file, a model and overrides to one Task with every value settled.
+"""From a task's name or file, a model, a method and overrides to one Task, every value settled.
 
-Later layers win: the paper's defaults, the model family's profile, the task file, `--set`. Where
-each value came from is kept, for `tasks show`.
+Later layers win: the paper's defaults, the model family's profile, the file's method, the task
+file, `--method`, `--set`. Where each value came from is kept, for `tasks show`.
 """
 
 import os
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from hero_engine.cartoons import SUBJECTS, is_embedded
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
+from hero_engine.run.methods import METHODS
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.task import Section, Task
 
@@ -27,6 +28,7 @@ _SHAPE = "what is learned so far has its shape"
 _MODEL = "what is learned so far belongs to the model"
 FIXED: Mapping[str, str] = {
     "name": "label files are for a task by its name",
+    "method": "it stands for settings that can; change those",
     **dict.fromkeys(("model", "revision", "variant", "config"), _MODEL),
     **dict.fromkeys(("embedding.channels", "embedding.width", "embedding.head"), _SHAPE),
     "update.lora_rank": _SHAPE,
@@ -73,6 +75,7 @@ def resolve(
     name_or_path: str,
     *,
     model: str | None = None,
+    method: str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
 ) -> Resolved:
@@ -81,6 +84,7 @@ def resolve(
     Args:
         name_or_path: a shipped task's name or a task file.
         model: replaces the task's model.
+        method: replaces the task's method; its settings replace the task file's, too.
         seed: replaces the task's seed.
         overrides: `section.field=value`, the value written as in YAML.
 
@@ -102,6 +106,8 @@ def resolve(
             (options if field in options else written)[field] = local
     if seed is not None:
         options["seed"] = seed
+    if method is not None:
+        options["method"] = method
 
     # The file alone is checked first, so that its mistakes are reported as its own.
     _check_oracle(_validate(written, str(path)), str(path))
@@ -115,17 +121,46 @@ def resolve(
     for dotted, (value, why) in profile.values.items():
         _put(values, dotted, value)
         origins[dotted] = f"profile {profile.name}: {why}"
-    for dotted, value in _leaves(written):
-        _put(values, dotted, value)
-        origins[dotted] = f"task file {path.name}"
+    for_method = _method_values(options, written, is_embedded(chosen_model))
+    if method is None:
+        layers = (for_method, _of_file(written, path))
+    else:
+        layers = (_of_file(written, path), for_method)
+    for layer in layers:
+        for dotted, (value, origin) in layer.items():
+            _put(values, dotted, value)
+            origins[dotted] = origin
     for dotted, value in options.items():
         _put(values, dotted, value)
         origins[dotted] = "command line"
     where = f"{path} with {profile.name} profile and command line"
+    if values.get("method") == "enhanced":
+        if "enhanced_prompt" not in values:
+            raise InputError(f"{where}: enhanced_prompt: the method enhanced needs one, found none")
+        values["prompts"] = [values["enhanced_prompt"]]
+        origins["prompts"] = "method enhanced: the task's enhanced_prompt"
     task = _validate(values, where)
     _check_oracle(task, where)
     _check_batch(task, where)
     return Resolved(task, origins)
+
+
+def _of_file(written: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, str]]:
+    return {dotted: (value, f"task file {path.name}") for dotted, value in _leaves(written)}
+
+
+def _method_values(
+    options: Mapping[str, Any], written: Mapping[str, Any], embedded: bool
+) -> dict[str, tuple[Any, str]]:
+    """The settings of the method that is asked for, with where they came from."""
+    name = options.get("method", written.get("method", "hero"))
+    if not isinstance(name, str) or name not in METHODS:
+        return {}  # the task will say so
+    method = METHODS[name]
+    return {
+        dotted: (value, f"method {name}: {why}")
+        for dotted, (value, why) in (method.values | (method.embedded if embedded else {})).items()
+    }
 
 
 def _check_batch(task: Task, where: str) -> None:

@@ -17,9 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from hero_engine.run.methods import METHODS, NO_UPDATE, OBJECTIVES
+
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-RewardName = Literal["similarity-to-best", "similarity-to-positives", "binary", "no-embedding"]
+RewardName = Literal[
+    "similarity-to-best", "similarity-to-positives", "binary", "no-embedding", "function"
+]
 SLUG = r"[a-z0-9][a-z0-9-]{0,63}"
 
 
@@ -32,10 +36,28 @@ def _slug(name: str) -> str:
     return name
 
 
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"expected one of {', '.join(METHODS)}")
+    return name
+
+
+def _objective(name: str) -> str:
+    if name not in (*OBJECTIVES, NO_UPDATE) and ":" not in name:
+        known = ", ".join((*OBJECTIVES, NO_UPDATE))
+        raise ValueError(f"expected one of {known}, or a class of your own as module:class")
+    return name
+
+
 # The pattern is for editors, which read the JSON Schema; a person is told in words.
 Slug = Annotated[
     str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": f"^{SLUG}$"})
 ]
+
+MethodName = Annotated[
+    str, AfterValidator(_method), WithJsonSchema({"type": "string", "enum": list(METHODS)})
+]
+ObjectiveName = Annotated[str, AfterValidator(_objective)]
 
 
 def setting(default: Any, source: str, description: str, **limits: Any) -> Any:
@@ -81,7 +103,13 @@ class Feedback(Section):
     """How many labels are asked for."""
 
     batch_size: int = setting(64, "paper, Sec. 5.2", "pictures a round", ge=2, le=1024)
-    rounds: int = setting(8, "paper, Sec. 5.2", "rounds; with batch_size, the budget", ge=1, le=999)
+    rounds: int = setting(
+        8,
+        "paper, Sec. 5.2",
+        "rounds; with batch_size, the budget; 0: only evaluation",
+        ge=0,
+        le=999,
+    )
 
 
 class Embedding(Section):
@@ -110,13 +138,30 @@ class Reward(Section):
     """What a picture earns."""
 
     name: RewardName = setting(
-        "similarity-to-best", "paper, Eq. 4", "the reward, by name (Sec. 5.3.1 compares them)"
+        "similarity-to-best",
+        "paper, Eq. 4",
+        "the reward, by name (Sec. 5.3.1 compares them); function: of your own, without labels",
     )
+    function: str | None = setting(
+        None, "ours", "for the reward `function`: module:function(pictures, prompts) -> [N]"
+    )
+
+    @model_validator(mode="after")
+    def _function_is_named(self) -> Self:
+        if (self.name == "function") != (self.function is not None):
+            raise ValueError(
+                "the reward `function` needs the field `function`, and no other has a use for it: "
+                "expected both or neither"
+            )
+        return self
 
 
 class Update(Section):
-    """DDPO on a LoRA."""
+    """What moves the LoRA, and how."""
 
+    objective: ObjectiveName = setting(
+        "ddpo", "paper, Eq. 2", "what an update is: ddpo, nft, d3po, supervised, none, or your own"
+    )
     steps: Literal["last", "first", "spread", "random", "all"] = setting(
         "last", "paper, Eq. 8", "which denoising steps are trained"
     )
@@ -142,6 +187,30 @@ class Update(Section):
     micro_batch_size: int = setting(
         8, "ours: memory", "transitions a forward pass; changes speed, not the result", ge=1
     )
+    optimizer_steps: int = setting(
+        10, "ours", "a round, for nft and supervised; of ddpo and d3po they follow from the labels",
+        ge=1, le=100_000,
+    )  # fmt: skip
+    beta: float = setting(
+        0.1, "D3PO's code; DiffusionNFT's has 0.1 or 1",
+        "nft: how strongly the round's old policy holds; d3po: how sharply pairs are told apart",
+        gt=0, le=100,
+    )  # fmt: skip
+    noisy_share: float = setting(
+        0.5, "ours (docs/method.md)", "nft draws its times from this share of them, the noisiest",
+        gt=0, le=1,
+    )  # fmt: skip
+    identifier: str | None = setting(
+        None, "DreamBooth", "supervised: the word before the prompt that means what is taught",
+        min_length=1, max_length=64,
+    )  # fmt: skip
+    prior_weight: float = setting(
+        1.0, "diffusers' script for DreamBooth", "supervised: of the prior-preserving loss", ge=0
+    )
+    prior_images: int = setting(
+        100, "diffusers' script for DreamBooth", "supervised: the base model's own pictures",
+        ge=1, le=10_000,
+    )  # fmt: skip
     guidance: bool = setting(True, "official code", "train through classifier-free guidance")
     lora_rank: int = setting(4, "official code", "of the LoRA; its alpha equals it", ge=1, le=1024)
 
@@ -174,8 +243,15 @@ class Task(Section):
     """One thing to teach, and everything that determines a run."""
 
     name: Slug = Field(description="short name, in lower case with hyphens")
+    method: MethodName = Field("hero", description="the system that learns: a set of settings")
     prompts: tuple[Prompt, ...] = Field(
         min_length=1, max_length=64, description="spread evenly over a batch"
+    )
+    enhanced_prompt: Prompt | None = Field(
+        None, description="what the method `enhanced` asks the base model for"
+    )
+    long_prompts: Literal["refuse", "cut"] = Field(
+        "refuse", description="of prompts longer than a text encoder reads: refuse them, or cut"
     )
     negative_prompt: str = Field("", max_length=2000)
     criteria: tuple[Prompt, ...] = Field(
@@ -222,6 +298,24 @@ class Task(Section):
         return self
 
     @property
+    def all_prompts(self) -> tuple[str, ...]:
+        """The prompts; after them, with an identifier, as many that begin with it."""
+        word = self.update.identifier
+        return self.prompts + (tuple(f"{word} {p}" for p in self.prompts) if word else ())
+
+    @property
+    def taught_prompts(self) -> tuple[str, ...]:
+        """What the taught model is asked for: the prompts, with the identifier if there is one."""
+        return self.all_prompts[-len(self.prompts) :]
+
+    @property
+    def asks_for_labels(self) -> bool:
+        """Whether anybody labels the rounds' pictures."""
+        return self.reward.name != "function"
+
+    @property
     def labels_budget(self) -> int:
         """Labels of a whole run: pictures a round times rounds."""
+        if not self.asks_for_labels:
+            return 0
         return self.feedback.batch_size * self.feedback.rounds

@@ -1,10 +1,6 @@
 """Who labels when nobody sits at a terminal: a label file, the oracle, or one's own function."""
 
-import importlib
 import operator
-import sys
-import sysconfig
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +8,7 @@ from typing import Any
 
 from hero_engine.errors import InputError
 from hero_engine.run import labelfile
+from hero_engine.run.functions import load_function, where
 from hero_engine.run.judges import why_no_oracle
 from hero_engine.run.labels import KEEP, Labels, problem_with
 from hero_engine.run.task import Task
@@ -93,13 +90,13 @@ def from_function(name: str) -> Labeler:
         InputError: there is no such function; the labeler raises it when the function fails or
             returns something else.
     """
-    function = _import(name)
+    function = load_function(name, "--labeler")
 
     def label(view: RoundView) -> Labels:
         try:
             returned = function(list(view.paths), view.task)
         except Exception as error:
-            raise InputError(f"--labeler {name}: {_where(error)}") from error
+            raise InputError(f"--labeler {name}: {where(error)}") from error
         labels = _understood(returned)
         problem = (
             "expected (numbers of the good pictures, best), or with the unsure ones after them"
@@ -111,38 +108,6 @@ def from_function(name: str) -> Labeler:
         return labels
 
     return label
-
-
-def _import(name: str) -> Callable[[list[Path], Task], Any]:
-    module_name, colon, function_name = name.partition(":")
-    if not (colon and module_name and function_name):
-        raise InputError(f"--labeler {name}: expected module:function, for example mylabels:judge")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name, None)
-    except Exception as error:
-        raise InputError(
-            f"--labeler {name}: cannot import {module_name}: {_where(error)}"
-        ) from None
-    if not callable(function):
-        raise InputError(f"--labeler {name}: {module_name} has no function {function_name}")
-    checked: Callable[[list[Path], Task], Any] = function
-    return checked
-
-
-def _where(error: Exception) -> str:
-    """The error, with the line of the labeler's code that it came from."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {error.msg}"
-    said = f"{type(error).__name__}: {error}"
-    installed = tuple(sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and not frame.filename.startswith((*installed, "<"))
-    ]
-    return f"{frames[-1].filename}:{frames[-1].lineno}: {said}" if frames else said
 
 
 def _understood(returned: Any) -> Labels | None:

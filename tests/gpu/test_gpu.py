@@ -162,7 +162,7 @@ def test_a_round_learns(precision: str, device: str, task: Task) -> None:
     learned, start = state.initial_state(model, task), weights(model)
     drawn, _ = drawn_by(model, task)
     first, *rest = learn(learned, drawn, task)
-    assert first["ratio_error"] <= ddpo._ratio_tolerance(model, task)
+    assert first["ratio_error"] <= ddpo.ratio_tolerance(model, task)
     assert rest
     assert all(np.isfinite(value) for metrics in (first, *rest) for value in metrics.values())
     assert weights(model).isfinite().all()

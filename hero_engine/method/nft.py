@@ -1,0 +1,148 @@
+"""DiffusionNFT: an update on clean latents, through the forward process (Zheng et al. 2025).
+
+It needs neither transitions nor log-probs. Of the published two-branch loss without its adaptive
+weights, what depends on the weights is (tests/test_nft.py derives it in float64)
+
+    2 c <v_old - target, v - v_old> + beta |v - v_old|^2,    c = 2 r - 1 in [-1, 1],
+
+with r the picture's optimality: a picture with c = 1 draws the prediction towards its own target,
+one with c = -1 away from it, and beta holds it near the policy that drew the round. Measured in the
+space of epsilon, since in that of z_0 the noisy times weigh without bound.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hero_engine.errors import EngineError
+from hero_engine.method.lesson import Lesson
+from hero_engine.method.rollout import prompts_of
+from hero_engine.method.update import LearnsFrom, in_passes, until_it_fits
+from hero_engine.model import ddim, seeds
+from hero_engine.model.diffusion import Model
+
+DRIFT_TOLERANCE = {torch.float32: 1e-8, torch.bfloat16: 1e-3, torch.float16: 1e-4}
+"""Of mean |v - v_old|^2 before the first step, where it is 0 but for rounding; predictions are
+about 1."""
+
+
+def forward_loss(
+    prediction: Tensor, old: Tensor, target: Tensor, optimality: Tensor, beta: float
+) -> Tensor:
+    """The loss above of each of B draws, [B]; the tensors [B, C, H, W], `optimality` c [B]."""
+    difference, error = prediction - old, old - target
+    weight = optimality.view(-1, *[1] * (prediction.ndim - 1))
+    return (2 * weight * error * difference + beta * difference**2).flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class NFT:
+    """The objective: `update.optimizer_steps` steps of `update.batch_size` draws.
+
+    An item is the number of a draw: a picture, a time and noise. A picture's c is its advantage
+    over `update.advantage_clip`. Metrics: drift, mean |v - v_old|^2; old_error, mean
+    |v_old - target|^2.
+
+    Attributes:
+        image, position: each draw's picture and place in the schedule, int64 [D].
+        epsilon: its noise, [D, C, H, W].
+        old: what the policy that drew the round predicts, [D, C, H, W]; only of this process's
+            draws, if there are several.
+    """
+
+    learns_from: ClassVar[LearnsFrom] = "rewards"
+    mean_metrics: ClassVar[tuple[str, ...]] = ("drift", "old_error")
+    max_metrics: ClassVar[tuple[str, ...]] = ()
+
+    lesson: Lesson
+    image: Tensor
+    position: Tensor
+    epsilon: Tensor
+    old: Tensor
+
+    @classmethod
+    def of(cls, model: Model, lesson: Lesson) -> "NFT":
+        """Draws pictures, times and noise, and notes what the model predicts before it learns.
+
+        Every picture is drawn as often as any other, but for one.
+        """
+        task = lesson.task
+        draws = task.update.optimizer_steps * task.update.batch_size
+        generator = seeds.generator(task.seed, "forward", lesson.round_number)
+        turns = -(-draws // len(lesson.images))
+        image = torch.cat(
+            [
+                lesson.images[torch.randperm(len(lesson.images), generator=generator)]
+                for _ in range(turns)
+            ]
+        )[:draws]
+        times = max(1, round(task.update.noisy_share * model.schedule.steps))
+        position = torch.randint(times, (draws,), generator=generator)
+        epsilon = torch.randn((draws, *model.latent_shape), generator=generator)
+        drawn = cls(lesson, image, position, epsilon, torch.zeros_like(epsilon))
+        return replace(drawn, old=drawn._predicted_before(model))
+
+    @torch.no_grad()
+    def _predicted_before(self, model: Model) -> Tensor:
+        old = torch.zeros_like(self.epsilon)
+
+        def measure(items: Tensor) -> Tensor:
+            for part in in_passes(model, items):
+                old[part] = self._prediction(model, part)[0].cpu()
+            return old
+
+        for items in self.steps():
+            until_it_fits(model, items, lambda: measure(items))  # noqa: B023
+        return old
+
+    def steps(self) -> list[Tensor]:
+        return list(torch.arange(len(self.image)).split(self.lesson.task.update.batch_size))
+
+    def losses(self, model: Model, items: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        update = self.lesson.task.update
+        prediction, target = self._prediction(model, items)
+        old = self.old[items].to(prediction.device)
+        optimality = self.lesson.advantage[self.image[items]] / update.advantage_clip
+        losses = forward_loss(prediction, old, target, optimality.to(old.device), update.beta)
+        return losses, {
+            "drift": (prediction.detach() - old).pow(2).flatten(1).mean(1),
+            "old_error": (old - target).pow(2).flatten(1).mean(1),
+        }
+
+    def _prediction(self, model: Model, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What the model as it is predicts for the draws `items` [B], and what is right, both
+        [B, C, H, W]; in the space of epsilon.
+        """
+        task, images = self.lesson.task, self.image[items]
+        z_0, epsilon, i, prompts = (
+            values.to(model.device)
+            for values in (
+                self.lesson.rollout.z_0[images],
+                self.epsilon[items],
+                self.position[items],
+                prompts_of(images, task),
+            )
+        )
+        alpha_bar = model.schedule.alpha_bar[i.to(model.schedule.alpha_bar.device)]
+        z_t = ddim.noised(z_0, epsilon, alpha_bar)
+        scale = task.sampling.guidance_scale if task.update.guidance else 1.0
+        prediction = model.predict(z_t, i, prompts, scale)
+        return ddim.as_epsilon(model.schedule.prediction_type, prediction, z_t, alpha_bar), epsilon
+
+    def check(self, model: Model, metrics: Mapping[str, float]) -> None:
+        """Before the first step the model must predict what it predicted a moment ago.
+
+        Raises:
+            EngineError: it does not.
+        """
+        tolerance = DRIFT_TOLERANCE[model.dtype] * max(1.0, metrics["old_error"])
+        if metrics["drift"] > tolerance:
+            raise EngineError(
+                "self-check: before the first update the model's predictions are off from its own "
+                f"by {metrics['drift']:.1e} (mean square) in two passes over the same latents, "
+                f"expected at most {tolerance:.0e}: this machine's arithmetic is not stable "
+                "enough; try without --compile, or write `precision: fp32` in the run's task.yaml"
+            )

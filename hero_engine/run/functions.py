@@ -1,0 +1,51 @@
+"""Functions and classes of the user's own, named `module:name` in an option or a task."""
+
+import importlib
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from hero_engine.errors import InputError
+
+
+def load_function(name: str, asked_by: str) -> Callable[..., Any]:
+    """What `name`, a `module:name`, stands for; modules of the current folder are found, too.
+
+    Args:
+        asked_by: the option or the field that names it, for messages.
+
+    Raises:
+        InputError: there is no such function, or its module cannot be imported.
+    """
+    module_name, colon, function_name = name.partition(":")
+    if not (colon and module_name and function_name):
+        raise InputError(f"{asked_by} {name}: expected module:function, for example mine:judge")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        function: Any = getattr(importlib.import_module(module_name), function_name, None)
+    except Exception as error:
+        raise InputError(
+            f"{asked_by} {name}: cannot import {module_name}: {where(error)}"
+        ) from None
+    if not callable(function):
+        raise InputError(f"{asked_by} {name}: {module_name} has no function {function_name}")
+    loaded: Callable[..., Any] = function
+    return loaded
+
+
+def where(error: Exception) -> str:
+    """The error, with the line of the user's code that it came from."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    said = f"{type(error).__name__}: {error}"
+    installed = tuple(sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
+    ours = __file__.partition("hero_engine")[0]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((f"{ours}hero_engine", f"{ours}hero_tui", *installed, "<"))
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {said}" if frames else said
