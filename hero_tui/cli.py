@@ -216,12 +216,13 @@ def run(
     resolved = resolve(task, model=model, method=method, seed=seed, overrides=overrides or ()).task
     check_local_model(resolved.model, resolved.config, resolved.variant)
     chosen = _labeler(resolved, labels, oracle, labeler)
-    if chosen is None and not detach:
+    needs_labels = resolved.labels_budget > 0
+    if needs_labels and chosen is None and not detach:
         start.require_terminal("run")
     create = partial(create_run, runs_dir, resolved, name)
     if detach:
         _start_in_background(create(), labels, oracle, labeler, options)
-    elif chosen is None:
+    elif needs_labels and chosen is None:
         raise typer.Exit(start.label(create, images, options))
     else:
         _drive(create(), chosen, options)
@@ -279,7 +280,8 @@ def resume(
         submitted = submitted_labels(record)
         ending = record.is_pending("finish")
     chosen = _labeler(task, labels, oracle, labeler, submitted)
-    if chosen is None and not ending and len(submitted) < task.feedback.rounds and not detach:
+    to_label = task.labels_budget and len(submitted) < task.feedback.rounds
+    if chosen is None and not ending and to_label and not detach:
         raise InputError(
             f"{folder.path}: {len(submitted)} of {task.feedback.rounds} rounds are labelled; say "
             "who labels the others with --labels FILE, --oracle or --labeler module:function, or "

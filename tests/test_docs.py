@@ -1,6 +1,6 @@
-"""The documents say what the code does: defaults, commands, links.
+"""The documents say what the code does: defaults, methods, commands, links.
 
-`python -m tests.test_docs` rewrites the table of defaults in docs/method.md.
+`python -m tests.test_docs` rewrites the tables of methods and defaults in docs/method.md.
 """
 
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from hero_engine.run.methods import METHODS
 from hero_engine.run.profiles import EMBEDDED, STABLE_DIFFUSION, Profile
 from hero_engine.run.task import Section, Task
 
@@ -48,6 +49,18 @@ def profile_value(profile: Profile, name: str) -> str:
     return f"{shown(value)} ({why})" if why else ""
 
 
+def methods_table() -> str:
+    lines = ["| Method | What it is | Its settings | On the embedded model |", "|---|---|---|---|"]
+    for name, method in METHODS.items():
+        sets, more = (
+            "; ".join(f"`{field}: {shown(value)}` ({why})" for field, (value, why) in of.items())
+            for of in (method.values, method.embedded)
+        )
+        lines.append(f"| `{name}` | {method.what} | {sets} | {more} |")
+    return "\n".join(lines)
+
+
+METHODS_TABLE = re.compile(r"(?<=<!-- methods -->\n).*?(?=<!-- end of methods -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- defaults -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
 
 
@@ -55,6 +68,12 @@ def test_the_table_of_defaults_is_the_codes() -> None:
     found = TABLE.search(METHOD.read_text("utf-8"))
     assert found is not None
     assert found[0] == defaults_table(), "rewrite it with `python -m tests.test_docs`"
+
+
+def test_the_table_of_methods_is_the_codes() -> None:
+    found = METHODS_TABLE.search(METHOD.read_text("utf-8"))
+    assert found is not None
+    assert found[0].strip() == methods_table(), "rewrite it with `python -m tests.test_docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -85,4 +104,5 @@ def test_the_architecture_names_every_module() -> None:
 
 if __name__ == "__main__":
     text = METHOD.read_text("utf-8")
+    text = METHODS_TABLE.sub(lambda _: methods_table() + "\n", text)
     METHOD.write_text(TABLE.sub(lambda _: defaults_table(), text), "utf-8")

@@ -52,6 +52,11 @@ QUESTION = re.compile(rb"\x1b\[([56])n")
 ANSWERS = {b"5": b"\x1b[0n", b"6": b"\x1b[5;5R"}
 
 
+# Of the line below the pictures, where nothing was before: later words are written letter by letter
+# where they differ from those before.
+FIRST_WORDS = (b"page 1/", b"key: good")
+
+
 class Window:
     """A process in a terminal of 80x24 that answers what it is asked, `late` seconds after.
 
@@ -97,6 +102,9 @@ class Window:
             self.serve()
             time.sleep(0.01)
         self.serve()
+
+    def until_up(self) -> None:
+        self.until(lambda: any(text in self.said for text in FIRST_WORDS))
 
     def serve(self) -> None:
         """Reads, and answers what is due."""
@@ -158,7 +166,7 @@ def test_a_signal_leaves_the_terminal_as_it_was_and_says_how_to_come_back(
     run: RunFolder, number: signal.Signals
 ) -> None:
     with closing(Window(run, SHOW)) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.process.send_signal(number)
         assert window.ended() == 128 + number
         assert_given_back(window)
@@ -187,7 +195,7 @@ def test_a_signal_while_the_terminal_is_asked_leaves_it_as_it_was(run: RunFolder
 
 def test_no_answer_of_the_terminal_is_left_for_the_shell(run: RunFolder) -> None:
     with closing(Window(run, SHOW, late=0.3)) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.type(b"  \x11")
         assert window.ended() == 0
         window.until(lambda: not window._due)
@@ -197,7 +205,7 @@ def test_no_answer_of_the_terminal_is_left_for_the_shell(run: RunFolder) -> None
 
 def test_a_terminal_that_does_not_answer_is_not_waited_for(run: RunFolder) -> None:
     with closing(Window(run, SHOW, late=1e9)) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.type(b"\x11")
         before = time.monotonic()
         assert window.ended() == 0
@@ -213,7 +221,7 @@ def test_the_interface_is_in_the_terminal_though_stderr_is_a_file(
 ) -> None:
     log = tmp_path / "log"
     with closing(Window(run, SHOW, led=f"2> {log}")) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.type(b"\x11")
         assert window.ended() == 0
         assert_given_back(window)
@@ -232,7 +240,7 @@ def test_without_a_terminal_to_read_and_to_write_nothing_is_shown(run: RunFolder
 
 def test_the_interface_needs_no_standard_error(run: RunFolder) -> None:
     with closing(Window(run, COMMAND, led="2>&-")) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.type(b"\x11")
         assert window.ended() == 0
         assert_given_back(window)
@@ -246,7 +254,7 @@ def test_the_interface_needs_no_standard_error(run: RunFolder) -> None:
 )
 def test_a_storm_of_sizes_leaves_the_interface_alive(run: RunFolder, over: bytes) -> None:
     with closing(Window(run, SHOW)) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.type(over)
         for size in [(80, 24), (70, 24), (80, 22), (80, 24), (20, 3), (200, 60), (1, 1)] * 8:
             window.resized(*size)
@@ -260,9 +268,7 @@ def test_a_storm_of_sizes_leaves_the_interface_alive(run: RunFolder, over: bytes
             window.type(b"\x1b[27u")
         seen = len(window.said)
         window.type(b"\x0c")
-        window.until(
-            lambda: b"page 1/2" in window.said[seen:] or b"key: good" in window.said[seen:]
-        )
+        window.until(lambda: any(text in window.said[seen:] for text in FIRST_WORDS))
         window.type(b"\x11")
         assert window.ended() == 0
         assert_given_back(window)
@@ -286,7 +292,7 @@ TerminalDriver._get_terminal_size = measure_slowly
 
 def test_the_last_of_two_sizes_is_the_one_that_counts(run: RunFolder) -> None:
     with closing(Window(run, INTERRUPTED + SHOW)) as window:
-        window.until(lambda: b"waiting for labels" in window.said)
+        window.until_up()
         window.resized(70, 20)
         window.until(lambda: b"this terminal is" in window.said)
         window.until(lambda: b"75" in window.said.rpartition(b"this terminal is")[2])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hero_engine.cartoons.drawing import ENHANCED, PROMPTS
 from hero_engine.errors import InputError
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.objectives import objective_of
@@ -51,7 +52,7 @@ def run_method(tiny_pipeline: Path, tmp_path: Path) -> Callable[..., RunFolder]:
         file.write_text(TASK.format(model=tiny_pipeline))
         task = resolve(str(file), method=method, overrides=overrides).task
         folder = new_run(tmp_path, task, f"{method}-run")
-        run_here(folder, LABELS).close()
+        run_here(folder, LABELS if task.asks_for_labels else []).close()
         return folder
 
     return run
@@ -199,10 +200,13 @@ def test_methods_settings_win_over_the_file_when_asked_for_by_the_option(tmp_pat
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_a_task_of_every_shipped_subject(method: str) -> None:
-    for name in ("black-cat", "hand"):
-        task = resolve(name, model="embedded", method=method).task
-        assert task.method == method
-        assert resolve(name, method=method).task.method == method
+    for name in PROMPTS:
+        assert resolve(name, model="embedded", method=method).task.method == method
+        if method == "ddpo":
+            with pytest.raises(InputError, match="function: module:function"):
+                resolve(name, method=method)
+        else:
+            assert resolve(name, method=method).task.method == method
 
 
 @pytest.mark.parametrize(
@@ -210,12 +214,18 @@ def test_every_method_is_a_task_of_every_shipped_subject(method: str) -> None:
     [
         ({"method": "herr"}, "method: expected one of hero, hero"),
         ({"overrides": ["update.objective=nfd"]}, "update.objective: expected one of ddpo, nft"),
-        ({"overrides": ["reward.name=function"]}, "reward: the reward `function` needs"),
+        ({"overrides": ["reward.name=function"]}, "reward: the reward `function` and"),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         resolve("black-cat", model="embedded", **wrong)  # type: ignore[arg-type]
+
+
+def test_the_embedded_model_was_taught_the_enhanced_prompts() -> None:
+    for name, (caption, _) in ENHANCED.items():
+        (asked,) = resolve(name, model="embedded", method="enhanced").task.prompts
+        assert asked.lower() == caption
 
 
 def test_enhanced_needs_a_prompt(tmp_path: Path) -> None:

@@ -85,6 +85,12 @@ def test_a_path_to_nothing_is_refused_before_any_engine(task_file: Path, model: 
         resolve(str(task_file), model=model)
 
 
+@pytest.mark.parametrize("model", ["./nowhere", "~nobody-of-this-name/model"])
+def test_a_file_that_names_nothing_is_named(task_file: Path, model: str) -> None:
+    with pytest.raises(InputError, match=r"\.yaml: model .*: there is no such file or folder"):
+        resolve(write(task_file, f"model: {model}\n"))
+
+
 def test_the_profile_is_that_of_the_model_that_is_used(task_file: Path) -> None:
     assert resolve(str(task_file)).task.update.steps == "last"
     assert resolve(str(task_file), model="embedded").task.update.steps == "first"

@@ -266,11 +266,10 @@ def labels_of(run: Run, learned: TrainingState, round_number: int) -> Labels:
     """
     if run.task.asks_for_labels:
         return wait_for_labels(run, learned, round_number)
+    run.interrupts.check()
     nobody = Labels(unsure=frozenset(range(run.task.feedback.batch_size)))
     if not any(r.submitted for r in run.record.rounds() if r.number == round_number):
-        run.record.label(round_number, nobody)
-        run.record.submit(round_number)
-    run.interrupts.check()
+        run.record.submit(round_number, nobody)
     return nobody
 
 

@@ -56,7 +56,8 @@ METHODS: dict[str, Method] = {
     ),
     "pretrained": Method("the base model as it is (SD-pretrained)", _NO_LABELS),
     "enhanced": Method(
-        "the base model, asked by the task's enhanced_prompt (SD-enhanced)", _NO_LABELS
+        "the base model, asked by the task's enhanced_prompt (SD-enhanced)",
+        {**_NO_LABELS, "long_prompts": ("cut", "the paper's are too long for CLIP")},
     ),
     "dreambooth": Method(
         "fine-tuning on the best picture of each of four rounds",

@@ -7,6 +7,7 @@ file, `--method`, `--set`. Where each value came from is kept, for `tasks show`.
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -101,7 +102,8 @@ def resolve(
         options["model"] = model
     for field in ("model", "config"):
         # The engine, and who continues the run, may be in another folder.
-        local = _local_path(options.get(field, written.get(field)), field)
+        where = "" if field in options else f"{path}: "
+        local = _local_path(options.get(field, written.get(field)), field, where)
         if local is not None:
             (options if field in options else written)[field] = local
     if seed is not None:
@@ -236,20 +238,25 @@ def setting_values(task: Task) -> list[tuple[str, Any]]:
     return _leaves({name: getattr(task, name) for name in Task.model_fields})
 
 
-def _local_path(value: Any, field: str) -> str | None:
+def _local_path(value: Any, field: str, where: str) -> str | None:
     """The whole path of a file or folder that is there; None for a name on the hub.
+
+    Args:
+        where: before the field, for messages: the file that has it.
 
     Raises:
         InputError: it can only be a path, and there is nothing.
     """
     if not isinstance(value, str) or (field == "model" and is_embedded(value)):
         return None
-    path = Path(value).expanduser()
+    path = Path(value)
+    with suppress(RuntimeError):  # there is no such user, and so no such folder
+        path = path.expanduser()
     if _is_there(path):
         return str(path.absolute())
     if value.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".ckpt"):
         raise InputError(
-            f"{field} {value}: there is no such file or folder; expected 'embedded', a pipeline "
+            f"{where}{field} {value}: there is no such file or folder; expected 'embedded', a pipeline "
             "folder, a .safetensors file, or a name on the Hugging Face hub (owner/name)"
         )
     return None

@@ -103,7 +103,9 @@ def status(folder: RunFolder) -> Status:
             "line": record.line(),
             "round": rounds[-1].number if rounds else 0,
             "rounds": task.feedback.rounds,
-            "labels_used": sum(r.images for r in rounds if r.submitted is not None),
+            "labels_used": sum(r.images for r in rounds if r.submitted is not None)
+            if task.asks_for_labels
+            else 0,
             "labels_budget": task.labels_budget,
             "history": _history(record, rounds),
         }

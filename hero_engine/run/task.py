@@ -150,8 +150,8 @@ class Reward(Section):
     def _function_is_named(self) -> Self:
         if (self.name == "function") != (self.function is not None):
             raise ValueError(
-                "the reward `function` needs the field `function`, and no other has a use for it: "
-                "expected both or neither"
+                "the reward `function` and the field `function` need each other: expected "
+                "name: function and function: module:function, or neither"
             )
         return self
 

@@ -138,7 +138,7 @@ def _follow(
         progress.show()
         if not running:
             return False
-        waiting = _waiting_for_labels(record)
+        waiting = _waiting_for_labels(record) if folder.task().asks_for_labels else None
         if waiting is not None:
             line = record.line()
             # The settings, too, are the line's.

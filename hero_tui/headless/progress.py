@@ -64,6 +64,8 @@ class RunProgress:
         self._show_phase(rounds)
 
     def _labelled(self, r: Round) -> str:
+        if not self._folder.task().asks_for_labels:
+            return f"Round {r.number}: {r.images} pictures"
         labels = self._record.labels(r.number)
         good, unsure = len(labels.good), len(labels.unsure)
         sure = r.images - unsure
