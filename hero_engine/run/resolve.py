@@ -256,8 +256,8 @@ def _local_path(value: Any, field: str, where: str) -> str | None:
         return str(path.absolute())
     if value.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".ckpt"):
         raise InputError(
-            f"{where}{field} {value}: there is no such file or folder; expected 'embedded', a pipeline "
-            "folder, a .safetensors file, or a name on the Hugging Face hub (owner/name)"
+            f"{where}{field} {value}: there is no such file or folder; expected 'embedded', a "
+            "pipeline folder, a .safetensors file, or a name on the Hugging Face hub (owner/name)"
         )
     return None
 
