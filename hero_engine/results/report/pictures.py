@@ -1,0 +1,113 @@
+"""Pictures of a page: sheets with their labels, and rows that start from the same noise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from hero_engine.results.report.facts import RoundFacts
+from hero_engine.results.report.html import Html, element, folded, joined
+from hero_engine.results.report.thumbnails import Thumbnail
+from hero_engine.run.labels import Labels
+
+Thumbnails = Mapping[Path, Thumbnail]
+
+GLYPHS = {"best": "★", "good": "✓", "unsure": "?", "bad": ""}
+"""As in the interface: no label is told by its colour alone."""
+SMALL = 96
+"""Pixels of a side; what is smaller is enlarged without smoothing."""
+COLUMNS = 8
+AT_FIRST = 24
+"""Of pictures that are compared, so many are shown at once."""
+
+
+def sheet(r: RoundFacts, thumbnails: Thumbnails) -> Html:
+    """A round's pictures with their labels; those of an open round as they stand."""
+    tiles = []
+    for number, path in r.pictures.items():
+        label = label_of(r.labels, number)
+        word = "not marked" if label == "bad" and r.history is None else label
+        alt = f"Round {r.number}, picture {number}: {word}"
+        caption = f"{GLYPHS[label]} {label if label == 'best' else ''} {number}"
+        tiles.append(
+            element(
+                "figure",
+                image(thumbnails[path], alt),
+                element("figcaption", " ".join(caption.split())),
+                class_=f"tile {label}",
+            )
+        )
+    return element("div", *tiles, class_="sheet")
+
+
+def label_of(labels: Labels, image: int) -> str:
+    """A picture's label in a word; the best has its own."""
+    return "best" if labels.best == image else labels.label(image)
+
+
+def plain_sheet(what: str, pictures: Mapping[int, Path], thumbnails: Thumbnails) -> Html:
+    """Pictures with their numbers."""
+    tiles = [
+        element(
+            "figure",
+            image(thumbnails[path], f"Picture {number}, {what}"),
+            element("figcaption", number),
+            class_="tile",
+        )
+        for number, path in pictures.items()
+    ]
+    return _with_more_folded(tiles, lambda some: element("div", *some, class_="sheet"), AT_FIRST)
+
+
+def bands(rows: Sequence[tuple[str, str, Mapping[int, Path]]], thumbnails: Thumbnails) -> Html:
+    """Rows of pictures one below the other, so that a column's have started from the same noise.
+
+    Args:
+        rows: of each its name, what its pictures are in words, and the pictures by number.
+    """
+    numbers = sorted(set().union(*(pictures for _, _, pictures in rows)))
+    made = []
+    for start in range(0, len(numbers), COLUMNS):
+        cells: list[Html] = []
+        for name, what, pictures in rows:
+            cells.append(element("span", name))
+            for place in range(start, start + COLUMNS):
+                number = numbers[place] if place < len(numbers) else None
+                path = None if number is None else pictures.get(number)
+                if path is not None:
+                    cells.append(image(thumbnails[path], f"Picture {number}, {what}"))
+                else:
+                    cells.append(element("span"))
+        made.append(element("div", *cells, class_="pair"))
+    return _with_more_folded(made, joined, AT_FIRST // COLUMNS)
+
+
+def left_out(thumbnails: Thumbnails, among: Path) -> list[str]:
+    """The pictures that could not be read, in words, as paths within a folder."""
+    return [
+        f"{path.relative_to(among)}: {each.problem}"
+        for path, each in thumbnails.items()
+        if each.data is None and path.is_relative_to(among)
+    ]
+
+
+def image(thumbnail: Thumbnail, alt: str) -> Html:
+    """A picture, or its empty place."""
+    if thumbnail.data is None:
+        return element("span", class_="absent", role="img", aria_label=f"{alt} (left out)")
+    small = max(thumbnail.width, thumbnail.height) <= SMALL
+    return element(
+        "img",
+        src=thumbnail.data,
+        alt=alt,
+        width=thumbnail.width,
+        height=thumbnail.height,
+        class_="small" if small else None,
+    )
+
+
+def _with_more_folded(
+    parts: Sequence[Html], together: Callable[[Sequence[Html]], Html], most: int
+) -> Html:
+    shown = together(parts[:most])
+    if len(parts) <= most:
+        return shown
+    return joined([shown, folded("All the others", together(parts[most:]))])
