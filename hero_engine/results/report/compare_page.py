@@ -42,7 +42,7 @@ def compare_page(runs: Sequence[RunFacts], thumbnails: Thumbnails) -> str:
         OSError: the style sheet that comes with hero-tui cannot be read.
     """
     of = [(letter(place), run) for place, run in enumerate(runs)]
-    missing = [said for run in runs for said in left_out(thumbnails, run.folder.path)]
+    missing = missing_pictures(runs, thumbnails)
     return page(
         f"Comparison of {', '.join(run.name for run in runs)}",
         element("h1", f"Comparison of {count(len(runs), 'run')}"),
@@ -54,6 +54,11 @@ def compare_page(runs: Sequence[RunFacts], thumbnails: Thumbnails) -> str:
         section("Settings that differ", *_settings(of)),
         section("Pictures that are left out", listing(missing)) if missing else "",
     )
+
+
+def missing_pictures(runs: Sequence[RunFacts], thumbnails: Thumbnails) -> list[str]:
+    """Which pictures of the runs are left out, and why."""
+    return [f"{run.name}: {said}" for run in runs for said in left_out(thumbnails, run.folder.path)]
 
 
 def letter(place: int) -> str:
@@ -69,7 +74,8 @@ def compared_pictures(run: RunFacts) -> dict[str, dict[int, Path]]:
     evaluation, but for those from the noise pool: each run has a pool of its own.
     """
     found = {noise: run.final_pictures.get(noise, {}) for noise in ("base", "fresh")}
-    found["round 0"] = run.rounds[0].pictures if run.rounds else {}
+    if run.rounds and not run.status["line"]:  # else its seed is not the one of round 0
+        found["round 0"] = run.rounds[0].pictures
     return {
         noise: dict(sorted(pictures.items())[:MOST_PICTURES])
         for noise, pictures in found.items()
@@ -179,13 +185,25 @@ def _columns(group: Lettered, thumbnails: Thumbnails) -> Iterator[Html]:
             (name, f"run {name}, {title}", found[noise]) for name, found in of if noise in found
         ]
         if noise == "fresh":
-            # The model before teaching is the same for all: once is enough.
-            rows[:0] = [
-                ("before", "before teaching", found["base"]) for _, found in of if "base" in found
-            ][:1]
-        if rows:
+            rows[:0] = _before(group)
+        if len(rows) > 1:
             yield element("h3", title.capitalize())
             yield bands(rows, thumbnails)
+
+
+def _before(group: Lettered) -> list[tuple[str, str, dict[int, Path]]]:
+    """Rows of the model before teaching: one for all who asked it for the same."""
+    asked: dict[tuple[object, ...], tuple[str, dict[int, Path]]] = {}
+    for name, run in group:
+        found = compared_pictures(run)
+        if "base" in found:
+            key = run.task.prompts, run.task.negative_prompt, run.task.sampling
+            asked.setdefault(key, (name, found["base"]))
+    alone = len(asked) == 1
+    return [
+        ("before" if alone else f"{name} before", f"before teaching {name}", pictures)
+        for name, pictures in asked.values()
+    ]
 
 
 def _settings(of: Lettered) -> Iterator[Html]:

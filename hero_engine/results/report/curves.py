@@ -1,6 +1,7 @@
 """What of a run is drawn as a curve: its measures by round, and its training step by step."""
 
 from collections.abc import Iterator, Sequence
+from math import nan
 
 from hero_engine.results.report.facts import RunFacts
 from hero_engine.results.report.html import Html
@@ -14,6 +15,7 @@ NAMES = {
     "embedding_loss": "Loss of the embedding (triplets)",
     "loss": "Loss of the update",
     "reward_mean": "Mean reward",
+    "reward_std": "Deviation of the rewards",
     "grad_norm": "Norm of the gradient",
     "clip_fraction": "Share of clipped ratios",
     "approx_kl": "Drift from the round's model (KL)",
@@ -23,14 +25,18 @@ LEFT_OUT = ("sample_s", "train_s")
 
 
 def curves(run: RunFacts) -> dict[str, Points]:
-    """A curve of each measure, over rounds: the steps of a round's training lie within it."""
+    """A curve of each measure, over rounds: the steps of a round's training lie within it.
+
+    Between the steps of two rounds there is a gap, which is a point that is no number.
+    """
     found: dict[str, Points] = {}
     for r in run.rounds:
         for name, points in r.curves.items():
-            steps = max(1, len(points))
-            found.setdefault(name, []).extend(
-                (r.number + place / steps, value) for place, (_, value) in enumerate(points)
-            )
+            steps = len(points)
+            curve = found.setdefault(name, [])
+            curve += [(r.number + place / steps, value) for place, (_, value) in enumerate(points)]
+            if steps > 1:
+                curve.append((r.number + 1.0, nan))
     order = [*NAMES, *sorted(found.keys() - NAMES.keys() - set(LEFT_OUT))]
     return {name: found[name] for name in order if name in found}
 

@@ -1,11 +1,13 @@
 """Pictures of a page: sheets with their labels, and rows that start from the same noise."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hero_engine.results.report.facts import RoundFacts
 from hero_engine.results.report.html import Html, element, folded, joined
 from hero_engine.results.report.thumbnails import Thumbnail
+from hero_engine.results.report.words import count
 from hero_engine.run.labels import Labels
 
 Thumbnails = Mapping[Path, Thumbnail]
@@ -16,7 +18,9 @@ SMALL = 96
 """Pixels of a side; what is smaller is enlarged without smoothing."""
 COLUMNS = 8
 AT_FIRST = 24
-"""Of pictures that are compared, so many are shown at once."""
+"""Of pictures of the final evaluation, so many are shown at once."""
+MOST_NAMED = 20
+"""Of pictures that are left out."""
 
 
 def sheet(r: RoundFacts, thumbnails: Thumbnails) -> Html:
@@ -61,32 +65,35 @@ def bands(rows: Sequence[tuple[str, str, Mapping[int, Path]]], thumbnails: Thumb
     """Rows of pictures one below the other, so that a column's have started from the same noise.
 
     Args:
-        rows: of each its name, what its pictures are in words, and the pictures by number.
+        rows: of each its name, what its pictures are in words, and the pictures by number; a
+            number that is in one row only is left out.
     """
-    numbers = sorted(set().union(*(pictures for _, _, pictures in rows)))
+    times = Counter(number for _, _, pictures in rows for number in pictures)
+    numbers = sorted(number for number, found in times.items() if found > 1)
     made = []
     for start in range(0, len(numbers), COLUMNS):
-        cells: list[Html] = []
+        here = [*numbers[start : start + COLUMNS], *[None] * COLUMNS][:COLUMNS]
+        cells = [element("span")]
+        cells += [element("span", "" if n is None else n, class_="number") for n in here]
         for name, what, pictures in rows:
             cells.append(element("span", name))
-            for place in range(start, start + COLUMNS):
-                number = numbers[place] if place < len(numbers) else None
+            for number in here:
                 path = None if number is None else pictures.get(number)
-                if path is not None:
-                    cells.append(image(thumbnails[path], f"Picture {number}, {what}"))
-                else:
-                    cells.append(element("span"))
+                alt = f"Picture {number}, {what}"
+                cells.append(image(thumbnails[path], alt) if path else element("span"))
         made.append(element("div", *cells, class_="pair"))
     return _with_more_folded(made, joined, AT_FIRST // COLUMNS)
 
 
 def left_out(thumbnails: Thumbnails, among: Path) -> list[str]:
     """The pictures that could not be read, in words, as paths within a folder."""
-    return [
+    said = [
         f"{path.relative_to(among)}: {each.problem}"
         for path, each in thumbnails.items()
         if each.data is None and path.is_relative_to(among)
     ]
+    more = len(said) - MOST_NAMED
+    return said if more <= 0 else [*said[:MOST_NAMED], f"and {count(more, 'more picture')}"]
 
 
 def image(thumbnail: Thumbnail, alt: str) -> Html:

@@ -52,6 +52,8 @@ STYLE: Mapping[Any, Any] = {
 COLOURS = [DARK[name] for name in ("good", "best", "unsure", "foreground")]
 MARKS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
+MOST_MARKED = 24
+"""Points of a curve; a curve of more has its dashes only."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ def line_plot(title: str, curves: Sequence[Curve], x: str, percent: bool = False
     with _axes(title) as (axes, found):
         for number, curve in enumerate(curves):
             colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
-            dash = DASHES[number // len(COLOURS) % len(DASHES)]
+            dash = DASHES[number % len(DASHES)]
             xs, ys = [at for at, _ in curve.points], [value for _, value in curve.points]
-            mark = mark if len(xs) <= 40 else ""
+            mark = mark if len(xs) <= MOST_MARKED else ""
             axes.plot(xs, ys, dash, color=colour, marker=mark, label=curve.name or None)
             for at, success in zip(xs, curve.successes, strict=False):
                 axes.plot([at, at], success.interval, color=colour, linewidth=0.9, alpha=0.6)
@@ -93,7 +95,7 @@ def success_plot(rounds: Sequence[tuple[int, Success]], finals: Mapping[str, Suc
     after = {name: success for name, success in finals.items() if success.rate is not None}
     if not judged and not after:
         return Html()
-    with _axes("Success by round, and of the final evaluation, with 95 % intervals") as (
+    with _axes("Success, with 95 % intervals") as (
         axes,
         found,
     ):

@@ -159,7 +159,7 @@ def _time(run: RunFacts) -> Iterator[Html]:
         "div",
         table(["Round", "Labelled", "Waited", "Sampled", "Trained"], rows, "figures"),
         drawn,
-        class_="plots",
+        class_="beside",
     )
     yield paragraph(
         "Labelled: from a round's first picture to its submission. Waited: from a submission to "

@@ -4,7 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hero_engine.errors import InputError
-from hero_engine.results.report.compare_page import compare_page, compared_pictures
+from hero_engine.results.report.compare_page import (
+    compare_page,
+    compared_pictures,
+    missing_pictures,
+)
 from hero_engine.results.report.facts import RunFacts, read_run
 from hero_engine.results.report.pictures import left_out
 from hero_engine.results.report.run_page import run_page
@@ -50,7 +54,7 @@ def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[st
         ]
     )
     _write(destination, compare_page(runs, pictures))
-    return [said for folder in folders for said in left_out(pictures, folder.path)]
+    return missing_pictures(runs, pictures)
 
 
 def _pictures(run: RunFacts) -> Iterable[Path]:
