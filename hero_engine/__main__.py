@@ -143,6 +143,7 @@ def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
 
 def report(file: Path, folder: RunFolder) -> int:
     """Writes the page of a run and prints its path."""
+    _quiet_matplotlib()
     from hero_engine.results.report.write import write_report
 
     return _written(file, write_report(folder, file))
@@ -150,9 +151,17 @@ def report(file: Path, folder: RunFolder) -> int:
 
 def compare(file: Path, folders: Sequence[RunFolder]) -> int:
     """Writes the page of several runs and prints its path."""
+    _quiet_matplotlib()
     from hero_engine.results.report.write import write_comparison
 
     return _written(file, write_comparison(folders, file))
+
+
+def _quiet_matplotlib() -> None:
+    # It warns of a cache that it cannot keep, and refuses to start with a notebook's way to draw
+    # that is not installed; the pages need neither.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    os.environ["MPLBACKEND"] = "svg"
 
 
 def _written(file: Path, left_out: list[str]) -> int:

@@ -14,7 +14,7 @@ from PIL import Image
 from hero_engine.__main__ import main
 from hero_engine.errors import InputError
 from hero_engine.results.report import palette
-from hero_engine.results.report.compare_page import letter, same_noise
+from hero_engine.results.report.compare_page import compared_pictures, letter, same_noise
 from hero_engine.results.report.curves import curves
 from hero_engine.results.report.facts import RunFacts, Success, read_run
 from hero_engine.results.report.run_page import run_page
@@ -112,6 +112,11 @@ class Parsed(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def parsed(run: RunFacts) -> Parsed:
+    """The page of facts that are not quite those of a folder."""
+    return Parsed(run_page(run, thumbnails(list(run.paths))))
+
+
 def test_a_tasks_text_is_shown_and_not_obeyed(page: Path) -> None:
     found = Parsed(page)
     assert found.text.count(SHOWN) >= 4  # prompt, negative prompt, criterion, transfer prompt
@@ -160,9 +165,7 @@ def test_before_and_after_are_side_by_side(run: RunFolder, facts: RunFacts) -> N
         finals={"base": {"images": 6, "good": 1, "diversity": 0.3}, **facts.finals},
         final_pictures={"base": base, **facts.final_pictures},
     )
-    paths = [p for found in with_base.final_pictures.values() for p in found.values()]
-    paths += [p for r in facts.rounds for p in r.pictures.values()]
-    found = Parsed(run_page(with_base, thumbnails(paths)))
+    found = parsed(with_base)
     assert "Before, from fresh noise 6 1 17%" in found.text
     alts = [image["alt"] for image in found.all("img")]
     start = alts.index("Picture 0, before teaching")
@@ -256,6 +259,15 @@ def test_colours_are_the_colour_blind_themes() -> None:
     }  # fmt: skip
     assert dict(palette.DARK) == named
     assert palette.LIGHT.keys() == palette.DARK.keys()
+
+
+def test_a_run_that_went_back_says_whose_line_it_is(facts: RunFacts) -> None:
+    gone_back = replace(facts, status={**facts.status, "line": 1})
+    found = parsed(gone_back)
+    assert "went back to an earlier round 1 time. This page is of its present line" in found.text
+    # Its seed is another now than that of round 0.
+    assert compared_pictures(gone_back).keys() == {"fresh"}
+    assert compared_pictures(facts).keys() == {"fresh", "round 0"}
 
 
 def test_times_in_words() -> None:

@@ -20,7 +20,7 @@ from hero_engine.results.report.html import (
 from hero_engine.results.report.pictures import Thumbnails, bands, left_out
 from hero_engine.results.report.plots import Curve, line_plot
 from hero_engine.results.report.settings import differing_settings
-from hero_engine.results.report.words import NOTHING, count, duration, number, rate
+from hero_engine.results.report.words import count, duration, number, rate
 
 Lettered = Sequence[tuple[str, RunFacts]]
 MOST_PICTURES = 24
@@ -103,29 +103,29 @@ def _unfinished(of: Lettered) -> Html:
 
 
 def _figures(of: Lettered) -> Html:
-    finals = [noise for noise in NOISES if any(noise in run.finals for _, run in of)]
-    header = ["Run", "Task, model, seed", "Labels", "First round", "Last round"]
-    header += [NOISES[noise].capitalize() for noise in finals]
-    header += ["Diversity, last round", "Labelled", "Waited"]
-    rows = []
-    for name, run in of:
-        first, last = (run.submitted[0], run.submitted[-1]) if run.submitted else (None, None)
-        what = element("small", f"{run.task.model}, seed {run.task.seed}")
-        rows.append(
-            [
-                joined([name, element("small", run.name, class_="name")]),
-                joined([run.task.name, what]),
-                f"{run.status['labels_used']}",
-                rate(first.success if first else None),
-                rate(last.success if last else None),
-                *(rate(run.final(noise)) for noise in finals),
-                number(last.history["diversity"]) if last and last.history else NOTHING,
-                duration(run.seconds("label_s")),
-                duration(run.seconds("wait_s")),
-            ]
-        )
+    """A column for each run."""
+    runs = [run for _, run in of]
+    finals = [noise for noise in NOISES if any(noise in run.finals for run in runs)]
+    ends = [(run.submitted[0], run.submitted[-1]) if run.submitted else None for run in runs]
+    last = [each[1].history if each else None for each in ends]
+    rows: list[Sequence[object]] = [
+        ["Task", *(run.task.name for run in runs)],
+        ["Model", *(run.task.model for run in runs)],
+        ["Seed", *(run.task.seed for run in runs)],
+        ["Labels", *(run.status["labels_used"] for run in runs)],
+        ["First round", *(rate(each[0].success if each else None) for each in ends)],
+        ["Last round", *(rate(each[1].success if each else None) for each in ends)],
+        *(
+            [NOISES[noise].capitalize(), *(rate(run.final(noise)) for run in runs)]
+            for noise in finals
+        ),
+        ["Diversity, last round", *(number(each["diversity"] if each else None) for each in last)],
+        ["Labelled", *(duration(run.seconds("label_s")) for run in runs)],
+        ["Waited", *(duration(run.seconds("wait_s")) for run in runs)],
+    ]
+    header = [joined([name, element("small", run.name)]) for name, run in of]
     words = "Success is good over good and bad, with its 95 % interval (Wilson)."
-    return joined([table(header, rows, "compared"), paragraph(words, class_="quiet")])
+    return joined([table(["", *header], rows, "compared"), paragraph(words, class_="quiet")])
 
 
 def _taught(of: Lettered) -> Iterator[Html]:
@@ -141,7 +141,7 @@ def _taught(of: Lettered) -> Iterator[Html]:
 
 
 def _curves(of: Lettered) -> Iterator[Html]:
-    by_labels = [_success_curve(name, run) for name, run in of]
+    by_labels = [_success_curve(place, *each) for place, each in enumerate(of)]
     drawn = [
         line_plot("Success by labels given before, with 95 % intervals", by_labels, "labels", True),
         *curves.plots(of, [*curves.NAMES]),
@@ -150,7 +150,7 @@ def _curves(of: Lettered) -> Iterator[Html]:
         yield element("div", *drawn, class_="plots")
 
 
-def _success_curve(name: str, run: RunFacts) -> Curve:
+def _success_curve(place: int, name: str, run: RunFacts) -> Curve:
     """Success of each round, over the labels that its model had learned from."""
     given = accumulate((len(r.pictures) for r in run.submitted), initial=0)
     judged = [
@@ -159,7 +159,7 @@ def _success_curve(name: str, run: RunFacts) -> Curve:
         if r.success.rate is not None
     ]
     points = [(float(labels), success.rate or 0.0) for labels, success in judged]
-    return Curve(points, name, [success for _, success in judged])
+    return Curve(points, name, place, [success for _, success in judged])
 
 
 def _pictures(of: Lettered, thumbnails: Thumbnails) -> Iterator[Html]:

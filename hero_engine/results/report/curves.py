@@ -52,7 +52,11 @@ def plots(
     of = [(name, curves(run)) for name, run in runs]
     wanted = names or list(dict.fromkeys(measure for _, found in of for measure in found))
     for measure in wanted:
-        drawn = [Curve(found[measure], name) for name, found in of if measure in found]
+        drawn = [
+            Curve(found[measure], name, place)
+            for place, (name, found) in enumerate(of)
+            if measure in found
+        ]
         if drawn:
             title = NAMES.get(measure, measure.replace("_", " ").capitalize())
             yield line_plot(title, drawn, "round")

@@ -86,6 +86,14 @@ class RunFacts:
     def submitted(self) -> list[RoundFacts]:
         return [r for r in self.rounds if r.history is not None]
 
+    @property
+    def paths(self) -> Iterator[Path]:
+        """Of all its pictures."""
+        for r in self.rounds:
+            yield from r.pictures.values()
+        for found in self.final_pictures.values():
+            yield from found.values()
+
     def final(self, noise: str) -> Success | None:
         """Success of the final evaluation from a noise; None: it was not judged."""
         if noise not in self.finals:
@@ -161,7 +169,7 @@ def _hashes(folder: RunFolder, rounds: list[Round], labels: str) -> dict[str, st
     files += [*sorted(folder.exports.glob("*.safetensors")), folder.exports / "README.md"]
     found = {}
     if any(r.submitted is not None for r in rounds):
-        found["the label file of `hero-tui labels`"] = hashlib.sha256(labels.encode()).hexdigest()
+        found["label file (hero-tui labels)"] = hashlib.sha256(labels.encode()).hexdigest()
     for path in files:
         try:
             with path.open("rb") as file:

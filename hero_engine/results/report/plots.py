@@ -58,10 +58,14 @@ MOST_MARKED = 24
 
 @dataclass(frozen=True)
 class Curve:
-    """Points (x, y), and with `successes` their intervals; `name` is for the legend."""
+    """Points (x, y), and with `successes` their intervals; `name` is for the legend.
+
+    A run has the same colour, mark and dashes in every plot: those of its `place` among the runs.
+    """
 
     points: Sequence[tuple[float, float]]
     name: str = ""
+    place: int = 0
     successes: Sequence[Success] = ()
 
 
@@ -75,9 +79,8 @@ def line_plot(title: str, curves: Sequence[Curve], x: str, percent: bool = False
     if not any(curve.points for curve in curves):
         return Html()
     with _axes(title) as (axes, found):
-        for number, curve in enumerate(curves):
-            colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
-            dash = DASHES[number % len(DASHES)]
+        for curve in curves:
+            colour, mark, dash = (of[curve.place % len(of)] for of in (COLOURS, MARKS, DASHES))
             xs, ys = [at for at, _ in curve.points], [value for _, value in curve.points]
             mark = mark if len(xs) <= MOST_MARKED else ""
             axes.plot(xs, ys, dash, color=colour, marker=mark, label=curve.name or None)

@@ -14,7 +14,7 @@ from PIL import Image
 MOST_BYTES = 14_000_000
 """Of all of a page's pictures together; what is around them takes less than a megabyte."""
 BYTES_PER_PIXEL = 0.95
-"""Of pure noise as WebP of `QUALITY`, in base64: what draws least well. A photo takes a fifth."""
+"""Of pure noise as WebP of `QUALITY`, in base64: what draws least well. A photo takes a third."""
 QUALITY = 80
 LEAST_SIDE, MOST_SIDE = 32, 192
 

@@ -1,6 +1,6 @@
 """Writes the pages: reads the runs, makes the thumbnails, and puts the whole file in its place."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hero_engine.errors import InputError
@@ -9,7 +9,7 @@ from hero_engine.results.report.compare_page import (
     compared_pictures,
     missing_pictures,
 )
-from hero_engine.results.report.facts import RunFacts, read_run
+from hero_engine.results.report.facts import read_run
 from hero_engine.results.report.pictures import left_out
 from hero_engine.results.report.run_page import run_page
 from hero_engine.results.report.thumbnails import thumbnails
@@ -27,7 +27,7 @@ def write_report(folder: RunFolder, destination: Path) -> list[str]:
     """
     _check(destination)
     run = read_run(folder)
-    pictures = thumbnails(list(_pictures(run)))
+    pictures = thumbnails(list(run.paths))
     _write(destination, run_page(run, pictures))
     return left_out(pictures, folder.path)
 
@@ -55,13 +55,6 @@ def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[st
     )
     _write(destination, compare_page(runs, pictures))
     return missing_pictures(runs, pictures)
-
-
-def _pictures(run: RunFacts) -> Iterable[Path]:
-    for r in run.rounds:
-        yield from r.pictures.values()
-    for found in run.final_pictures.values():
-        yield from found.values()
 
 
 def _check(destination: Path) -> None:
