@@ -32,6 +32,7 @@ from tests.interface_runs import (
     make_run,
     painted,
     sample_round,
+    submit_round,
     train_round,
 )
 
@@ -102,7 +103,8 @@ class Parsed(HTMLParser):
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if self.elements[-1:] and self.elements[-1][0] != "style":
+            self.words.append(data)
 
     @property
     def text(self) -> str:
@@ -183,6 +185,19 @@ def test_a_run_without_a_round_has_a_page(tmp_path: Path) -> None:
     assert not found.all("svg")
 
 
+def test_rounds_that_a_function_rewards_have_no_success(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 4, 2, reward={"name": "function", "function": "mine:reward"})
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+        submit_round(record, 0, [], None)
+    write_report(folder, tmp_path / "page.html")
+    found = Parsed(tmp_path / "page.html")
+    assert "1 of 2 rounds · no labels" in found.text
+    assert "Round 0 4 pictures, rewarded by a function" in found.text
+    assert "0 4 – – – – – 0.200" in found.text  # noqa: RUF001
+    assert " 0% " not in found.text
+
+
 def test_the_same_run_has_the_same_bytes(run: RunFolder, page: Path, tmp_path: Path) -> None:
     write_report(run, tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
@@ -237,6 +252,10 @@ def test_settings_say_where_they_come_from() -> None:
     )  # fmt: skip
     assert found["update.k"].origin == "task file or command line"
     assert "sampling.eta" not in found
+    preferences = resolve("hand", model="embedded", method="d3po").task
+    asked = {s.name: s.origin for s in changed_settings(preferences)}
+    assert asked["update.objective"] == "method d3po: D3PO"
+    assert asked["update.clip_range"] == "method d3po: D3PO's code: eps"
     other = resolve("hand", model="embedded").task
     assert differing_settings([task, other]) == [("update.k", ["3", "5"])]
 

@@ -112,7 +112,8 @@ def _figures(of: Lettered) -> Html:
         ["Task", *(run.task.name for run in runs)],
         ["Model", *(run.task.model for run in runs)],
         ["Seed", *(run.task.seed for run in runs)],
-        ["Labels", *(run.status["labels_used"] for run in runs)],
+        ["Method", *(run.task.method for run in runs)],
+        ["Labels", *(run.status["labels_used"] if run.task.asks_for_labels else 0 for run in runs)],
         ["First round", *(rate(each[0].success if each else None) for each in ends)],
         ["Last round", *(rate(each[1].success if each else None) for each in ends)],
         *(

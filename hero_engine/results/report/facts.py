@@ -45,18 +45,22 @@ class Success:
 
 @dataclass(frozen=True)
 class RoundFacts:
-    """A round: `history` is None until it is submitted, and its labels may change until then."""
+    """A round: `history` is None until it is submitted, and its labels may change until then.
+
+    `labelled` is False where a function rewards, so that nobody labels.
+    """
 
     number: int
     labels: Labels
     pictures: Mapping[int, Path]
     curves: Mapping[str, list[tuple[int, float]]]
     history: RoundStatus | None
+    labelled: bool = True
 
     @property
     def success(self) -> Success:
         """Of a submitted round, without the unsure ones."""
-        if self.history is None:
+        if self.history is None or not self.labelled:
             return Success(0, 0)
         return Success(self.history["good"], self.history["good"] + self.history["bad"])
 
@@ -122,7 +126,7 @@ def read_run(folder: RunFolder) -> RunFacts:
             folder=folder,
             task=task,
             status=found,
-            rounds=list(_rounds(folder, record, rounds, found)),
+            rounds=list(_rounds(folder, record, rounds, found, task.asks_for_labels)),
             began=_day(rounds[0].started) if rounds else "",
             label_noise=f"{noise.words}." if noise else "",
             finals=finals,
@@ -132,7 +136,7 @@ def read_run(folder: RunFolder) -> RunFacts:
 
 
 def _rounds(
-    folder: RunFolder, record: Record, rounds: list[Round], found: Status
+    folder: RunFolder, record: Record, rounds: list[Round], found: Status, labelled: bool
 ) -> Iterator[RoundFacts]:
     history = {each["round"]: each for each in found["history"]}
     for r in rounds:
@@ -142,6 +146,7 @@ def _rounds(
             pictures={image: folder.image(r.number, image) for image in record.images(r.number)},
             curves=record.metrics(r.number),
             history=history.get(r.number),
+            labelled=labelled,
         )
 
 

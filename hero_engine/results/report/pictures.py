@@ -28,7 +28,8 @@ def sheet(r: RoundFacts, thumbnails: Thumbnails) -> Html:
     tiles = []
     for number, path in r.pictures.items():
         label = label_of(r.labels, number)
-        word = "not marked" if label == "bad" and r.history is None else label
+        marked = label != "bad" or (r.labelled and r.history is not None)
+        word = label if marked else "not marked"
         alt = f"Round {r.number}, picture {number}: {word}"
         caption = f"{GLYPHS[label]} {label if label == 'best' else ''} {number}"
         tiles.append(

@@ -58,7 +58,9 @@ def _head(run: RunFacts) -> Html:
         f"Run {run.name}",
         f"model {status['model']}",
         f"{len(run.submitted)} of {count(status['rounds'], 'round')}",
-        f"{status['labels_used']} of {count(status['labels_budget'], 'label')}",
+        f"{status['labels_used']} of {count(status['labels_budget'], 'label')}"
+        if run.task.asks_for_labels
+        else "no labels",
         status["state"],
         *([f"began {run.began}"] if run.began else []),
     ]
@@ -83,8 +85,9 @@ def _head(run: RunFacts) -> Html:
 
 def _cards(run: RunFacts) -> Html:
     shown = []
-    if run.submitted:
-        first, last = run.submitted[0], run.submitted[-1]
+    judged = [r for r in run.submitted if r.labelled]
+    if judged:
+        first, last = judged[0], judged[-1]
         shown.append((f"Round {first.number}, of the model as it was", first.success))
         if last is not first:
             shown.append((f"Round {last.number}", last.success))
@@ -108,6 +111,8 @@ def _cards(run: RunFacts) -> Html:
 def _taught(run: RunFacts) -> Iterator[Html]:
     task = run.task
     yield joined(paragraph(prompt, class_="prompt") for prompt in task.prompts)
+    if task.taught_prompts != task.prompts:
+        yield paragraph("The taught model is asked for: ", "; ".join(task.taught_prompts))
     if task.negative_prompt:
         yield paragraph("Negative prompt: ", task.negative_prompt)
     yield paragraph("A picture is good if:")
@@ -120,14 +125,16 @@ def _taught(run: RunFacts) -> Iterator[Html]:
 
 def _success(run: RunFacts) -> Iterator[Html]:
     if not run.submitted:
-        yield paragraph("No round is submitted yet.")
+        yield paragraph(
+            "No round is submitted yet." if run.task.feedback.rounds else "The run has no rounds."
+        )
         return
     rows = []
     for r, h in _history(run):
         best = NOTHING if h["best"] is None else "kept" if h["best"] == KEEP else h["best"]
         measures = number(h["diversity"]), number(h["noise_norm"])
-        counts = h["images"], h["good"], h["bad"], h["unsure"]
-        rows.append([r.number, *counts, best, rate(r.success), *measures])
+        counts = (h["good"], h["bad"], h["unsure"]) if r.labelled else (NOTHING,) * 3
+        rows.append([r.number, h["images"], *counts, best, rate(r.success), *measures])
     header = ["Round", "Pictures", "Good", "Bad", "Unsure", "Best", "Success", "Diversity"]
     yield table([*header, "Noise norm"], rows, "figures")
     yield paragraph(
@@ -208,9 +215,11 @@ def _curves(run: RunFacts) -> Iterator[Html]:
 
 def _sheets(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
     if not run.rounds:
-        yield paragraph("No round has begun yet.")
+        if run.task.feedback.rounds:
+            yield paragraph("No round has begun yet.")
         return
-    yield paragraph("★ best, ✓ good, ? unsure; without a mark: bad.", class_="quiet")
+    if run.task.asks_for_labels:
+        yield paragraph("★ best, ✓ good, ? unsure; without a mark: bad.", class_="quiet")
     for r in run.rounds:
         yield folded(
             joined([f"Round {r.number}", element("small", _said_of(r))]),
@@ -220,6 +229,8 @@ def _sheets(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
 
 
 def _said_of(r: RoundFacts) -> str:
+    if not r.labelled:
+        return f"{count(len(r.pictures), 'picture')}, rewarded by a function"
     if r.history is None:
         marked = f"{len(r.labels.good)} marked good" if r.labels.good else "nothing marked good"
         return f"{count(len(r.pictures), 'picture')}, not submitted yet; {marked} so far"

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hero_engine.cartoons import is_embedded
 from hero_engine.errors import InputError
+from hero_engine.run.methods import METHODS
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.resolve import resolve, setting_values, shipped_tasks
 from hero_engine.run.task import Task
@@ -27,8 +29,8 @@ class Setting:
 def changed_settings(task: Task) -> list[Setting]:
     """The settings that differ from the paper's protocol.
 
-    A run keeps its settings and not whence each came: that is told from the profile of its model
-    and from the shipped task of its name, where those have the same value.
+    A run keeps its settings and not whence each came: that is told from its method, the
+    profile of its model and the shipped task of its name, where those have the same value.
     """
     defaults = dict(setting_values(_ANY))
     return [
@@ -63,9 +65,14 @@ def in_words(value: object) -> str:
 
 
 def _origin(task: Task, name: str, value: object) -> str:
-    profile = profile_for(task.model)
-    if name in profile.values and profile.values[name][0] == value:
-        return f"profile {profile.name}: {profile.values[name][1]}"
+    method, profile = METHODS[task.method], profile_for(task.model)
+    of_method = method.values | (method.embedded if is_embedded(task.model) else {})
+    for layer, values in (
+        (f"method {task.method}", of_method),
+        (f"profile {profile.name}", profile.values),
+    ):
+        if name in values and values[name][0] == value:
+            return f"{layer}: {values[name][1]}"
     if task.name in shipped_tasks():
         try:
             shipped = resolve(task.name).task
