@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
+from math import isnan
 from typing import Any
 
 import matplotlib
@@ -52,15 +53,13 @@ STYLE: Mapping[Any, Any] = {
 COLOURS = [DARK[name] for name in ("good", "best", "unsure", "foreground")]
 MARKS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
-MOST_MARKED = 24
-"""Points of a curve; a curve of more has its dashes only."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """Points (x, y), and with `successes` their intervals; `name` is for the legend.
 
-    A run has the same colour, mark and dashes in every plot: those of its `place` among the runs.
+    Points that are no number make gaps. A run has the same colour, mark and dashes in every plot: those of its `place` among the runs.
     """
 
     points: Sequence[tuple[float, float]]
@@ -72,17 +71,20 @@ class Curve:
 def line_plot(title: str, curves: Sequence[Curve], x: str, percent: bool = False) -> Html:
     """Curves over rounds or labels, as a figure with its title in words; nothing of no points.
 
+    Every curve has dashes of its own, and marks where it has a point a round.
+
     Args:
         x: what is to the right, in a word.
         percent: the values are shares from 0 to 1.
     """
-    if not any(curve.points for curve in curves):
+    curves = [curve for curve in curves if curve.points]
+    if not curves:
         return Html()
     with _axes(title) as (axes, found):
         for curve in curves:
             colour, mark, dash = (of[curve.place % len(of)] for of in (COLOURS, MARKS, DASHES))
             xs, ys = [at for at, _ in curve.points], [value for _, value in curve.points]
-            mark = mark if len(xs) <= MOST_MARKED else ""
+            mark = "" if any(map(isnan, ys)) else mark  # steps would hide one another
             axes.plot(xs, ys, dash, color=colour, marker=mark, label=curve.name or None)
             for at, success in zip(xs, curve.successes, strict=False):
                 axes.plot([at, at], success.interval, color=colour, linewidth=0.9, alpha=0.6)

@@ -57,6 +57,7 @@ def _head(run: RunFacts) -> Html:
     said = [
         f"Run {run.name}",
         f"model {status['model']}",
+        f"method {run.task.method}",
         f"{len(run.submitted)} of {count(status['rounds'], 'round')}",
         f"{status['labels_used']} of {count(status['labels_budget'], 'label')}"
         if run.task.asks_for_labels
