@@ -119,7 +119,8 @@ def read_run(folder: RunFolder) -> RunFacts:
     task, found = folder.task(), status(folder)
     with closing(folder.open_record()) as record:
         rounds, figures = record.rounds(), record.figures()
-        finals = {str(noise): figures[noise] for noise in sorted(figures, key=_order)}
+        judged = [noise for noise in figures if {"images", "good"} <= figures[noise].keys()]
+        finals = {str(noise): figures[noise] for noise in sorted(judged, key=_order)}
         noise = label_noise(record.second_looks())
         labels = labelfile.dump(task.name, labelfile.submitted_labels(record))
         return RunFacts(

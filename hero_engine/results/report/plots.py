@@ -59,7 +59,8 @@ DASHES = ("-", "--", "-.", ":")
 class Curve:
     """Points (x, y), and with `successes` their intervals; `name` is for the legend.
 
-    Points that are no number make gaps. A run has the same colour, mark and dashes in every plot: those of its `place` among the runs.
+    Points that are no number make gaps. A run has the same colour, mark and dashes in every plot,
+    those of its `place` among the runs.
     """
 
     points: Sequence[tuple[float, float]]
@@ -82,7 +83,9 @@ def line_plot(title: str, curves: Sequence[Curve], x: str, percent: bool = False
         return Html()
     with _axes(title) as (axes, found):
         for curve in curves:
-            colour, mark, dash = (of[curve.place % len(of)] for of in (COLOURS, MARKS, DASHES))
+            turn, of_four = divmod(curve.place, len(COLOURS))
+            colour, mark = COLOURS[of_four], MARKS[curve.place % len(MARKS)]
+            dash = DASHES[(of_four + turn) % len(DASHES)]
             xs, ys = [at for at, _ in curve.points], [value for _, value in curve.points]
             mark = "" if any(map(isnan, ys)) else mark  # steps would hide one another
             axes.plot(xs, ys, dash, color=colour, marker=mark, label=curve.name or None)
@@ -100,10 +103,7 @@ def success_plot(rounds: Sequence[tuple[int, Success]], finals: Mapping[str, Suc
     after = {name: success for name, success in finals.items() if success.rate is not None}
     if not judged and not after:
         return Html()
-    with _axes("Success, with 95 % intervals") as (
-        axes,
-        found,
-    ):
+    with _axes("Success, with 95 % intervals") as (axes, found):
         last = max((number for number, _ in rounds), default=-1)
         places = {name: last + 1 + number for number, name in enumerate(after)}
         _intervals(axes, judged, DARK["good"], "o-")
