@@ -1,4 +1,4 @@
-"""The engine process: `python -m hero_engine run FOLDER [OPTIONS]`, and what else needs torch.
+"""The engine process: `python -m hero_engine run FOLDER [OPTIONS]`, and other heavy commands.
 
 `hero-tui` starts it; its standard error is the run's engine.log. With `--num-processes N` it starts
 `run FOLDER` N times and waits for them: the first is the main process, the others its helpers.
@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -26,7 +26,8 @@ from hero_engine.run.record import Record
 
 USAGE = (
     "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "
-    "generate FOLDER REQUEST [DESTINATION] | doctor MODEL"
+    "generate FOLDER REQUEST [DESTINATION] | report FILE FOLDER | compare FILE FOLDER FOLDER... | "
+    "doctor MODEL"
 )
 
 PAUSED = 3
@@ -52,6 +53,11 @@ def main(arguments: list[str]) -> int:
         case ["generate", folder, request, *new_folder]:
             place = Path(new_folder[0]) if new_folder else None
             return _reported(lambda: generate(RunFolder(Path(folder)), request, place))
+        case ["report", file, folder]:
+            return _reported(lambda: report(Path(file), RunFolder(Path(folder))))
+        case ["compare", file, *folders]:
+            runs = [RunFolder(Path(each)) for each in folders]
+            return _reported(lambda: compare(Path(file), runs))
         case ["doctor", model]:
             return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
@@ -132,6 +138,36 @@ def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
     from hero_engine.results.generate import generate as draw_pictures
 
     print(draw_pictures(folder, PictureRequest.model_validate_json(request), destination))
+    return 0
+
+
+def report(file: Path, folder: RunFolder) -> int:
+    """Writes the page of a run and prints its path."""
+    _quiet_matplotlib()
+    from hero_engine.results.report.write import write_report
+
+    return _written(file, write_report(folder, file))
+
+
+def compare(file: Path, folders: Sequence[RunFolder]) -> int:
+    """Writes the page of several runs and prints its path."""
+    _quiet_matplotlib()
+    from hero_engine.results.report.write import write_comparison
+
+    return _written(file, write_comparison(folders, file))
+
+
+def _quiet_matplotlib() -> None:
+    # It warns of a cache that it cannot keep, and refuses to start with a notebook's way to draw
+    # that is not installed; the pages need neither.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    os.environ["MPLBACKEND"] = "svg"
+
+
+def _written(file: Path, left_out: list[str]) -> int:
+    for picture in left_out:
+        print(f"left out: {picture}", file=sys.stderr)
+    print(file)
     return 0
 
 

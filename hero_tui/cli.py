@@ -121,6 +121,10 @@ IdleOffload = Annotated[
 Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the UNet's blocks (CUDA): pays in long runs.")
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE.html", help="The file to write."),
+]
 RUNS_DIR = Path("runs")
 PROGRAM = "hero-tui"
 
@@ -507,6 +511,33 @@ def generate(
     requested_prompts(folder.task(), request)
     place = [] if output is None else [str(output.absolute())]
     _engine("generate", str(folder.path), request.model_dump_json(), *place)
+
+
+@app.command()
+def report(run: Run = None, runs_dir: RunsDir = RUNS_DIR, output: Page = None) -> None:
+    """Write a page that shows what a run learned: success, pictures, labels, curves, settings."""
+    from hero_engine.run.folder import find_run
+
+    folder = find_run(run, runs_dir)
+    page = output or folder.exports / "report.html"
+    _engine("report", str(page.absolute()), str(folder.path))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Two runs or more.", autocompletion=completion.runs),
+    ],
+    runs_dir: RunsDir = RUNS_DIR,
+    output: Page = None,
+) -> None:
+    """Write a page that puts runs side by side: figures, curves, pictures from the same noise."""
+    from hero_engine.run.folder import find_run
+
+    folders = [find_run(run, runs_dir) for run in runs]
+    page = output or folders[0].path.parent / "compare.html"
+    _engine("compare", str(page.absolute()), *(str(folder.path) for folder in folders))
 
 
 @app.command()

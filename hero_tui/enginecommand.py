@@ -1,4 +1,4 @@
-"""Commands of the engine, for what needs torch: a process of its own, whose words are passed on.
+"""Commands of the engine, in a process of its own, whose words are passed on.
 
 The engine and its libraries say what files and models say: nothing of it is obeyed, but for a bar,
 which is a line that begins with a carriage return, and is drawn anew in its place.

@@ -653,7 +653,7 @@ def test_what_files_say_is_shown_and_not_obeyed(hero_tui: Cli) -> None:
     assert r"no\x1b[31msuch" in err
 
 
-def test_export_and_generate_are_the_engines_work(
+def test_exports_pictures_and_reports_are_the_engines_work(
     hero_tui: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
@@ -672,6 +672,15 @@ def test_export_and_generate_are_the_engines_work(
         ["export", str(run), str(run.absolute() / "exports")],
         ["export", str(run), str(run.absolute() / "exports" / "round-001"), "1"],
         ["export", str(run), str(Path("out").absolute()), "1"],
+    ]
+    asked.clear()
+    assert hero_tui("report")[0] == 4
+    assert hero_tui("report", "done", "-o", "page.html")[0] == 4
+    assert hero_tui("compare", "done", "done")[0] == 4
+    assert asked == [
+        ["report", str(run.absolute() / "exports" / "report.html"), str(run)],
+        ["report", str(Path("page.html").absolute()), str(run)],
+        ["compare", str(Path("runs/compare.html").absolute()), str(run), str(run)],
     ]
     asked.clear()
     options = ["-n", "3", "--noise", "fresh", "--scheduler", "euler", "--guidance", "2"]
@@ -822,12 +831,14 @@ def test_runs_are_private_and_their_place_can_be_chosen(
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "stop", "labels", "resume", "attach", "export", "generate"]
+    "command",
+    ["status", "stop", "labels", "resume", "attach", "export", "generate", "report", "compare"],
 )
 def test_commands_on_a_run_say_when_there_is_none(command: str, hero_tui: Cli) -> None:
-    code, out, err = hero_tui(command)
-    assert (code, out) == (2, "")
-    assert "there are no runs yet" in err
+    if command != "compare":  # which takes no latest run
+        code, out, err = hero_tui(command)
+        assert (code, out) == (2, "")
+        assert "there are no runs yet" in err
     code, _, err = hero_tui(command, "no-such-run")
     assert code == 2
     assert "no-such-run" in err

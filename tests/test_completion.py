@@ -55,6 +55,7 @@ def test_runs_of_the_folder_that_is_named(complete: Complete, tmp_path: Path) ->
     make_run(tmp_path / "elsewhere").path.rename(tmp_path / "elsewhere" / "black-dog")
     assert complete("hero-tui attach b") == ["black-cat-1"]
     assert complete("hero-tui stop --runs-dir elsewhere ") == ["black-dog"]
+    assert complete("hero-tui compare black-cat-1 b") == ["black-cat-1"]
     assert complete("hero-tui status --runs-dir nowhere ") == []
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate")
+TORCH = ("torch", "diffusers", "transformers", "peft", "accelerate")
+HEAVY = (*TORCH, "matplotlib")
 INTERFACE = ("textual", "term_image", "hero_tui")
 
 
@@ -44,6 +45,11 @@ def test_the_run_room_loads_neither_torch_nor_the_interface() -> None:
 def test_no_module_of_the_interface_loads_torch() -> None:
     modules = [name for name in modules_of("hero_tui") if not name.endswith("__main__")]
     assert loaded_by("; ".join(f"import {name}" for name in modules), HEAVY) == set()
+
+
+def test_the_report_loads_no_torch() -> None:
+    modules = ["hero_engine.__main__", *modules_of("hero_engine/results/report")]
+    assert loaded_by("; ".join(f"import {name}" for name in modules), TORCH + INTERFACE) == set()
 
 
 def test_the_help_loads_little() -> None:

@@ -1,0 +1,73 @@
+"""Writes the pages: reads the runs, makes the thumbnails, and puts the whole file in its place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hero_engine.errors import InputError
+from hero_engine.results.report.compare_page import (
+    compare_page,
+    compared_pictures,
+    missing_pictures,
+)
+from hero_engine.results.report.facts import read_run
+from hero_engine.results.report.pictures import left_out
+from hero_engine.results.report.run_page import run_page
+from hero_engine.results.report.thumbnails import thumbnails
+from hero_engine.run.folder import RunFolder, write_complete
+
+
+def write_report(folder: RunFolder, destination: Path) -> list[str]:
+    """Writes the page of a run to the file `destination`; says which pictures are left out.
+
+    The same run gives the same bytes, with the same versions of the libraries.
+
+    Raises:
+        InputError: the run's task or record is missing or damaged, it is another user's, or the
+            file cannot be written.
+    """
+    _check(destination)
+    run = read_run(folder)
+    pictures = thumbnails(list(run.paths))
+    _write(destination, run_page(run, pictures))
+    return left_out(pictures, folder.path)
+
+
+def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[str]:
+    """Writes the page of several runs to the file `destination`; says which pictures are left out.
+
+    Raises:
+        InputError: there are fewer than two runs, or one is named twice; a run's task or record is
+            missing or damaged, it is another user's, or the file cannot be written.
+    """
+    _check(destination)
+    places = [folder.path.resolve() for folder in folders]
+    if len(places) < 2 or len(set(places)) < len(places):
+        named = ", ".join(folder.name for folder in folders)
+        raise InputError(f"compare: expected two or more different runs, found {named}")
+    runs = [read_run(folder) for folder in folders]
+    pictures = thumbnails(
+        [
+            path
+            for run in runs
+            for found in compared_pictures(run).values()
+            for path in found.values()
+        ]
+    )
+    _write(destination, compare_page(runs, pictures))
+    return missing_pictures(runs, pictures)
+
+
+def _check(destination: Path) -> None:
+    if destination.is_dir():
+        raise InputError(f"{destination}: it is a folder; name the file to write with -o")
+
+
+def _write(destination: Path, text: str) -> None:
+    try:
+        write_complete(destination, lambda path: _put(path, text))
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written: {error.strerror}") from None
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8"))
