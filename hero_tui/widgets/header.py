@@ -25,14 +25,15 @@ class RunHeader(RunWidget):
 
     def render(self) -> Content:
         view = self.view
-        round_ = view.rounds[-1].number if view.rounds else 0
+        round_, rounds = view.rounds[-1].number if view.rounds else 0, view.task.feedback.rounds
+        budget = view.task.labels_budget
         parts: list[str | tuple[str, str]] = [
             (plain(view.task.name), "bold $primary"),
             SEPARATOR,
-            f"round {round_} ({round_ + 1} of {view.task.feedback.rounds})",
-            SEPARATOR,
-            f"labels {view.labels_used}/{view.task.labels_budget}",
+            f"round {round_} ({round_ + 1} of {rounds})" if rounds else "evaluation only",
         ]
+        if budget:
+            parts += [SEPARATOR, f"labels {view.labels_used}/{budget}"]
         if view.open_round is not None and view.images:
             parts += [SEPARATOR, (f"{len(view.labels.good)} good", "$success")]
             if view.labels.unsure:
