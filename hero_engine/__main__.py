@@ -19,6 +19,7 @@ from hero_engine.engine.interrupts import Interrupts, Stop
 from hero_engine.engine.launcher import forget_other_launchers, is_helper, is_launched, launch
 from hero_engine.errors import HeroError
 from hero_engine.run import rollback
+from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
@@ -26,8 +27,8 @@ from hero_engine.run.record import Record
 
 USAGE = (
     "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "
-    "generate FOLDER REQUEST [DESTINATION] | report FILE FOLDER | compare FILE FOLDER FOLDER... | "
-    "doctor MODEL"
+    "generate FOLDER REQUEST [DESTINATION] | evaluate FOLDER REQUEST | report FILE FOLDER | "
+    "compare FILE FOLDER FOLDER... | doctor MODEL"
 )
 
 PAUSED = 3
@@ -58,6 +59,8 @@ def main(arguments: list[str]) -> int:
         case ["compare", file, *folders]:
             runs = [RunFolder(Path(each)) for each in folders]
             return _reported(lambda: compare(Path(file), runs))
+        case ["evaluate", folder, request]:
+            return _reported(lambda: evaluate(RunFolder(Path(folder)), request))
         case ["doctor", model]:
             return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
@@ -168,6 +171,14 @@ def _written(file: Path, left_out: list[str]) -> int:
     for picture in left_out:
         print(f"left out: {picture}", file=sys.stderr)
     print(file)
+    return 0
+
+
+def evaluate(folder: RunFolder, request: str) -> int:
+    """Draws and measures the pictures by which a run is judged."""
+    from hero_engine.results.evaluate import evaluate as evaluate_run
+
+    evaluate_run(folder, EvaluationRequest.model_validate_json(request))
     return 0
 
 

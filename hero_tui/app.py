@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, erases_to_background
 from hero_tui.client.run_client import Operation, RunClient, Update
-from hero_tui.client.runview import RunView, Stage
+from hero_tui.client.runview import RunView
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.keys import declared, key_shown
 from hero_tui.messages import (
@@ -120,6 +120,9 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
     # Widgets repaint themselves: the screen's repainting would send every picture again.
     view: reactive[RunView] = reactive(cast(RunView, None), repaint=False)
 
+    wants_to_judge = False
+    """Whether it was left for a blind evaluation."""
+
     def __init__(
         self,
         client: RunClient,
@@ -136,7 +139,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._clock = clock
         self._recorded = client.view
         self._pending: list[Pending] = []
-        self._shown: tuple[Stage, int, int] | None = None
+        self._shown: tuple[str, int, int] | None = None
         self._hint_due = config.images == "off"
         self._pace = Pace() if config.pace else None
         self._pictures = Pictures(terminal)
@@ -240,8 +243,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
     async def _show_stage(self) -> None:
         """Switches to the screen that the run needs, when that changes."""
         view = self.view
-        number = view.rounds[-1].number if view.stage == "labeling" else 0
-        stage = (view.stage, view.line, number)
+        stage = self._stage_of(view)
         if stage != self._shown:
             if self._shown is not None and self._shown[1] != view.line:
                 self._pictures.forget()
@@ -257,6 +259,11 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
                 self._hint_due = False
                 key = key_shown(self.screen, "open")
                 self.notify(f"Pictures are off here: {key} opens them outside.", markup=False)
+
+    def _stage_of(self, view: RunView) -> tuple[str, int, int]:
+        """What a screen is for: the stage, the line of rounds, the round if it is labelled."""
+        number = view.rounds[-1].number if view.stage == "labeling" else 0
+        return view.stage, view.line, number
 
     def _stage_screen(self, view: RunView) -> RunScreen:
         match view.stage:
@@ -440,6 +447,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             return self.view.engine == "running" and self.view.state != "finished" and not asked
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
+        if action == "judge":
+            return any(each.trained is not None for each in self.view.rounds)
         if action == "history":
             return bool(self.view.outcomes)
         return True
@@ -486,6 +495,11 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
         if isinstance(self.screen, RunScreen):
             self.push_screen(ConfirmFinishScreen(self.view, self._pictures))
+
+    def action_judge(self) -> None:
+        """Leaves, for the pictures by which the finished run is judged."""
+        self.wants_to_judge = True
+        self.exit(0)
 
     def action_leave(self) -> None:
         self.exit(leaving_code(self.view))

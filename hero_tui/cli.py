@@ -541,6 +541,65 @@ def compare(
 
 
 @app.command()
+def evaluate(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs' folders, names, or unique starts of them; else the latest.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    number: Round = None,
+    images: Annotated[
+        int | None,
+        typer.Option("-n", "--images", help="Of each kind; else as the task says, 64 for you."),
+    ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Two side by side: which is better, or neither.")
+    ] = False,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="You judge the pictures of the transfer prompts.")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Judge as this label file says.")
+    ] = None,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Let the task's oracle judge.")] = False,
+    labeler: Annotated[
+        str | None, typer.Option("--labeler", help="Judge by a function, as module:function.")
+    ] = None,
+    scorers: Annotated[
+        list[str] | None,
+        typer.Option("--scorer", metavar="NAME", help="pickscore, clip, blip-itm or all."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="You judge anew what you have judged.")
+    ] = False,
+    shown_as: Annotated[
+        Images | None, typer.Option("--show", help="How pictures are shown in the terminal.")
+    ] = None,
+) -> None:
+    """Judge base against taught model, and its pool against fresh noise; you do so blind."""
+    from hero_engine.run.evaluation_request import checked_scorers
+    from hero_engine.run.folder import find_run
+    from hero_tui import start
+    from hero_tui.evaluate import Asked
+    from hero_tui.evaluate import evaluate as evaluate_runs
+
+    if (labels is not None) + oracle + (labeler is not None) > 1:
+        raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
+    if (pairs or transfer) and (labels is not None or oracle or labeler is not None or scorers):
+        raise InputError(
+            "--pairs, --transfer: they are for a person; a label file says itself what it is about"
+        )
+    chosen = checked_scorers(scorers or ())
+    asked = Asked(number, images, oracle, labeler, labels, chosen, pairs, transfer, again, shown_as)
+    folders = [find_run(each, runs_dir) for each in runs] if runs else [find_run(None, runs_dir)]
+    raise typer.Exit(evaluate_runs(folders, asked, start.has_terminal()))
+
+
+@app.command()
 def doctor(
     model: Annotated[
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")

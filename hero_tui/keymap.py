@@ -23,14 +23,17 @@ from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
 from hero_tui.screens.finished import FinishedScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.history import HistoryScreen
+from hero_tui.screens.judging import BlindZoomScreen, EndScreen, JudgingScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.outside import OutsideScreen
+from hero_tui.screens.pairs import PairsScreen
 from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.second_look import SecondLookScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.screens.tryout import TryScreen
+from hero_tui.screens.verdict import VerdictScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.grid import TILE_KEYS
@@ -52,6 +55,11 @@ SCREENS: Mapping[str, type[Screen[Any]]] = {
     "prompt and criteria": TaskScreen,
     "finish": ConfirmFinishScreen,
     "go back": ConfirmRollbackScreen,
+    "judging": JudgingScreen,
+    "judging, zoom": BlindZoomScreen,
+    "judging pairs": PairsScreen,
+    "end of judging": EndScreen,
+    "verdict": VerdictScreen,
     "keys": HelpScreen,
 }
 # An app of its own: what works everywhere else does not work here.

@@ -60,6 +60,14 @@ class Submitted(Message):
 
 
 @dataclass
+class PairJudged(Message):
+    """The person said which picture of a pair is better: the left one, or neither (None)."""
+
+    place: int
+    left: bool | None
+
+
+@dataclass
 class OutsideAsked(Message):
     """The person wants to see a picture of the round outside the terminal; None: all of them."""
 

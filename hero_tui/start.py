@@ -7,6 +7,7 @@ the terminal has been asked.
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
+from hero_engine.run.record.evaluations import PERSON, Kind
+from hero_engine.run.sources import Evaluated
 from hero_tui.choices import load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.ending import when_told_to_end
@@ -127,6 +130,10 @@ def run_interface(
     app = HeroApp(client, config, asked.terminal() if asked else QUADRANTS, asked=asked)
     code = _show(app, client.close)
     failed = client.close()
+    if app.wants_to_judge and not failed:
+        from hero_tui import evaluate
+
+        return evaluate.evaluate([folder], evaluate.Asked(shown_as=config.images), terminal=True)
     for problem in failed:
         message(f"Not kept: {problem}")
     if app.told_to_end is not None:
@@ -135,6 +142,40 @@ def run_interface(
         return app.return_code or 1
     message(parting_words(app.view))
     return InputError.exit_code if failed else code
+
+
+def judge(what: Evaluated, kind: Kind, images: Images | None) -> int:
+    """Has the person judge pictures of a run blind; 0 once they are all judged, 3 before that.
+
+    Raises:
+        InputError: see `label`.
+    """
+    if why := why_no_screen(os.environ):
+        raise InputError(f"hero-tui evaluate: {why}; judge with --labels FILE, or another judge")
+    config = _preferences(images)
+    asked = _ask_terminal(config)
+    _check_keys(config)
+    from hero_engine.run.process import start_engine
+    from hero_tui.client.judging import Judging
+    from hero_tui.client.run_client import RunClient
+    from hero_tui.judgingapp import PAUSED, JudgingApp
+
+    with closing(what.folder.open_record()) as record:
+        evaluation = record.evaluations.begin(what.round, kind, PERSON, what.count)
+    client = RunClient(what.folder, start_engine, evaluation.number)
+    app = JudgingApp(client, Judging(what, evaluation), config, asked.terminal(), asked=asked)
+    code = _show(app, client.close)
+    for problem in client.close():
+        message(f"Not kept: {problem}")
+    if app.told_to_end is not None:
+        return app.told_to_end
+    if code == PAUSED:
+        judging = app.judging
+        message(
+            f"{len(app.view.verdicts)} of {len(judging.order)} are judged, and kept. Go on with "
+            "the same command."
+        )
+    return app.return_code or 1 if code is None else code
 
 
 def _show(app: "TerminalApp[ResultT]", keep: Callable[[], object]) -> ResultT | None:

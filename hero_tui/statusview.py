@@ -1,6 +1,7 @@
 """A run's status for people."""
 
 from hero_engine.run.collapse import way_back
+from hero_engine.run.intervals import Rate
 from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
 from hero_tui.output import table
@@ -31,7 +32,9 @@ def show(status: Status, error: str, run: str) -> None:
                     str(r["round"]),
                     f"{r['good']}/{r['good'] + r['bad']}"
                     + (f", {r['unsure']} unsure" if r["unsure"] else ""),
-                    "" if r["success_rate"] is None else f"{r['success_rate']:.0%}",
+                    ""
+                    if r["success_rate"] is None
+                    else Rate(r["good"], r["good"] + r["bad"]).percent,
                     "" if r["best"] is None else str(r["best"]),
                     "" if r["diversity"] is None else f"{r['diversity']:.3f}",
                     _seconds(r["label_s"]),
@@ -52,11 +55,17 @@ def show(status: Status, error: str, run: str) -> None:
     if "second_look" in status:
         looks = status["second_look"]
         print(LabelNoise(looks["pictures"], looks["corrected"]).words)
+    names = {
+        "pi": "final, from the run's own noise",
+        "fresh": "final, from fresh noise",
+        "base": "base model, from fresh noise",
+    }
     for noise, final in status.get("final", {}).items():
-        name = "the run's own noise" if noise == "pi" else "fresh noise"
+        rate = Rate(round(final["success_rate"] * final["images"]), final["images"])
+        judge = plain(final["judge"])
         print(
-            f"final, from {name}: {final['success_rate']:.0%} of {final['images']}, "
-            f"diversity {final['diversity']:.3f}"
+            f"{names[noise]}: {rate.percent} of {final['images']}, "
+            f"diversity {final['diversity']:.3f} ({judge})"
         )
 
 

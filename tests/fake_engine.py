@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> int:
             return 3
         record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.15})
         record.set_figures("fresh", {"images": 10, "good": 6, "diversity": 0.18})
+        record.set_figures("base", {"images": 10, "good": 0, "diversity": 0.25})
         record.set_state("finished")
         return 0
 

@@ -25,6 +25,7 @@ from textual.pilot import Pilot
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.labels import Best, Labels
 from hero_engine.run.record import Record
+from hero_engine.run.sources import SOURCES, TRANSFERRED, evaluated
 from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
 from hero_tui.client.run_client import RunClient, StartEngine
@@ -99,6 +100,26 @@ def make_sampled_run(runs_dir: Path, images: int = 64, **task: int) -> RunFolder
     folder = make_run(runs_dir, images, **task)
     with closing(folder.open_record()) as record:
         sample_round(folder, record, 0)
+    return folder
+
+
+def make_finished_run(
+    runs_dir: Path, images: int = 4, paint: Paint = painted, **task: object
+) -> RunFolder:
+    """A finished run with the pictures of base and taught model, `images` of each source."""
+    folder = make_run(runs_dir, 2, 1, evaluation={"images": images}, **task)
+    with closing(folder.open_record()) as record:
+        sample_round(folder, record, 0)
+        submit_round(record, 0, [0], 0)
+        train_round(record, 0)
+        record.set_state("finished")
+        what = evaluated(folder, None, None)
+        for number, (source, image) in enumerate(what.pictures((*SOURCES, *TRANSFERRED))):
+            path = what.path(source, image)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_png(paint, number))
+        for source in SOURCES:
+            record.evaluations.add_measured(0, source, images, "diversity", 0.25)
     return folder
 
 

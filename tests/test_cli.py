@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,8 @@ def test_a_label_file_labels_a_run_to_its_end(hero_tui: Cli) -> None:
     assert "Round 1: 2 of 4 good (50%), the best stays" in err
     assert "Round 2: 0 of 4 good (0%)" in err
     assert "No good picture." in err
-    assert "8 of 10 good (80%)" in err
+    assert "8 of 10 good, 80% (49 to 94%)" in err
+    assert "hero-tui evaluate runs/" in err
     with closing(the_run().open_record()) as record:
         assert [record.labels(n) for n in range(3)] == [
             Labels.of([0, 1], 1),
@@ -517,6 +519,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
         "labels_used", "labels_budget", "history", "final",
     ]  # fmt: skip
     history = found.pop("history")
+    approx = partial(pytest.approx, abs=1e-4)
     assert found == {
         "run": "done",
         "task": "test-task",
@@ -528,8 +531,30 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
         "labels_used": 12,
         "labels_budget": 12,
         "final": {
-            "pi": {"images": 10, "success_rate": 0.8, "diversity": 0.15},
-            "fresh": {"images": 10, "success_rate": 0.6, "diversity": 0.18},
+            "pi": {
+                "images": 10,
+                "success_rate": 0.8,
+                "diversity": 0.15,
+                "low": approx(0.4902),
+                "high": approx(0.9433),
+                "judge": "oracle",
+            },
+            "fresh": {
+                "images": 10,
+                "success_rate": 0.6,
+                "diversity": 0.18,
+                "low": approx(0.3127),
+                "high": approx(0.8318),
+                "judge": "oracle",
+            },
+            "base": {
+                "images": 10,
+                "success_rate": 0.0,
+                "diversity": 0.25,
+                "low": 0.0,
+                "high": approx(0.2775),
+                "judge": "oracle",
+            },
         },
     }
     assert [r["best"] for r in history] == [1, "keep", "keep"]

@@ -122,8 +122,8 @@ def test_an_earlier_round_is_exported_as_it_was(run: RunFolder, tmp_path: Path) 
         assert file.metadata()["ss_num_train_images"] == "8"
     success = sections((tmp_path / "README.md").read_text())["Success"]
     assert success.strip().splitlines()[2:] == [
-        "| before | fresh, N(0, I) | 8 | 2 | 25% |",
-        "| after 1 round | the noise pool | 8 | 3 | 38% |",
+        "| before | fresh, N(0, I) | 8 | 2 | 25% | 7% to 59% |",
+        "| after 1 round | the noise pool | 8 | 3 | 38% | 14% to 69% |",
     ]
     with pytest.raises(InputError, match="--round 2: expected a trained round of run, 0 to 1"):
         export(run, tmp_path, 2)
@@ -139,10 +139,12 @@ def test_the_model_card_says_what_was_taught_and_how_well(run: RunFolder) -> Non
     assert "16 labels in 2 rounds" in body
     parts = sections(body)
     assert parts["Success"].strip().splitlines()[2:] == [
-        "| before | fresh, N(0, I) | 8 | 2 | 25% |",
-        "| after 1 round | the noise pool | 8 | 3 | 38% |",
-        "| final evaluation | the noise pool | 20 | 19 | 95% |",
-        "| final evaluation | fresh, N(0, I) | 20 | 12 | 60% |",
+        "| before | fresh, N(0, I) | 8 | 2 | 25% | 7% to 59% |",
+        "| after 1 round | the noise pool | 8 | 3 | 38% | 14% to 69% |",
+        "| final evaluation | the noise pool | 20 | 19 | 95% | 76% to 99% |",
+        "| final evaluation | fresh, N(0, I) | 20 | 12 | 60% | 39% to 78% |",
+        "",
+        "The evaluation's pictures were judged by: oracle.",
     ]
     files = dict(re.findall(r"\| `(\S+)` \| `([0-9a-f]{64})` \|", parts["Files"]))
     assert set(files) == {p.name for p in run.exports.glob("*.safetensors")}

@@ -28,6 +28,7 @@ MOMENTS = [
     "trained",
     "evaluating from pi_HERO",
     "evaluating from fresh noise",
+    "evaluating the base model",
     "exporting",
 ]
 
@@ -93,7 +94,7 @@ def test_finish_at_any_moment_of_the_last_round_ends_the_run(
     watched(tell)
     record = run_here(folder, SCRIPT)
     assert record.state() == ("finished", "")
-    assert set(record.figures()) == {"pi", "fresh"}
+    assert set(record.figures()) == {"pi", "fresh", "base"}
     assert folder.exports.is_dir() == any(r.trained for r in record.rounds())
 
 

@@ -167,7 +167,7 @@ def test_one_that_cannot_be_written_is_refused_and_says_that_it_would_have_to_be
         return connection
 
     monkeypatch.setattr(database, "_connect", read_only)
-    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 4"):
+    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 5"):
         Record.open(path)
 
 

@@ -24,6 +24,7 @@ Purpose = Literal[
     "embedding",
     "final-pi",
     "final-fresh",
+    "transfer",
     "try",
     "generate",
 ]

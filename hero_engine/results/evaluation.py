@@ -1,11 +1,14 @@
 """The final evaluation: success of the model from pi_HERO and from N(0, I), by the oracle.
 
-Both noises are reported, because a model can owe its success to its initial noise alone.
+Both noises are reported, because a model can owe its success to its initial noise alone; and the
+base model from the same noise, because round 0, which it drew too, is other pictures.
 """
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,11 +22,19 @@ from hero_engine.model.diffusion import Model
 from hero_engine.results import measures
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.judges import is_evaluated
-from hero_engine.run.pictures import save_picture
+from hero_engine.run.pictures import read_picture, save_picture
 from hero_engine.run.record import Noise, Record
+from hero_engine.run.record.evaluations import Source
+from hero_engine.run.sources import OF_THE_BASE, TRANSFERRED, most_of
 from hero_engine.run.task import Task
 
 log = logging.getLogger(__name__)
+
+PHASES: dict[Noise, str] = {
+    "pi": "evaluating from pi_HERO",
+    "fresh": "evaluating from fresh noise",
+    "base": "evaluating the base model",
+}
 
 
 def evaluate(
@@ -33,7 +44,7 @@ def evaluate(
     learned: TrainingState,
     check: Callable[[], None],
 ) -> None:
-    """Samples `evaluation.images` pictures from each noise, judges them and records the result.
+    """Samples `evaluation.images` pictures of each source, judges them and records the result.
 
     Does nothing when no oracle can judge the task's pictures. `check` is called after each chunk of
     them; whatever it raises ends the evaluation, and evaluating again gives the same pictures.
@@ -41,9 +52,24 @@ def evaluate(
     if not is_evaluated(task):
         return
     record.set_state("sampling")
-    noises: dict[Noise, NoisePool | None] = {"pi": learned.pool, "fresh": None}
-    for which, pool in noises.items():
-        record.set_figures(which, _evaluate(folder, record, task, learned, check, which, pool))
+    count = task.evaluation.images
+    for noise, phase in PHASES.items():
+        record.set_progress(phase, 0, count)
+        done = 0
+
+        def drawn(pictures: int, phase: str = phase) -> None:
+            nonlocal done
+            done += pictures
+            record.set_progress(phase, done, count)
+            check()
+
+        paths = [folder.final_image(noise, image) for image in range(count)]
+        draw(learned.model, task, learned.pool, noise, list(range(count)), paths, drawn)
+        pictures = np.stack([read_picture(path) for path in paths])
+        good = sum(oracle.judge(str(task.oracle), picture).good for picture in pictures)
+        log.info("%s: %d of %d good", phase, good, count)
+        diversity = measures.diversity(pictures)
+        record.set_figures(noise, {"images": count, "good": good, "diversity": diversity})
 
 
 def as_taught(model: Model, task: Task) -> tuple[Model, Task]:
@@ -53,32 +79,37 @@ def as_taught(model: Model, task: Task) -> tuple[Model, Task]:
     return replace(model, prompts=model.prompts.rows(asked.to(model.device))), taught
 
 
-def _evaluate(
-    folder: RunFolder,
-    record: Record,
+def draw(
+    model: Model,
     task: Task,
-    learned: TrainingState,
-    check: Callable[[], None],
-    which: Noise,
     pool: NoisePool | None,
-) -> dict[str, float]:
-    model, task = as_taught(learned.model, task)
-    count = task.evaluation.images
-    purpose: seeds.Purpose = "final-pi" if which == "pi" else "final-fresh"
-    fresh = seeds.normal(task.seed, purpose, 0, range(count), model.latent_shape)
-    z_T = sample_initial_noise(pool, fresh, task.noise)
-    phase = f"evaluating from {'pi_HERO' if which == 'pi' else 'fresh noise'}"
-    record.set_progress(phase, 0, count)
-    pictures: list[np.ndarray] = []
-    good = 0
-    for images in torch.arange(count).split(task.sampling.chunk_size):
-        drawn = sample_pictures(model, task, z_T[images], images, purpose).numpy()
-        for image, picture in zip(images.tolist(), drawn, strict=True):
-            save_picture(folder.final_image(which, image), picture)
-            pictures.append(picture)
-            good += oracle.judge(str(task.oracle), picture).good
-        record.set_progress(phase, len(pictures), count)
-        check()
-    log.info("%s: %d of %d good", phase, good, count)
-    diversity = measures.diversity(np.stack(pictures))
-    return {"images": count, "good": good, "diversity": diversity}
+    source: Source,
+    images: list[int],
+    paths: list[Path],
+    drawn: Callable[[int], None],
+) -> None:
+    """Draws those of a source's pictures that are not there; `drawn` is told how many, by chunks.
+
+    Args:
+        model: conditioned on the prompts that the source's pictures have; as `task`, but for those
+            that the taught model is asked by.
+        images: their numbers, ascending. paths: of each.
+    """
+    if source in ("fresh", "pi"):
+        model, task = as_taught(model, task)
+    purpose: seeds.Purpose = "final-pi" if source == "pi" else "final-fresh"
+    purpose = "transfer" if source in TRANSFERRED else purpose
+    # The pool's parts are shares of all its pictures, and not of those that are drawn now.
+    total = most_of(task) if source == "pi" else images[-1] + 1
+    fresh = seeds.normal(task.seed, purpose, 0, range(total), model.latent_shape)
+    z_T = sample_initial_noise(pool, fresh, task.noise) if source == "pi" else fresh
+    with model.adapter_off() if source in OF_THE_BASE else nullcontext():
+        for chunk in torch.arange(len(images)).split(task.sampling.chunk_size):
+            places = chunk.tolist()
+            if not all(paths[place].is_file() for place in places):
+                numbers = torch.tensor([images[place] for place in places])
+                pictures = sample_pictures(model, task, z_T[numbers], numbers, purpose).numpy()
+                for place, picture in zip(places, pictures, strict=True):
+                    if not paths[place].is_file():
+                        save_picture(paths[place], picture)
+            drawn(len(places))

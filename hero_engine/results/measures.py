@@ -35,6 +35,20 @@ def diversity(pictures: NDArray[np.uint8]) -> float:
     return float(np.sqrt(distances[pairs] / flat.shape[1]).mean() / 255)
 
 
+def cosine_diversity(features: NDArray[np.float64]) -> float:
+    """Mean over pairs of 1 - cosine, as App. F has it; 0 for fewer than two pictures.
+
+    Args:
+        features: [N, D], each of length 1.
+    """
+    count = len(features)
+    if count < 2:
+        return 0.0
+    # Over ordered pairs, the cosines sum to the square of the sum's length, less the diagonal's.
+    total = features.sum(0)
+    return float(1 - (total @ total - count) / (count * (count - 1)))
+
+
 def latent_contrast(z_0: Tensor) -> float:
     """Mean over pictures and channels of the standard deviation over a latent's places.
 

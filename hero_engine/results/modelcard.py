@@ -17,6 +17,7 @@ from hero_engine.model.lora import LoraBase
 from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
+from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Record, Round
 from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
@@ -219,12 +220,29 @@ def _success(record: Record, round_number: int) -> str:
                 (model, noise, labels_of(record, [r])[0], len(record.labels(r.number).good))
             )
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
-        for which, figures in record.figures().items():
+        judged = record.figures()
+        for which, figures in judged.items():
             noise = around if which == "pi" else fresh
-            rows.append(("final evaluation", noise, int(figures["images"]), int(figures["good"])))
-    table = ["| Model | Initial noise | Pictures | Good | Success |", "|---|---|---|---|---|"]
-    table += [f"| {m} | {z} | {n} | {good} | {good / n:.0%} |" for m, z, n, good in rows if n]
-    return "\n".join(table)
+            model = "final evaluation" + (", base model" if which == "base" else "")
+            rows.append((model, noise, int(figures["images"]), int(figures["good"])))
+    else:
+        judged = {}
+    table = [
+        "| Model | Initial noise | Pictures | Good | Success | 95 % interval |",
+        "|---|---|---|---|---|---|",
+    ]
+    for model, noise, count, good in rows:
+        if count:
+            rate = Rate(good, count)
+            low, high = rate.interval
+            table.append(
+                f"| {model} | {noise} | {count} | {good} | {rate.share:.0%} | "
+                f"{low:.0%} to {high:.0%} |"
+            )
+    judge = (
+        [f"\nThe evaluation's pictures were judged by: {plain(record.judge())}."] if judged else []
+    )
+    return "\n".join([*table, *judge])
 
 
 def _label_noise(record: Record, round_number: int) -> list[str]:

@@ -83,6 +83,12 @@ class RunFolder:
     def final_image(self, noise: str, image: int) -> Path:
         return self.path / "final" / noise / f"{image:03d}.png"
 
+    def evaluated_image(self, number: int | None, source: str, image: int) -> Path:
+        """A picture to judge the model after training round `number` by; None: the final one."""
+        if number is None:
+            return self.final_image(source, image)
+        return self.path / "evaluations" / f"{number:03d}" / source / f"{image:03d}.png"
+
     def try_image(self, number: int, image: int) -> Path:
         """A picture of the `number`th try."""
         return self.path / "tries" / f"{number:03d}" / f"{image:03d}.png"

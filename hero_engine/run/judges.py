@@ -21,6 +21,14 @@ def why_no_oracle(task: Task) -> str | None:
     return None
 
 
+def judges_transfer(task: Task) -> bool:
+    """Whether the oracle's criterion holds for the transfer prompts as well as for the task's own.
+
+    That there is no reserved mark can be told of any picture; a train's window, of one prompt's.
+    """
+    return why_no_oracle(task) is None and task.oracle == "safety"
+
+
 def is_evaluated(task: Task) -> bool:
     """Whether the final model's pictures are drawn and judged when the run ends."""
     return why_no_oracle(task) is None and task.evaluation.images > 0

@@ -22,7 +22,7 @@ from hero_engine.run.folder import RunFolder, engine_lock, remove, trained_round
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 
-KEPT_OF_A_LINE = ("rounds", "checkpoints", "tries", "sheets", "final", "exports")
+KEPT_OF_A_LINE = ("rounds", "checkpoints", "tries", "sheets", "final", "evaluations", "exports")
 """Folders that a line which is left takes along; what else is in the folder belongs to no line."""
 
 
@@ -97,7 +97,7 @@ def complete(folder: RunFolder, record: Record) -> None:
             for path in (folder.path / numbered).glob("*"):
                 if path.stem not in kept:
                     remove(path)
-        for path in (folder.path / "final", folder.exports):
+        for path in (folder.path / "final", folder.path / "evaluations", folder.exports):
             remove(path)
         write_complete(folder.task_file, lambda path: _write(path, text))
     except OSError as error:

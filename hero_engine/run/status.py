@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import NotRequired, TypedDict
 
 from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.intervals import Rate
 from hero_engine.run.labels import Best
 from hero_engine.run.record import Record, Round, RunState
 from hero_engine.run.second_look import label_noise
@@ -56,18 +57,25 @@ class SecondLookStatus(TypedDict):
 
 
 class FinalStatus(TypedDict):
-    """Success of the final model from one noise."""
+    """Success of the final model from one noise, or of the base model, as `judge` found it.
+
+    `low` and `high`: of the rate, 95 % (Wilson).
+    """
 
     images: int
     success_rate: float
     diversity: float
+    low: float
+    high: float
+    judge: str
 
 
 class Status(TypedDict):
     """A run. `line` is how often it went back to an earlier round; all else is of its present line.
 
     `round` is the latest round begun, from 0; `labels_used` counts the pictures of submitted
-    rounds, unsure ones too, which have used the budget; `final` is there once both are measured,
+    rounds, unsure ones too, which have used the budget; `final` is there once the
+    final model has been judged from both noises (with the base model, but in earlier versions),
     `collapse` if the latest round shows one, be it labelled or not, and `second_look` after one.
     """
 
@@ -126,8 +134,9 @@ def status(folder: RunFolder) -> Status:
                 "high": high,
             }
         final = record.figures()
-        if len(final) == 2:
-            found["final"] = {noise: _final(measured) for noise, measured in final.items()}
+        if final.keys() >= {"pi", "fresh"}:
+            judge = record.judge()
+            found["final"] = {noise: _final(measured, judge) for noise, measured in final.items()}
     return found
 
 
@@ -175,9 +184,13 @@ def _seconds(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(end - start, 3)
 
 
-def _final(figures: Mapping[str, float]) -> FinalStatus:
+def _final(figures: Mapping[str, float], judge: str) -> FinalStatus:
+    rate = Rate.of(figures)
     return {
-        "images": int(figures["images"]),
-        "success_rate": figures["good"] / figures["images"] if figures["images"] else 0.0,
+        "images": rate.images,
+        "success_rate": rate.share,
         "diversity": figures["diversity"],
+        "low": rate.interval[0],
+        "high": rate.interval[1],
+        "judge": judge,
     }

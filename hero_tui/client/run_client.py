@@ -49,8 +49,13 @@ class RunClient:
     `publish` is called from the client's thread, at first and after every change.
     """
 
-    def __init__(self, folder: RunFolder, start_engine: StartEngine) -> None:
+    def __init__(
+        self, folder: RunFolder, start_engine: StartEngine, judging: int | None = None
+    ) -> None:
         """Opens the run, and starts its engine if it is not finished and has none.
+
+        Args:
+            judging: the evaluation that is judged; no engine is started for it.
 
         Raises:
             InputError: it cannot be read, or its engine cannot be started.
@@ -58,7 +63,7 @@ class RunClient:
         self.folder = folder
         self._start_engine = start_engine
         self._record = folder.open_record()
-        self._reader = RunReader(folder, self._record, folder.task())
+        self._reader = RunReader(folder, self._record, folder.task(), judging)
         self._operations: queue.Queue[tuple[int, Operation] | None] = queue.Queue()
         self._asked = self._done = 0
         self._closing = False
@@ -72,7 +77,7 @@ class RunClient:
         self._back_to: int | None = None
         self._engine: Engine = "none"
         self._engine_due = 0.0
-        if self._record.state()[0] != "finished":
+        if self._record.state()[0] != "finished" and judging is None:
             self._start(self._record)
         self._look_at_engine()
         self._attached = Attached(folder)

@@ -21,6 +21,7 @@ from hero_engine.run.record import (
     SecondLook,
     Try,
 )
+from hero_engine.run.record.evaluations import Evaluation, Picture, Verdict
 from hero_engine.run.second_look import doubted
 from hero_engine.run.task import Task
 
@@ -86,6 +87,12 @@ class RunView:
     curves: Mapping[str, Curve]
     progress: Progress
     figures: Mapping[Noise, Mapping[str, float]]
+    judge: str
+    """Who found the figures."""
+    evaluation: Evaluation | None
+    """The one that is judged here, if one is."""
+    verdicts: Mapping[Picture, Verdict]
+    """What was said in it so far."""
     finishing: bool
     """Asked to end with the model as it is."""
     others: bool
@@ -177,8 +184,12 @@ class RunView:
 class RunReader:
     """Reads snapshots of one run; what can no longer change is read once."""
 
-    def __init__(self, folder: RunFolder, record: Record, task: Task) -> None:
+    def __init__(
+        self, folder: RunFolder, record: Record, task: Task, judging: int | None = None
+    ) -> None:
+        """`judging`: the evaluation whose verdicts are of interest."""
         self._folder = folder
+        self._judging = judging
         self._record = record
         self._task = task
         self._submitted: dict[int, tuple[Labels, float | None, Mapping[int, float]]] = {}
@@ -213,6 +224,7 @@ class RunReader:
             if round_.number in self._submitted
         )
         last = rounds[-1].number if rounds else None
+        judging = self._judging
         gone = engine == "crashed" or (engine == "none" and state not in {"paused", "finished"})
         return RunView(
             folder=self._folder,
@@ -233,6 +245,9 @@ class RunReader:
             curves=self._curves(outcomes),
             progress=record.progress(),
             figures=record.figures(),
+            judge=record.judge(),
+            evaluation=None if judging is None else record.evaluations.get(judging),
+            verdicts={} if judging is None else record.evaluations.verdicts(judging),
             finishing=record.is_pending("finish"),
             others=others,
             log=log_end(self._folder) if gone else "",

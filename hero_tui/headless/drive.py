@@ -15,6 +15,7 @@ from pathlib import Path
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run import process
 from hero_engine.run.folder import Holder, RunFolder, engine_holder
+from hero_engine.run.intervals import Rate
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record, Round
 from hero_engine.run.second_look import label_noise
@@ -223,13 +224,22 @@ def _outcome(
 def summary(folder: RunFolder, record: Record) -> str:
     """What a finished run has become."""
     lines = ["Finished."]
-    names = {"pi": "from the run's own noise", "fresh": "from fresh noise"}
-    for noise, figures in record.figures().items():
+    names = {
+        "pi": "from the run's own noise",
+        "fresh": "from fresh noise",
+        "base": "the base model, from fresh noise",
+    }
+    found = record.figures()
+    for noise, figures in found.items():
+        rate = Rate.of(figures)
         lines.append(
-            f"  {names[noise]}: {figures['good']:.0f} of {figures['images']:.0f} good"
-            f" ({figures['good'] / max(1, figures['images']):.0%}),"
+            f"  {names[noise]}: {rate.good} of {rate.images} good, {rate.percent},"
             f" diversity {figures['diversity']:.3f}"
         )
+    if found:
+        lines.append(f"  Judged by {record.judge()}; in brackets, 95 % intervals.")
+    if record.judge() != "person" and any(r.trained for r in record.rounds()):
+        lines.append(f"Judge base and taught model blind: hero-tui evaluate {folder.reference}")
     wrong = label_noise(record.second_looks())
     if wrong is not None:
         lines.append(f"  {wrong.words}")

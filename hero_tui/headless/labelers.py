@@ -29,6 +29,8 @@ class RoundView:
     paths: Sequence[Path]
     task: Task
     reigning_best: Path | None
+    wants_best: bool = True
+    """Whether one of the good pictures has to be the best: not where nothing is learned."""
 
 
 Labeler = Callable[[RoundView], Labels | None]
@@ -101,13 +103,18 @@ def from_function(name: str) -> Labeler:
         problem = (
             "expected (numbers of the good pictures, best), or with the unsure ones after them"
             if labels is None
-            else problem_with(labels, len(view.paths), view.reigning_best is not None)
+            else problem_with(labels, len(view.paths), has_best(view))
         )
         if labels is None or problem:
             raise InputError(f"--labeler {name}: it returned {_shortened(returned)}: {problem}")
         return labels
 
     return label
+
+
+def has_best(view: RoundView) -> bool:
+    """Whether labels need not name one."""
+    return view.reigning_best is not None or not view.wants_best
 
 
 def _understood(returned: Any) -> Labels | None:

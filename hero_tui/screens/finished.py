@@ -6,9 +6,11 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Noise
 from hero_engine.run.second_look import label_noise
 from hero_tui.client.runview import RunView
+from hero_tui.keys import key_shown
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain
@@ -18,27 +20,35 @@ from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot
 
-NOISES: dict[Noise, str] = {"pi": "from pi_HERO", "fresh": "fresh noise"}
+NOISES: dict[Noise, str] = {"base": "base model", "fresh": "fresh noise", "pi": "from pi_HERO"}
 
 
-def result(view: RunView) -> Content:
+def _rate(rate: Rate, style: str, where: str = "") -> list[tuple[str, str]]:
+    if not rate.images:
+        return [("   -", style), ("  all unsure\n", QUIET)]
+    share, interval = rate.percent.split(" ", 1)
+    return [
+        (f"{share:>4}", style),
+        (f" {interval:14} {rate.good} of {rate.images}{where}\n", QUIET),
+    ]
+
+
+def result(view: RunView, judge_key: str = "e") -> Content:
     """Success before and after, and what to do with the model."""
     lines: list[str | tuple[str, str]] = [("Good pictures\n", "bold $primary")]
     if view.outcomes:
         first = view.outcomes[0]
         lines += [
             f"  {'before':13}",
-            ("   -" if first.success_rate is None else f"{first.success_rate:4.0%}", "bold"),
-            (f"  {first.good} of {first.sure} in round 0\n", QUIET),
+            *_rate(Rate(first.good, first.sure), "bold", " in round 0"),
         ]
-    for noise, figures in view.figures.items():
-        if figures["images"]:
-            lines += [
-                f"  {NOISES[noise]:13}",
-                (f"{figures['good'] / figures['images']:4.0%}", "bold $success"),
-                (f"  {figures['good']:.0f} of {figures['images']:.0f}\n", QUIET),
-            ]
-    if not view.figures:
+    for noise, name in NOISES.items():
+        if noise in view.figures:
+            style = "bold" if noise == "base" else "bold $success"
+            lines += [f"  {name:13}", *_rate(Rate.of(view.figures[noise]), style)]
+    if view.figures:
+        lines += [(f"  judged by {plain(view.judge)}; in brackets, 95 % intervals\n", QUIET)]
+    else:
         lines += [("  The final model has not been judged.\n", QUIET)]
     unsure = sum(len(outcome.labels.unsure) for outcome in view.outcomes)
     wrong = label_noise(view.second_looks)
@@ -46,6 +56,8 @@ def result(view: RunView) -> Content:
         f"\n{view.labels_used - unsure} labels in {len(view.outcomes)} rounds",
         f", {unsure} unsure.\n" if unsure else ".\n",
         f"{wrong.words}.\n" if wrong else "",
+        ("" if view.judge == "person" else "Judge the base and the taught model blind: "),
+        ("" if view.judge == "person" else f"{judge_key}\n"),
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
         ("\nPut them elsewhere with\n", "bold $primary"),
@@ -58,7 +70,11 @@ class FinishedScreen(RunScreen):
     """The run is over."""
 
     CSS_PATH = "finished.tcss"
-    BINDINGS = [Binding("enter,escape", "app.leave", "leave", id="finished.leave"), EARLIER_ROUNDS]
+    BINDINGS = [
+        Binding("enter,escape", "app.leave", "leave", id="finished.leave"),
+        Binding("e", "app.judge", "judge it blind", id="finished.judge"),
+        EARLIER_ROUNDS,
+    ]
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(FinishedScreen.view)
@@ -76,5 +92,5 @@ class FinishedScreen(RunScreen):
         yield Footer(compact=True, show_command_palette=False)
 
     def show_view(self) -> None:
-        self._numbers.update(result(self.view))
+        self._numbers.update(result(self.view, key_shown(self, "finished.judge")))
         self._picture.path = best_so_far(self.view)

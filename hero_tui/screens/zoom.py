@@ -45,6 +45,7 @@ class ZoomScreen(RunDialog):
         Binding("ctrl+s", "submit", "submit", show=False, id="submit"),
         Binding("escape,enter", "close", "back", id="zoom.close"),
     ]
+    SUBMITS = "submits the round"
     OF_THE_OPEN_ROUND = frozenset({"judge", "best", "step", "open_outside", "submit"})
 
     image: reactive[int] = reactive(0, repaint=False)
@@ -104,7 +105,7 @@ class ZoomScreen(RunDialog):
         seen, images = len(self.view.seen), round_.images
         lines = [f"{seen} of {images} looked at", pace_text(self._pace, images - seen)]
         if seen == images:
-            lines.append(f"These were all: {key_shown(self, 'submit')} submits the round.")
+            lines.append(f"These were all: {key_shown(self, 'submit')} {self.SUBMITS}.")
         next_one = self._next_place()
         if next_one is not None and self.view.image(self._order[next_one]) is None:
             lines.append("The next picture is still being made.")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from hero_engine.run.intervals import Rate
 from hero_tui.client.runview import RunView
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget
@@ -70,7 +71,9 @@ class SuccessPlot(RunWidget):
         rates = [(str(o.round.number), o.success_rate) for o in view.outcomes]
         known = [(name, rate) for name, rate in rates if rate is not None]
         final = [
-            (noise, of["good"] / of["images"]) for noise, of in view.figures.items() if of["images"]
+            (noise, Rate.of(view.figures[noise]).share)
+            for noise in ("base", "fresh", "pi")
+            if noise in view.figures and view.figures[noise]["images"]
         ]
         known += final
         # A bar is as wide as its name at least; the first rounds go when there is no room.

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from math import isfinite
 from pathlib import Path
 from typing import get_args
@@ -15,6 +16,7 @@ from typing import get_args
 from hero_engine.errors import InputError
 from hero_engine.run.labels import Labels, problem_with
 from hero_engine.run.record.database import Database
+from hero_engine.run.record.evaluations import Evaluations
 from hero_engine.run.record.rows import (
     Command,
     Noise,
@@ -36,6 +38,11 @@ class Record:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reading, self._writing = database.reading, database.writing
+        self.evaluations = Evaluations(database)
+
+    def one_write(self) -> AbstractContextManager[object]:
+        """What is written within it is one transaction."""
+        return self._database.writing()
 
     @property
     def path(self) -> Path:
@@ -247,7 +254,9 @@ class Record:
             connection.execute(
                 "DELETE FROM tries WHERE round > ? OR finished IS NULL", (number + 1,)
             )
-            connection.execute("DELETE FROM figures")
+            for table in ("figures", "evaluations", "judgements", "scores", "measured"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+            connection.execute("UPDATE run SET judge = NULL")
             connection.execute("UPDATE commands SET taken = 1")
             connection.execute("UPDATE progress SET phase = '', done = 0, total = 0")
             connection.execute(
@@ -514,6 +523,20 @@ class Record:
             ):
                 curves.setdefault(str(name), []).append((int(step), float(value)))
             return curves
+
+    def judge(self) -> str:
+        """Who judged the pictures that `figures` are of."""
+        with self._reading() as connection:
+            (judge,) = connection.execute("SELECT judge FROM run").fetchone()
+            return "oracle" if judge is None else str(judge)
+
+    def set_verdict(self, judge: str, figures: Mapping[Noise, Mapping[str, float]]) -> None:
+        """What a judge found of the final model; it takes the place of what was found before."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM figures")
+            connection.execute("UPDATE run SET judge = ?", (judge,))
+            for noise, of in figures.items():
+                self.set_figures(noise, of)
 
     def set_figures(self, noise: Noise, figures: Mapping[str, float]) -> None:
         """What the final evaluation from `noise` found, by name; other names stay."""

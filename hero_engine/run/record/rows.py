@@ -8,7 +8,9 @@ from hero_engine.run.labels import KEEP, Label, Labels
 
 RunState = Literal["sampling", "labeling", "training", "paused", "finished", "failed"]
 Command = Literal["stop", "finish"]
-Noise = Literal["pi", "fresh"]
+Noise = Literal["pi", "fresh", "base"]
+"""What the final evaluation's pictures are of: the final model from its pool or from fresh noise,
+or the base model from the same fresh noise."""
 
 
 @dataclass(frozen=True)

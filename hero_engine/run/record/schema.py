@@ -1,11 +1,12 @@
 """The tables of run.sqlite, their version, and how a record of an earlier version gets there."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 TABLES = """
 CREATE TABLE run (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL
+    state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL,
+    judge TEXT  -- whose judgement the figures are; NULL: the oracle's
 );
 -- A round's times are seconds since the epoch, each set once, in this order.
 CREATE TABLE rounds (
@@ -58,6 +59,29 @@ CREATE TABLE commands (id INTEGER PRIMARY KEY, command TEXT NOT NULL, taken INTE
 CREATE TABLE figures (
     noise TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (noise, name)
 );
+-- One judge looks at `images` pictures of each source: of the model after training the round, and
+-- of the base model; once it is closed, it is known which was which, and nothing changes any more.
+CREATE TABLE evaluations (
+    number INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, judge TEXT NOT NULL,
+    images INTEGER NOT NULL, began REAL NOT NULL, closed REAL
+);
+-- Each key of the judge is a step; of a picture, the last word counts that was not taken back.
+CREATE TABLE judgements (
+    evaluation INTEGER NOT NULL, step INTEGER NOT NULL, source TEXT NOT NULL,
+    image INTEGER NOT NULL, verdict TEXT NOT NULL, at REAL NOT NULL,
+    looked INTEGER NOT NULL DEFAULT 0,  -- not a key for this picture: its page was turned
+    undone INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (evaluation, step, source, image)
+);
+-- What is measured of the same pictures: one by one, and of each source's first ones together.
+CREATE TABLE scores (
+    round INTEGER NOT NULL, source TEXT NOT NULL, image INTEGER NOT NULL, scorer TEXT NOT NULL,
+    score REAL NOT NULL, PRIMARY KEY (round, source, image, scorer)
+);
+CREATE TABLE measured (
+    round INTEGER NOT NULL, source TEXT NOT NULL, images INTEGER NOT NULL, name TEXT NOT NULL,
+    value REAL NOT NULL, PRIMARY KEY (round, source, images, name)
+);
 """
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -87,6 +111,36 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         CREATE TABLE second_looks (
             round INTEGER NOT NULL, image INTEGER NOT NULL, first TEXT NOT NULL, second TEXT,
             at REAL NOT NULL, PRIMARY KEY (round, image)
+        )
+        """,
+    ),
+    4: (
+        "ALTER TABLE run ADD COLUMN judge TEXT",
+        """
+        CREATE TABLE evaluations (
+            number INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL,
+            judge TEXT NOT NULL, images INTEGER NOT NULL, began REAL NOT NULL, closed REAL
+        )
+        """,
+        """
+        CREATE TABLE judgements (
+            evaluation INTEGER NOT NULL, step INTEGER NOT NULL, source TEXT NOT NULL,
+            image INTEGER NOT NULL, verdict TEXT NOT NULL, at REAL NOT NULL,
+            looked INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (evaluation, step, source, image)
+        )
+        """,
+        """
+        CREATE TABLE scores (
+            round INTEGER NOT NULL, source TEXT NOT NULL, image INTEGER NOT NULL,
+            scorer TEXT NOT NULL, score REAL NOT NULL,
+            PRIMARY KEY (round, source, image, scorer)
+        )
+        """,
+        """
+        CREATE TABLE measured (
+            round INTEGER NOT NULL, source TEXT NOT NULL, images INTEGER NOT NULL,
+            name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (round, source, images, name)
         )
         """,
     ),

@@ -1,0 +1,115 @@
+"""`hero-tui evaluate`: draws the pictures that a run is judged by, and measures them.
+
+What is there is neither drawn nor measured again, so that it can be interrupted at any time. Who
+judges the pictures, and what comes of it, is not the engine's: `run/verdict.py`.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hero_engine.errors import EngineError
+from hero_engine.method import state
+from hero_engine.model import diffusion
+from hero_engine.model.family import family_of
+from hero_engine.results import measures
+from hero_engine.results.bar import PictureBar
+from hero_engine.results.evaluation import draw
+from hero_engine.results.scorers import Scorer, Unavailable, load_scorer
+from hero_engine.run import rollback
+from hero_engine.run.evaluation_request import EvaluationRequest
+from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.pictures import read_picture
+from hero_engine.run.record import Record
+from hero_engine.run.record.evaluations import Source
+from hero_engine.run.sources import SOURCES, TRANSFERRED, Evaluated, evaluated, prompts_of
+
+
+def evaluate(folder: RunFolder, request: EvaluationRequest) -> None:
+    """Draws and measures what is asked for; a scorer whose weights are missing is named on stderr.
+
+    Raises:
+        InputError: the round is not trained, or an engine is at work on the run.
+        EngineError: a file cannot be read or written, or there is not enough memory.
+    """
+    with engine_lock(folder), closing(folder.open_record()) as record:
+        rollback.complete(folder, record)
+        what = evaluated(folder, request.round, request.images)
+        try:
+            if what.missing():
+                _draw(what)
+            _measure(record, what)
+            for name in request.scorers:
+                _score(record, what, name)
+        except OSError as error:
+            where = error.filename or folder.path
+            raise EngineError(f"{where}: {error.strerror or error}") from error
+
+
+def _draw(what: Evaluated) -> None:
+    task = what.task
+    model = diffusion.load(task)
+    pool = state.load_result(model, what.folder.checkpoint(what.round))
+    total = sum(len(what.numbers(source)) for source in (*SOURCES, *TRANSFERRED))
+    with PictureBar(total) as bar:
+        for source in (*SOURCES, *TRANSFERRED):
+            images = what.numbers(source)
+            if not images:
+                continue
+            prompts = prompts_of(task, source)
+            drawn_of, conditioned = task.model_copy(update={"prompts": prompts}), model
+            if source in TRANSFERRED:
+                with model.at_work(*model.text_encoders):
+                    encode = family_of(model.pipeline).encode
+                    encoded, _ = encode(model.pipeline, prompts, task.negative_prompt)
+                conditioned = replace(model, prompts=encoded)
+            paths = [what.path(source, image) for image in images]
+            draw(conditioned, drawn_of, pool, source, images, paths, bar.advance)
+
+
+def _read(what: Evaluated, source: Source) -> list[NDArray[np.uint8]]:
+    return [read_picture(what.path(source, image)) for image in what.numbers(source)]
+
+
+def _measure(record: Record, what: Evaluated) -> None:
+    """In-batch diversity: by pixels, and by CLIP's features where its weights are."""
+    try:
+        clip: Scorer | None = load_scorer("clip")
+    except Unavailable:
+        clip = None
+    done = record.evaluations.measured(what.round, what.count)
+    for source in SOURCES:
+        known = done.get(source, {})
+        if "diversity" not in known or (clip is not None and "clip_diversity" not in known):
+            pictures = _read(what, source)
+            found = {"diversity": measures.diversity(np.stack(pictures))}
+            if clip is not None:
+                found["clip_diversity"] = measures.cosine_diversity(clip.features(pictures))
+            for name, value in found.items():
+                record.evaluations.add_measured(what.round, source, what.count, name, value)
+
+
+def _score(record: Record, what: Evaluated, name: str) -> None:
+    known = record.evaluations.scores(what.round)
+    wanted: dict[Source, Sequence[int]] = {
+        source: [n for n in what.numbers(source) if n not in known.get((name, source), {})]
+        for source in (*SOURCES, *TRANSFERRED)
+    }
+    if not any(wanted.values()):
+        return
+    try:
+        scorer = load_scorer(name)
+    except Unavailable as why:
+        print(why, file=sys.stderr, flush=True)
+        return
+    for source, images in wanted.items():
+        if images:
+            pictures = [read_picture(what.path(source, image)) for image in images]
+            scores = scorer(pictures, [what.prompt(source, image) for image in images])
+            record.evaluations.add_scores(
+                what.round, source, name, dict(zip(images, scores, strict=True))
+            )

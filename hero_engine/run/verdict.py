@@ -1,0 +1,134 @@
+"""What an evaluation says: rates of good pictures by source, or of pairs won, with intervals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, stdev
+
+from hero_engine.run.blind import order
+from hero_engine.run.intervals import Rate
+from hero_engine.run.record import Noise, Record
+from hero_engine.run.record.evaluations import Evaluation, Picture, Score, Source, Verdict
+from hero_engine.run.sources import Evaluated
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Of some pictures, how many are good, or of some pairs, how many the taught model has won.
+
+    `left_out`: unsure pictures, or pairs of which neither is better.
+    """
+
+    rate: Rate
+    left_out: int
+
+    @classmethod
+    def of(cls, verdicts: Mapping[Picture, Verdict]) -> "Tally":
+        said = list(verdicts.values())
+        good = said.count("good") + said.count("won")
+        left_out = said.count("unsure") + said.count("tied")
+        return cls(Rate(good, len(said) - left_out), left_out)
+
+
+def by_source(verdicts: Mapping[Picture, Verdict]) -> dict[Source, Tally]:
+    """A tally of each source; of pairs, the source is the taught model's."""
+    sources = dict.fromkeys(source for source, _ in verdicts)
+    return {
+        source: Tally.of({each: said for each, said in verdicts.items() if each[0] == source})
+        for source in sources
+    }
+
+
+def by_prompt(
+    what: Evaluated, source: Source, verdicts: Mapping[Picture, Verdict]
+) -> dict[str, Tally]:
+    """A tally of each prompt that the source's pictures have."""
+    found: dict[str, dict[Picture, Verdict]] = {}
+    for picture, said in verdicts.items():
+        if picture[0] == source:
+            found.setdefault(what.prompt(source, picture[1]), {})[picture] = said
+    return {prompt: Tally.of(of) for prompt, of in found.items()}
+
+
+def score_of(scores: Mapping[int, float]) -> Score | None:
+    """The mean of some pictures' scores and its standard error; None: there are none."""
+    values = list(scores.values())
+    if not values:
+        return None
+    error = stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
+    return Score(len(values), mean(values), error)
+
+
+def conclusions(tallies: Mapping[Source, Tally]) -> list[str]:
+    """Whether the sources of pictures differ, in words for the person."""
+    said = []
+    against: tuple[tuple[Source, Source, str], ...] = (
+        ("fresh", "base", "From the same fresh noise, the taught model is"),
+        ("pi", "fresh", "From its noise pool, the taught model is"),
+        ("transfer-fresh", "transfer-base", "On the transfer prompts, the taught model is"),
+    )
+    for one, other, begin in against:
+        if one in tallies and other in tallies:
+            than = "than from fresh noise" if one == "pi" else "than the base model"
+            said.append(f"{begin} {compared(tallies[one].rate, tallies[other].rate, than)}")
+    return said
+
+
+def compared(rate: Rate, other: Rate, than: str) -> str:
+    """Whether a rate is higher than another, as far as their intervals tell."""
+    if not rate.differs(other):
+        return f"not shown to be better or worse {than}: the 95 % intervals overlap."
+    better = "better" if rate.share > other.share else "worse"
+    return f"{better} {than}: the 95 % intervals do not overlap."
+
+
+def pairs_in_words(tally: Tally) -> str:
+    """What pairs say."""
+    rate = tally.rate
+    ties = f" In {tally.left_out} pairs neither was better." if tally.left_out else ""
+    if not rate.images:
+        return f"No pair was won by either model.{ties}"
+    low, high = rate.interval
+    if low > 0.5:
+        which = "the taught model's pictures are better"
+    elif high < 0.5:
+        which = "the base model's pictures are better"
+    else:
+        which = "which model's pictures are better is not shown, a half is within the interval"
+    return (
+        f"The taught model won {rate.good} of {rate.images} pairs, {rate.percent}: {which}.{ties}"
+    )
+
+
+def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
+    """Ends an evaluation of which every picture is judged.
+
+    If it is of the final model's pictures one by one, it is the run's verdict from now on.
+
+    Raises:
+        InputError: it is closed already.
+    """
+    with record.one_write():
+        record.evaluations.close(evaluation.number)
+        if evaluation.kind != "pictures" or not what.final:
+            return
+        tallies = by_source(record.evaluations.verdicts(evaluation.number))
+        measured = record.evaluations.measured(evaluation.round, evaluation.images)
+        figures: dict[Noise, Mapping[str, float]] = {}
+        noises: tuple[Noise, ...] = ("pi", "fresh", "base")
+        for noise in noises:
+            tally = tallies[noise]
+            figures[noise] = {
+                "images": tally.rate.images,
+                "good": tally.rate.good,
+                "unsure": tally.left_out,
+                "diversity": measured[noise]["diversity"],
+            }
+        record.set_verdict(evaluation.judge, figures)
+
+
+def unjudged(
+    what: Evaluated, evaluation: Evaluation, verdicts: Mapping[Picture, Verdict]
+) -> list[Picture]:
+    """What is still to be judged, in the order in which it is shown."""
+    return [each for each in order(what, evaluation.kind) if each not in verdicts]
