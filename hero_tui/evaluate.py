@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hero_engine.errors import InputError
-from hero_engine.run.blind import is_pairs, order
+from hero_engine.run.blind import SOURCES_OF, is_pairs, order
 from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, write_complete
-from hero_engine.run.record.evaluations import PERSON, Kind
+from hero_engine.run.record.evaluations import PERSON, Kind, Source
 from hero_engine.run.sheet import contact_sheet
 from hero_engine.run.sources import SOURCES, TRANSFERRED, Evaluated, evaluated, most_of
 from hero_tui.enginecommand import run_engine_command
@@ -71,7 +71,11 @@ def evaluate(folders: Sequence[RunFolder], asked: Asked, terminal: bool) -> int:
     """
     plans = [_plan(folder, asked) for folder in folders]
     for what, judge in plans:
-        code = draw(what, asked.scorers)
+        kinds = (asked.kind,) if judge is None else judge.kinds
+        sources = tuple(dict.fromkeys(each for kind in kinds for each in SOURCES_OF[kind]))
+        if asked.scorers:
+            sources = (*SOURCES, *TRANSFERRED) if what.task.transfer_prompts else SOURCES
+        code = draw(what, sources, asked.scorers)
         if code != 0:
             return code
         if judge is not None:
@@ -125,7 +129,7 @@ def _plan(folder: RunFolder, asked: Asked) -> tuple[Evaluated, Judge | None]:
         raise InputError(f"--transfer: the task {task.name} has no transfer_prompts")
     if asked.oracle:
         return what, oracle_judge(task)
-    return what, function_judge(asked.labeler) if asked.labeler else None
+    return what, function_judge(asked.labeler, task) if asked.labeler else None
 
 
 def _is_judged(what: Evaluated, kind: Kind) -> bool:
@@ -140,22 +144,24 @@ def _is_judged(what: Evaluated, kind: Kind) -> bool:
     return bool(closed) and all(closed)
 
 
-def draw(what: Evaluated, scorers: Sequence[str] = ()) -> int:
+def draw(what: Evaluated, sources: Sequence[Source], scorers: Sequence[str]) -> int:
     """Has the engine draw and measure what is not there yet; its exit code."""
-    if not (what.missing() or _unmeasured(what, scorers)):
+    if not (what.missing(sources) or _unmeasured(what, sources, scorers)):
         return 0
-    request = EvaluationRequest(round=what.round, images=what.count, scorers=tuple(scorers))
+    request = EvaluationRequest(
+        round=what.round, images=what.count, sources=tuple(sources), scorers=tuple(scorers)
+    )
     return run_engine_command("evaluate", str(what.folder.path), request.model_dump_json())
 
 
-def _unmeasured(what: Evaluated, scorers: Sequence[str]) -> bool:
+def _unmeasured(what: Evaluated, sources: Sequence[Source], scorers: Sequence[str]) -> bool:
     with closing(what.folder.open_record()) as record:
         measured = record.evaluations.measured(what.round, what.count)
         scores = record.evaluations.scores(what.round)
-    return not measured.keys() >= set(SOURCES) or any(
+    return not measured.keys() >= set(sources) & set(SOURCES) or any(
         not scores.get((name, source), {}).keys() >= set(what.numbers(source))
         for name in scorers
-        for source in (*SOURCES, *TRANSFERRED)
+        for source in sources
     )
 
 

@@ -19,7 +19,7 @@ from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_engine.run.pictures import read_picture
-from hero_engine.run.sources import evaluated
+from hero_engine.run.sources import SOURCES, TRANSFERRED, evaluated
 from hero_engine.run.task import Task
 
 SCRIPT = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2)]
@@ -99,7 +99,8 @@ def test_an_earlier_round_has_pictures_of_its_own_and_the_same_base(run: RunFold
 
 
 def test_transfer_prompts_are_drawn_in_turn(run: RunFolder) -> None:
-    evaluate(run, REQUEST)
+    evaluate(run, EvaluationRequest(images=4, sources=TRANSFERRED))
+    assert not run.final_image("pi", 0).exists(), "nobody asked for it"
     what = evaluated(run, None, 4)
     assert what.numbers("transfer-base") == [0, 1, 2, 3]
     assert what.prompt("transfer-fresh", 3) == "a bird"
@@ -129,7 +130,12 @@ def test_a_scorer_that_is_not_here_is_named_and_the_rest_is_measured(
         raise scorers.Unavailable(f"{name}: unavailable: fetch it")
 
     monkeypatch.setattr(evaluating, "load_scorer", load)
-    evaluate(run, EvaluationRequest(images=4, scorers=("pickscore", "blip-itm")))
+    evaluate(
+        run,
+        EvaluationRequest(
+            images=4, sources=(*SOURCES, *TRANSFERRED), scorers=("pickscore", "blip-itm")
+        ),
+    )
     assert "pickscore: unavailable: fetch it" in capsys.readouterr().err
     with closing(run.open_record()) as record:
         found = record.evaluations.scores(1)

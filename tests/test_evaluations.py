@@ -287,7 +287,7 @@ def test_a_function_judges_the_transfer_prompts_one_by_one(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     what = evaluated(run, None, None)
-    record_verdicts(function_judge("myjudge:judge"), what)
+    record_verdicts(function_judge("myjudge:judge", what.task), what)
     with closing(run.open_record()) as record:
         kinds = {each.kind: each.number for each in record.evaluations.all()}
         said = record.evaluations.verdicts(kinds["transfer"])

@@ -40,23 +40,23 @@ def evaluate(folder: RunFolder, request: EvaluationRequest) -> None:
         rollback.complete(folder, record)
         what = evaluated(folder, request.round, request.images)
         try:
-            if what.missing():
-                _draw(what)
-            _measure(record, what)
+            if what.missing(request.sources):
+                _draw(what, request.sources)
+            _measure(record, what, [each for each in request.sources if each in SOURCES])
             for name in request.scorers:
-                _score(record, what, name)
+                _score(record, what, request.sources, name)
         except OSError as error:
             where = error.filename or folder.path
             raise EngineError(f"{where}: {error.strerror or error}") from error
 
 
-def _draw(what: Evaluated) -> None:
+def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
     task = what.task
     model = diffusion.load(task)
     pool = state.load_result(model, what.folder.checkpoint(what.round))
-    total = sum(len(what.numbers(source)) for source in (*SOURCES, *TRANSFERRED))
+    total = sum(len(what.numbers(source)) for source in sources)
     with PictureBar(total) as bar:
-        for source in (*SOURCES, *TRANSFERRED):
+        for source in sources:
             images = what.numbers(source)
             if not images:
                 continue
@@ -71,33 +71,33 @@ def _draw(what: Evaluated) -> None:
             draw(conditioned, drawn_of, pool, source, images, paths, bar.advance)
 
 
-def _read(what: Evaluated, source: Source) -> list[NDArray[np.uint8]]:
-    return [read_picture(what.path(source, image)) for image in what.numbers(source)]
+def _read(what: Evaluated, source: Source) -> NDArray[np.uint8]:
+    return np.stack([read_picture(what.path(source, image)) for image in what.numbers(source)])
 
 
-def _measure(record: Record, what: Evaluated) -> None:
+def _measure(record: Record, what: Evaluated, sources: Sequence[Source]) -> None:
     """In-batch diversity: by pixels, and by CLIP's features where its weights are."""
     try:
         clip: Scorer | None = load_scorer("clip")
     except Unavailable:
         clip = None
     done = record.evaluations.measured(what.round, what.count)
-    for source in SOURCES:
+    for source in sources:
         known = done.get(source, {})
         if "diversity" not in known or (clip is not None and "clip_diversity" not in known):
             pictures = _read(what, source)
-            found = {"diversity": measures.diversity(np.stack(pictures))}
+            found = {"diversity": measures.diversity(pictures)}
             if clip is not None:
-                found["clip_diversity"] = measures.cosine_diversity(clip.features(pictures))
+                found["clip_diversity"] = measures.cosine_diversity(clip.features(list(pictures)))
             for name, value in found.items():
                 record.evaluations.add_measured(what.round, source, what.count, name, value)
 
 
-def _score(record: Record, what: Evaluated, name: str) -> None:
+def _score(record: Record, what: Evaluated, sources: Sequence[Source], name: str) -> None:
     known = record.evaluations.scores(what.round)
     wanted: dict[Source, Sequence[int]] = {
         source: [n for n in what.numbers(source) if n not in known.get((name, source), {})]
-        for source in (*SOURCES, *TRANSFERRED)
+        for source in sources
     }
     if not any(wanted.values()):
         return

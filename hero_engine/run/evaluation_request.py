@@ -5,15 +5,21 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from hero_engine.errors import InputError
+from hero_engine.run.record.evaluations import Source
 from hero_engine.run.scorer_names import SCORERS
+from hero_engine.run.sources import SOURCES
 from hero_engine.run.task import Section
 
 
 class EvaluationRequest(Section):
-    """Pictures of a run's model and of its base, and scores of them. None: as the run has it."""
+    """Pictures of a run's model and of its base, and scores of them. None: as the run has it.
+
+    A source without pictures, such as transfer prompts that a task does not have, is left out.
+    """
 
     round: int | None = Field(None, ge=0)
     images: int | None = Field(None, ge=1)
+    sources: tuple[Source, ...] = SOURCES
     scorers: tuple[str, ...] = ()
 
 

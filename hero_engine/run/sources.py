@@ -65,8 +65,8 @@ class Evaluated:
         """Every picture of these sources."""
         return ((source, image) for source in sources for image in self.numbers(source))
 
-    def missing(self, sources: Sequence[Source] = (*SOURCES, *TRANSFERRED)) -> bool:
-        """Whether a picture is still to be drawn."""
+    def missing(self, sources: Sequence[Source] = SOURCES) -> bool:
+        """Whether a picture of these sources is still to be drawn."""
         return any(not self.path(*picture).is_file() for picture in self.pictures(sources))
 
 

@@ -232,10 +232,14 @@ class Noise(Section):
 
 
 class Evaluation(Section):
-    """What is measured when the run ends, from pi_HERO and from N(0, I)."""
+    """What is measured when the run ends: from pi_HERO, from N(0, I), and of the base model."""
 
     images: int = setting(
-        200, "paper, Sec. 5.3.1", "pictures from each of the two noises; 0: none", ge=0, le=100_000
+        200,
+        "paper, Sec. 5.3.1",
+        "pictures from each noise, and of the base; 0: none",
+        ge=0,
+        le=100_000,
     )
 
 

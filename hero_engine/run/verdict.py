@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
+from hero_engine.errors import InputError
 from hero_engine.run.blind import order
 from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Noise, Record
@@ -106,13 +107,17 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
     If it is of the final model's pictures one by one, it is the run's verdict from now on.
 
     Raises:
-        InputError: it is closed already.
+        InputError: it is closed already, or a picture is not judged.
     """
     with record.one_write():
+        verdicts = record.evaluations.verdicts(evaluation.number)
+        missing = [each for each in order(what, evaluation.kind) if each not in verdicts]
+        if missing:
+            raise InputError(f"{len(missing)} pictures or pairs are not judged yet")
         record.evaluations.close(evaluation.number)
         if evaluation.kind != "pictures" or not what.final:
             return
-        tallies = by_source(record.evaluations.verdicts(evaluation.number))
+        tallies = by_source(verdicts)
         measured = record.evaluations.measured(evaluation.round, evaluation.images)
         figures: dict[Noise, Mapping[str, float]] = {}
         noises: tuple[Noise, ...] = ("pi", "fresh", "base")
@@ -125,10 +130,3 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
                 "diversity": measured[noise]["diversity"],
             }
         record.set_verdict(evaluation.judge, figures)
-
-
-def unjudged(
-    what: Evaluated, evaluation: Evaluation, verdicts: Mapping[Picture, Verdict]
-) -> list[Picture]:
-    """What is still to be judged, in the order in which it is shown."""
-    return [each for each in order(what, evaluation.kind) if each not in verdicts]

@@ -246,7 +246,7 @@ class RunReader:
             progress=record.progress(),
             figures=record.figures(),
             judge=record.judge(),
-            evaluation=None if judging is None else record.evaluations.get(judging),
+            evaluation=None if judging is None else record.evaluations.find(judging),
             verdicts={} if judging is None else record.evaluations.verdicts(judging),
             finishing=record.is_pending("finish"),
             others=others,

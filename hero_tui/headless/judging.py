@@ -1,6 +1,6 @@
 """Who judges an evaluation without a terminal: the oracle, one's own function, or a label file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,10 @@ Verdicts = dict[Picture, Verdict]
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges the pictures of a run; `judge` gives what it can, by kind of evaluation."""
+    """Judges the pictures of a run, of these kinds."""
 
     name: str
+    kinds: Sequence[Kind]
     judge: Callable[[Evaluated], dict[Kind, Verdicts]]
 
 
@@ -33,23 +34,25 @@ def oracle_judge(task: Task) -> Judge:
         InputError: the task has none, or its model's pictures are not the oracle's.
     """
     label = from_oracle(task)
-    return Judge("oracle", lambda what: _labelled(what, label, judges_transfer(what.task)))
+    kinds = _kinds(judges_transfer(task))
+    return Judge("oracle", kinds, lambda what: _labelled(what, label, kinds))
 
 
-def function_judge(name: str) -> Judge:
+def function_judge(name: str, task: Task) -> Judge:
     """The function `module:function`, called as for a run; the transfer prompts one by one.
 
     Raises:
         InputError: there is no such function; judging raises it when it fails.
     """
     label = from_function(name)
-    return Judge(name, lambda what: _labelled(what, label, bool(what.task.transfer_prompts)))
+    kinds = _kinds(bool(task.transfer_prompts))
+    return Judge(name, kinds, lambda what: _labelled(what, label, kinds))
 
 
 def file_judge(path: Path, folder: RunFolder) -> tuple[Judge, Evaluated]:
     """A label file for this run, and what it is about (raises what `answers.load` does)."""
     what, kind, verdicts = answers.load(path, folder)
-    return Judge(f"labels {path.name}", lambda what: {kind: verdicts}), what
+    return Judge(f"labels {path.name}", (kind,), lambda what: {kind: verdicts}), what
 
 
 def record_verdicts(judge: Judge, what: Evaluated) -> None:
@@ -66,8 +69,11 @@ def record_verdicts(judge: Judge, what: Evaluated) -> None:
                 verdict.close(record, what, begun)
 
 
-def _labelled(what: Evaluated, label: Labeler, transfer: bool) -> dict[Kind, Verdicts]:
-    kinds: list[Kind] = ["pictures", "transfer"] if transfer else ["pictures"]
+def _kinds(transfer: bool) -> Sequence[Kind]:
+    return ("pictures", "transfer") if transfer else ("pictures",)
+
+
+def _labelled(what: Evaluated, label: Labeler, kinds: Sequence[Kind]) -> dict[Kind, Verdicts]:
     found: dict[Kind, Verdicts] = {}
     for kind in kinds:
         pictures = order(what, kind)

@@ -10,7 +10,6 @@ from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Noise
 from hero_engine.run.second_look import label_noise
 from hero_tui.client.runview import RunView
-from hero_tui.keys import key_shown
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain
@@ -23,32 +22,34 @@ from hero_tui.widgets.plot import SuccessPlot
 NOISES: dict[Noise, str] = {"base": "base model", "fresh": "fresh noise", "pi": "from pi_HERO"}
 
 
-def _rate(rate: Rate, style: str, where: str = "") -> list[tuple[str, str]]:
+def _rate(rate: Rate, style: str) -> list[tuple[str, str]]:
     if not rate.images:
         return [("   -", style), ("  all unsure\n", QUIET)]
     share, interval = rate.percent.split(" ", 1)
     return [
         (f"{share:>4}", style),
-        (f" {interval:14} {rate.good} of {rate.images}{where}\n", QUIET),
+        (f" {interval:14} {rate.good} of {rate.images}\n", QUIET),
     ]
 
 
-def result(view: RunView, judge_key: str = "e") -> Content:
+def result(view: RunView) -> Content:
     """Success before and after, and what to do with the model."""
-    lines: list[str | tuple[str, str]] = [("Good pictures\n", "bold $primary")]
+    judge = f" by {plain(view.judge)}," if view.figures else ""
+    lines: list[str | tuple[str, str]] = [
+        ("Good pictures", "bold $primary"),
+        (f",{judge} 95 % intervals\n", QUIET),
+    ]
     if view.outcomes:
         first = view.outcomes[0]
         lines += [
-            f"  {'before':13}",
-            *_rate(Rate(first.good, first.sure), "bold", " in round 0"),
+            f"  {'round 0':13}",
+            *_rate(Rate(first.good, first.sure), "bold"),
         ]
     for noise, name in NOISES.items():
         if noise in view.figures:
             style = "bold" if noise == "base" else "bold $success"
             lines += [f"  {name:13}", *_rate(Rate.of(view.figures[noise]), style)]
-    if view.figures:
-        lines += [(f"  judged by {plain(view.judge)}; in brackets, 95 % intervals\n", QUIET)]
-    else:
+    if not view.figures:
         lines += [("  The final model has not been judged.\n", QUIET)]
     unsure = sum(len(outcome.labels.unsure) for outcome in view.outcomes)
     wrong = label_noise(view.second_looks)
@@ -56,8 +57,6 @@ def result(view: RunView, judge_key: str = "e") -> Content:
         f"\n{view.labels_used - unsure} labels in {len(view.outcomes)} rounds",
         f", {unsure} unsure.\n" if unsure else ".\n",
         f"{wrong.words}.\n" if wrong else "",
-        ("" if view.judge == "person" else "Judge the base and the taught model blind: "),
-        ("" if view.judge == "person" else f"{judge_key}\n"),
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
         f"  {plain(str(view.folder.exports))}\n",
         ("\nPut them elsewhere with\n", "bold $primary"),
@@ -92,5 +91,5 @@ class FinishedScreen(RunScreen):
         yield Footer(compact=True, show_command_palette=False)
 
     def show_view(self) -> None:
-        self._numbers.update(result(self.view, key_shown(self, "finished.judge")))
+        self._numbers.update(result(self.view))
         self._picture.path = best_so_far(self.view)

@@ -125,7 +125,7 @@ class JudgingScreen(LabelingScreen):
 
     def action_turn(self, by: int) -> None:
         if self.grid.page + by == self.grid.pages:
-            self._leave_page()
+            self._look()
             self.say(f"That was the last page: {key_shown(self, 'submit')} ends the evaluation.")
             return
         super().action_turn(by)

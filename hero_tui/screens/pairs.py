@@ -33,7 +33,7 @@ class PairsScreen(RunScreen):
         Binding("left", "judge(True)", "left is better", id="pair.left"),
         Binding("right", "judge(False)", "right is better", id="pair.right"),
         Binding("n,down", "judge(None)", "neither", id="pair.neither"),
-        Binding("backspace,up", "move(-1)", "previous pair", show=False, id="page.previous"),
+        Binding("backspace", "move(-1)", "previous pair", show=False, id="page.previous"),
         Binding("space", "move(1)", "next pair", show=False, id="page.next"),
         Binding("full_stop", "next_unjudged", "next pair to judge", show=False, id="page.unseen"),
         *UNDO,

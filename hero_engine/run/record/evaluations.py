@@ -59,8 +59,9 @@ class Evaluations:
             ).fetchall()
         return [_evaluation(*row) for row in rows]
 
-    def get(self, number: int) -> Evaluation:
-        return next(each for each in self.all() if each.number == number)
+    def find(self, number: int) -> Evaluation | None:
+        """None: the run has gone back to an earlier round since."""
+        return next((each for each in self.all() if each.number == number), None)
 
     def begin(self, of_round: int, kind: Kind, judge: str, images: int) -> Evaluation:
         """A new one, or the one like it that is still open."""
@@ -74,7 +75,7 @@ class Evaluations:
                 " VALUES (?, ?, ?, ?, ?)",
                 (*like, time.time()),
             )
-            return self.get(int(cursor.lastrowid or 0))
+            return next(each for each in self.all() if each.number == cursor.lastrowid)
 
     def say(
         self,
@@ -168,8 +169,8 @@ class Evaluations:
         if any(each.number == number and each.closed is None for each in self.all()):
             return
         raise InputError(
-            f"{self._database.path}: this evaluation is closed: it is known which model made "
-            "which picture; `hero-tui evaluate` begins another"
+            f"{self._database.path}: this evaluation is closed, and it is known which model made "
+            "which picture, or the run has gone back; `hero-tui evaluate` begins another"
         )
 
     # -- what is measured ------------------------------------------------------------------------
