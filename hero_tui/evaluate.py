@@ -15,7 +15,7 @@ from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.record.evaluations import PERSON, Kind, Source
 from hero_engine.run.sheet import contact_sheet
-from hero_engine.run.sources import SOURCES, TRANSFERRED, Evaluated, evaluated, most_of
+from hero_engine.run.sources import SOURCES, TRANSFERRED, UNTAUGHT, Evaluated, evaluated, most_of
 from hero_tui.enginecommand import run_engine_command
 from hero_tui.headless.judging import (
     Judge,
@@ -103,7 +103,8 @@ def _print(what: Evaluated) -> None:
     rows, words = rows_and_words(what)
     if not rows:
         return
-    print(plain(f"{what.folder.name}, after training round {what.round}\n"))
+    which = "never taught" if what.round == UNTAUGHT else f"after training round {what.round}"
+    print(plain(f"{what.folder.name}, {which}\n"))
     table(HEADER, rows)
     print("In brackets, 95 % intervals (Wilson); of a score, its standard error.")
     for line in words:
@@ -149,7 +150,10 @@ def draw(what: Evaluated, sources: Sequence[Source], scorers: Sequence[str]) -> 
     if not (what.missing(sources) or _unmeasured(what, sources, scorers)):
         return 0
     request = EvaluationRequest(
-        round=what.round, images=what.count, sources=tuple(sources), scorers=tuple(scorers)
+        round=None if what.round == UNTAUGHT else what.round,
+        images=what.count,
+        sources=tuple(sources),
+        scorers=tuple(scorers),
     )
     return run_engine_command("evaluate", str(what.folder.path), request.model_dump_json())
 
@@ -174,7 +178,7 @@ def _how_to_answer(what: Evaluated, kind: Kind) -> None:
         f"evaluate {run}{flags}`"
     )
     if not is_pairs(kind):
-        path = what.folder.path / "evaluations" / f"{what.round:03d}" / f"{kind}-{what.count}.png"
+        path = what.folder.path / "evaluations" / what.place / f"{kind}-{what.count}.png"
         sheet = contact_sheet({n: what.path(*each) for n, each in enumerate(shown)})
         write_complete(path, lambda temporary: sheet.save(temporary, format="PNG"))
         said += (

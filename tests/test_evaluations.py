@@ -92,6 +92,25 @@ def test_who_goes_on_has_the_same_evaluation_and_after_its_end_another(record: R
     assert of.begin(0, "pictures", PERSON, 4).number != first.number
 
 
+def test_a_run_that_goes_back_has_no_evaluation_any_more(record: Record) -> None:
+    begun = record.evaluations.begin(0, "pictures", PERSON, 4)
+    record.evaluations.say(begun.number, {("pi", 0): "good"})
+    record.set_verdict(PERSON, {"pi": {"images": 4, "good": 1, "diversity": 0.1}})
+    assert record.roll_back(0, "", if_unchanged=record.changes())
+    assert record.evaluations.find(begun.number) is None
+    assert record.evaluations.verdicts(begun.number) == {}
+    assert record.evaluations.measured(0, 4) == {}
+    assert (record.figures(), record.judge()) == ({}, "oracle")
+
+
+def test_nothing_is_closed_that_is_not_judged(record: Record, what: Evaluated) -> None:
+    begun = record.evaluations.begin(0, "pictures", PERSON, 4)
+    record.evaluations.say(begun.number, dict.fromkeys(order(what, "pictures")[1:], "good"))
+    with pytest.raises(InputError, match="1 pictures or pairs are not judged yet"):
+        verdict.close(record, what, begun)
+    assert record.figures() == {}
+
+
 # -- the order -----------------------------------------------------------------------------------
 
 
@@ -301,7 +320,7 @@ def test_without_a_terminal_a_numbered_sheet_can_be_answered(
 ) -> None:
     assert evaluate.evaluate([run], Asked(), terminal=False) == 0
     said = capsys.readouterr().err
-    assert (run.path / "evaluations" / "000" / "pictures-4.png").is_file()
+    assert (run.path / "evaluations" / "final" / "pictures-4.png").is_file()
     assert "--labels FILE" in said
 
 

@@ -71,6 +71,10 @@ PRAGMA user_version = 2;
 FORMAT_3 = ";".join([FORMAT_2, *MIGRATIONS[2], "PRAGMA user_version = 3"])
 
 
+# With second looks, and before evaluations.
+FORMAT_4 = ";".join([FORMAT_3, *MIGRATIONS[3], "PRAGMA user_version = 4"])
+
+
 def written(path: Path, script: str) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -123,6 +127,19 @@ def test_a_record_of_format_3_goes_on_with_unsure_pictures_and_second_looks(
         assert record.labels(1) == Labels.of([1], KEEP, unsure=[2])
         record.look_again(0, 1, lambda labels: labels.marked([1], "good"))
         assert record.second_looks() == [SecondLook(0, 1, "bad", "good")]
+
+
+def test_a_record_of_format_4_goes_on_with_evaluations_and_its_figures_are_the_oracles(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "run.sqlite", FORMAT_4)
+    check(path)
+    with closing(Record.open(path)) as record:
+        assert record.judge() == "oracle"
+        assert record.evaluations.all() == []
+        begun = record.evaluations.begin(0, "pictures", "person", 4)
+        record.evaluations.say(begun.number, {("pi", 0): "good"})
+        assert record.evaluations.verdicts(begun.number) == {("pi", 0): "good"}
 
 
 def test_a_migrated_record_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:

@@ -332,6 +332,11 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         record.set_progress("sampling", 1, 2)
         record.set_figures("pi", {"images": 10, "good": 8, "diversity": 0.1})
         record.set_figures("fresh", {"images": 10, "good": 8, "diversity": 0.1})
+        begun = record.evaluations.begin(1, "pictures", "person", 2)
+        record.evaluations.say(begun.number, {("base", 0): "good", ("pi", 1): "unsure"})
+        record.evaluations.look(begun.number, [("fresh", 0)])
+        record.evaluations.add_scores(1, "base", "clip", {0: 1.5, 1: 2.5})
+        record.evaluations.add_measured(1, "base", 2, "diversity", 0.25)
         record.set_state("finished")
     return folder
 
@@ -341,6 +346,11 @@ def read_everything(folder: RunFolder) -> None:
     with closing(folder.open_record()) as record:
         labelfile.dump("hand", labelfile.submitted_labels(record))
         record.progress()
+        record.judge()
+        for evaluation in record.evaluations.all():
+            record.evaluations.verdicts(evaluation.number)
+        record.evaluations.scores(1)
+        record.evaluations.measured(1, 2)
         record.is_pending("finish")
         for number in range(3):
             record.images(number)

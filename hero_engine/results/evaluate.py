@@ -26,7 +26,7 @@ from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.pictures import read_picture
 from hero_engine.run.record import Record
 from hero_engine.run.record.evaluations import Source
-from hero_engine.run.sources import SOURCES, TRANSFERRED, Evaluated, evaluated, prompts_of
+from hero_engine.run.sources import SOURCES, TRANSFERRED, UNTAUGHT, Evaluated, evaluated, prompts_of
 
 
 def evaluate(folder: RunFolder, request: EvaluationRequest) -> None:
@@ -53,7 +53,9 @@ def evaluate(folder: RunFolder, request: EvaluationRequest) -> None:
 def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
     task = what.task
     model = diffusion.load(task)
-    pool = state.load_result(model, what.folder.checkpoint(what.round))
+    pool = None
+    if what.round != UNTAUGHT:
+        pool = state.load_result(model, what.folder.checkpoint(what.round))
     total = sum(len(what.numbers(source)) for source in sources)
     with PictureBar(total) as bar:
         for source in sources:
@@ -65,7 +67,9 @@ def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
             if source in TRANSFERRED:
                 with model.at_work(*model.text_encoders):
                     encode = family_of(model.pipeline).encode
-                    encoded, _ = encode(model.pipeline, prompts, task.negative_prompt)
+                    encoded, _ = encode(
+                        model.pipeline, prompts, task.negative_prompt, task.long_prompts == "cut"
+                    )
                 conditioned = replace(model, prompts=encoded)
             paths = [what.path(source, image) for image in images]
             draw(conditioned, drawn_of, pool, source, images, paths, bar.advance)

@@ -22,7 +22,7 @@ class _Answers(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     of: Kind = "pictures"
-    round: StrictInt = Field(ge=0)
+    round: StrictInt | None = Field(None, ge=0)
     images: StrictInt = Field(ge=1)
     good: list[StrictInt] | None = None
     unsure: list[StrictInt] | None = None

@@ -36,7 +36,7 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """Of the share, 95 %; of no pictures, it can be anything."""
-        if not self.images:
+        if not 0 <= self.good <= self.images or not self.images:  # or the record is damaged
             return 0.0, 1.0
         low, high = wilson(self.good, self.images)
         return max(0.0, low), min(1.0, high)

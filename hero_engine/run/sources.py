@@ -26,6 +26,8 @@ NAMES: dict[Source, str] = {
     "transfer-base": "base, transfer prompts",
     "transfer-fresh": "taught, transfer prompts",
 }
+UNTAUGHT = -1
+"""The round of a finished run that has trained none, such as the method `pretrained`."""
 USUAL = 200
 """Pictures of each source of a task whose own evaluation is turned off."""
 
@@ -53,6 +55,11 @@ class Evaluated:
             return [n * total // self.count for n in range(self.count)]
         prompts = len(self.task.transfer_prompts)
         return list(range(prompts * max(1, self.count // prompts))) if prompts else []
+
+    @property
+    def place(self) -> str:
+        """Of what there is of this round, in the run folder's `evaluations`."""
+        return "final" if self.final else f"{self.round:03d}"
 
     def path(self, source: Source, image: int) -> Path:
         final = self.final or source in OF_THE_BASE
@@ -95,14 +102,17 @@ def evaluated(folder: RunFolder, wanted: int | None, count: int | None) -> Evalu
     Raises:
         InputError: the round is not trained, or there are not so many pictures.
     """
-    task, number = folder.task(), trained_round(folder, wanted)
+    task = folder.task()
+    with closing(folder.open_record()) as record:
+        trained = [r.number for r in record.rounds() if r.trained is not None]
+        finished = record.state()[0] == "finished"
+    untaught = finished and not trained and wanted is None
+    number = UNTAUGHT if untaught else trained_round(folder, wanted)
     most = most_of(task)
     if count is not None and not 1 <= count <= most:
         raise InputError(
             f"--images {count}: expected 1 to {most}, the task's evaluation.images; more are "
             "possible in a run that was started with --set evaluation.images=N"
         )
-    with closing(folder.open_record()) as record:
-        last = max(r.number for r in record.rounds() if r.trained is not None)
-        final = record.state()[0] == "finished" and number == last
+    final = finished and (untaught or number == max(trained))
     return Evaluated(folder, task, number, final, most if count is None else count)

@@ -131,7 +131,7 @@ def read_run(folder: RunFolder) -> RunFacts:
             began=_day(rounds[0].started) if rounds else "",
             label_noise=f"{noise.words}." if noise else "",
             finals=finals,
-            final_pictures=_final_pictures(folder, finals),
+            final_pictures=_final_pictures(folder, finals, record.judge() == "oracle"),
             hashes=_hashes(folder, rounds, labels),
         )
 
@@ -152,14 +152,15 @@ def _rounds(
 
 
 def _final_pictures(
-    folder: RunFolder, finals: Mapping[str, Mapping[str, float]]
+    folder: RunFolder, finals: Mapping[str, Mapping[str, float]], all_judged: bool
 ) -> dict[str, dict[int, Path]]:
-    """Those that were judged, and those that are there, while they are made, say."""
+    """Those that were judged, if all are, and those that are there, while they are made, say."""
     found: dict[str, dict[int, Path]] = {}
     for noise in sorted({*NOISES, *finals}, key=_order):
         files = folder.final_image(noise, 0).parent.glob("*.png")
         numbers = {int(path.stem) for path in files if path.stem.isdecimal()}
-        numbers |= set(range(int(finals.get(noise, {}).get("images", 0))))
+        if all_judged:
+            numbers |= set(range(int(finals.get(noise, {}).get("images", 0))))
         if numbers:
             found[noise] = {n: folder.final_image(noise, n) for n in sorted(numbers)}
     return found

@@ -56,8 +56,8 @@ class Evaluations:
             rows = connection.execute(
                 "SELECT number, round, kind, judge, images, began, closed FROM evaluations"
                 " ORDER BY number"
-            ).fetchall()
-        return [_evaluation(*row) for row in rows]
+            )
+            return [_evaluation(*row) for row in rows]
 
     def find(self, number: int) -> Evaluation | None:
         """None: the run has gone back to an earlier round since."""
