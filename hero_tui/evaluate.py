@@ -94,7 +94,8 @@ def evaluate(folders: Sequence[RunFolder], asked: Asked, terminal: bool) -> int:
                 return code
         elif asked.by_a_person:
             _how_to_answer(what, asked.kind)
-    for what, _ in plans:
+    for number, (what, _) in enumerate(plans):
+        print("\n" * (number > 0), end="")
         _print(what)
     return 0
 
@@ -104,7 +105,7 @@ def _print(what: Evaluated) -> None:
     if not rows:
         return
     which = "never taught" if what.round == UNTAUGHT else f"after training round {what.round}"
-    print(plain(f"{what.folder.name}, {which}\n"))
+    print(plain(f"{what.folder.name}, {which}"))
     table(HEADER, rows)
     print("In brackets, 95 % intervals (Wilson); of a score, its standard error.")
     for line in words:

@@ -250,3 +250,29 @@ async def test_the_end_of_a_run_offers_it_by_one_key(run: RunFolder) -> None:
         assert keys_in_force(app.screen)["finished.judge"] == "e"
         await pilot.press("e")
     assert app.wants_to_judge
+
+
+@pytest.mark.parametrize("kind", ["transfer", "transfer-pairs"])
+async def test_the_verdict_on_transfer_prompts_is_prompt_by_prompt(
+    tmp_path: Path, kind: Kind
+) -> None:
+    run = make_finished_run(tmp_path, transfer_prompts=HIKERS)
+    what = evaluated(run, None, None)
+    with closing(run.open_record()) as record:
+        begun = record.evaluations.begin(what.round, kind, PERSON, what.count)
+        better = "won" if kind == "transfer-pairs" else "good"
+        worse = "lost" if kind == "transfer-pairs" else "bad"
+        said = {
+            each: better if each[0] == "transfer-fresh" and "hill" in what.prompt(*each) else worse
+            for each in order(what, kind)
+        }
+        record.evaluations.say(begun.number, said)  # type: ignore[arg-type]
+    async with judging(run, kind) as (app, pilot):
+        await pilot.press("ctrl+s", "enter")
+        await until(pilot, lambda: isinstance(app.screen, VerdictScreen))
+        lines = [line.split() for line in shown_text(app).splitlines()]
+    of = {" ".join(line[-4:]): line[:-4] for line in lines if "hiker" in line}
+    wanted = {HIKERS[0]: ["2/2"], HIKERS[1]: ["0/2"]}
+    if kind == "transfer":
+        wanted = {prompt: ["0/2", "->", *taught] for prompt, taught in wanted.items()}
+    assert of == wanted

@@ -128,6 +128,17 @@ def test_weights_that_are_no_safetensors_are_not_read(
         load_scorer("clip")
 
 
+def test_damaged_weights_are_unavailable_too(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in folders["clip"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[:5000])
+    weights = ScorerWeights("clip", str(tmp_path), str(tmp_path), "")
+    monkeypatch.setattr(scorers, "SCORERS", {"clip": weights})
+    with pytest.raises(Unavailable, match="clip: unavailable"):
+        load_scorer("clip")
+
+
 def test_diversity_is_the_mean_of_one_minus_the_cosine_over_pairs() -> None:
     features = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     assert cosine_diversity(features) == pytest.approx(2 / 3)

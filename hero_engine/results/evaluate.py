@@ -56,8 +56,18 @@ def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
     pool = None
     if what.round != UNTAUGHT:
         pool = state.load_result(model, what.folder.checkpoint(what.round))
-    total = sum(len(what.numbers(source)) for source in sources)
+    chunk = task.sampling.chunk_size
+    total = 0
+    for source in sources:
+        paths = [what.path(source, image) for image in what.numbers(source)]
+        chunks = [paths[first : first + chunk] for first in range(0, len(paths), chunk)]
+        total += sum(len(each) for each in chunks if not all(path.is_file() for path in each))
     with PictureBar(total) as bar:
+
+        def drawn(pictures: int, made: bool) -> None:
+            if made:
+                bar.advance(pictures)
+
         for source in sources:
             images = what.numbers(source)
             if not images:
@@ -72,7 +82,7 @@ def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
                     )
                 conditioned = replace(model, prompts=encoded)
             paths = [what.path(source, image) for image in images]
-            draw(conditioned, drawn_of, pool, source, images, paths, bar.advance)
+            draw(conditioned, drawn_of, pool, source, images, paths, drawn)
 
 
 def _read(what: Evaluated, source: Source) -> NDArray[np.uint8]:

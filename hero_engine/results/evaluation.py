@@ -57,7 +57,7 @@ def evaluate(
         record.set_progress(phase, 0, count)
         done = 0
 
-        def drawn(pictures: int, phase: str = phase) -> None:
+        def drawn(pictures: int, made: bool, phase: str = phase) -> None:
             nonlocal done
             done += pictures
             record.set_progress(phase, done, count)
@@ -86,14 +86,15 @@ def draw(
     source: Source,
     images: list[int],
     paths: list[Path],
-    drawn: Callable[[int], None],
+    drawn: Callable[[int, bool], None],
 ) -> None:
-    """Draws those of a source's pictures that are not there; `drawn` is told how many, by chunks.
+    """Draws those of a source's pictures that are not there, by chunks.
 
     Args:
         model: conditioned on the prompts that the source's pictures have; as `task`, but for those
             that the taught model is asked by.
         images: their numbers, ascending. paths: of each.
+        drawn: is told of each chunk how many it has, and whether it was made now.
     """
     if source in ("fresh", "pi"):
         model, task = as_taught(model, task)
@@ -106,10 +107,11 @@ def draw(
     with model.adapter_off() if source in OF_THE_BASE else nullcontext():
         for chunk in torch.arange(len(images)).split(task.sampling.chunk_size):
             places = chunk.tolist()
-            if not all(paths[place].is_file() for place in places):
+            missing = not all(paths[place].is_file() for place in places)
+            if missing:
                 numbers = torch.tensor([images[place] for place in places])
                 pictures = sample_pictures(model, task, z_T[numbers], numbers, purpose).numpy()
                 for place, picture in zip(places, pictures, strict=True):
                     if not paths[place].is_file():
                         save_picture(paths[place], picture)
-            drawn(len(places))
+            drawn(len(places), missing)

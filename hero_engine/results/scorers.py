@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
     AutoImageProcessor,
@@ -121,10 +122,11 @@ def load_scorer(name: str) -> Scorer:
 def _read(name: str, where: str, load: Callable[[str], Any]) -> Any:
     try:
         return load(where)
-    except (OSError, ValueError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        # What transformers raises for files that are missing tells of the network, at length.
+        why = "" if isinstance(error, OSError) else f" ({str(error).strip().splitlines()[0]})"
         raise Unavailable(
-            f"{name}: unavailable: {where} is not on this machine as safetensors ({said}); fetch "
+            f"{name}: unavailable: {where} is not on this machine as safetensors{why}; fetch "
             f"{_fetch(SCORERS[name])}, then evaluate again"
         ) from error
 
