@@ -202,11 +202,7 @@ def test_methods_settings_win_over_the_file_when_asked_for_by_the_option(tmp_pat
 def test_every_method_is_a_task_of_every_shipped_subject(method: str) -> None:
     for name in PROMPTS:
         assert resolve(name, model="embedded", method=method).task.method == method
-        if method == "ddpo":
-            with pytest.raises(InputError, match="function: module:function"):
-                resolve(name, method=method)
-        else:
-            assert resolve(name, method=method).task.method == method
+        assert resolve(name, method=method).task.method == method
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from hero_engine.errors import InputError
+from hero_engine.method.batch import Batch
+from hero_engine.method.reward import by_function
 from hero_engine.results import scorers
 from hero_engine.results.measures import cosine_diversity
 from hero_engine.results.scorers import Unavailable, load_scorer
@@ -143,3 +146,19 @@ def test_diversity_is_the_mean_of_one_minus_the_cosine_over_pairs() -> None:
     features = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     assert cosine_diversity(features) == pytest.approx(2 / 3)
     assert cosine_diversity(features[:1]) == 0.0
+
+
+def test_pickscore_is_a_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorers._loaded.cache_clear()
+    pictures, prompts = np.stack(PICTURES), ["a cat"] * 5
+    latents = torch.zeros(5, 4, 2, 2)
+    rewards = by_function(
+        "hero_engine.results.scorers:pickscore", Batch(latents, prompts, lambda: pictures)
+    )
+    assert rewards.tolist() == pytest.approx(load_scorer("pickscore")(PICTURES, prompts), abs=1e-5)
+    monkeypatch.setattr(scorers, "_loaded", load_scorer)
+    monkeypatch.setattr(scorers, "SCORERS", {"pickscore": ScorerWeights("clip", "no", "no", "")})
+    with pytest.raises(InputError, match=r"reward\.function .*pickscore: unavailable: no is not"):
+        by_function(
+            "hero_engine.results.scorers:pickscore", Batch(latents, prompts, lambda: pictures)
+        )

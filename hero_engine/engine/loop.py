@@ -37,6 +37,7 @@ from hero_engine.results import evaluation, export
 from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
 from hero_engine.run.folder import RunFolder, write_complete
+from hero_engine.run.functions import load_function
 from hero_engine.run.labels import Labels
 from hero_engine.run.methods import NO_UPDATE
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
@@ -75,6 +76,8 @@ def run_to_the_end(run: Run) -> None:
         check_steps(model.pipeline.scheduler, task.sampling.steps)
     if task.update.objective != NO_UPDATE:
         objective_of(task)  # what is wrong with one of the user's own is said before any work
+    if task.reward.function is not None:
+        load_function(task.reward.function, "reward.function")
     learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)

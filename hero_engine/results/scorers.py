@@ -6,7 +6,7 @@ read where the hub's libraries keep them, safetensors only; none is fetched, sin
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -117,6 +117,18 @@ def load_scorer(name: str) -> Scorer:
         device,
         weights.kind,
     )
+
+
+def pickscore(pictures: Sequence[NDArray[np.uint8]], prompts: Sequence[str]) -> list[float]:
+    """PickScore as a reward (`reward.function`), loaded once.
+
+    Raises:
+        Unavailable: as `load_scorer`.
+    """
+    return _loaded("pickscore")(pictures, prompts)
+
+
+_loaded = cache(load_scorer)
 
 
 def _read(name: str, where: str, load: Callable[[str], Any]) -> Any:

@@ -91,6 +91,7 @@ METHODS: dict[str, Method] = {
         "a reward function in place of labels (Black et al. 2024; paper, Table 4)",
         {
             "reward.name": ("function", "no labels"),
+            "reward.function": ("hero_engine.results.scorers:pickscore", "paper, App. B.1"),
             "feedback.rounds": (50, "paper, App. B.1"),
             "noise.pool": _NO_POOL,
         },
