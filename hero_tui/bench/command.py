@@ -92,7 +92,7 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     threads = 1 if is_embedded(asked.model) else None
     done = [cell for cell in once if cell.name not in {each.name for each in todo}]
     workshop = Workshop(asked.runs_dir, threads)
-    bad: list[Outcome] = []
+    outcomes: list[Outcome] = []
     with (
         sigterm_as_ctrl_c(),
         closing(Board([*done, *todo], done, asked.runs_dir, jobs, second)) as board,
@@ -101,7 +101,8 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
         began = time.monotonic()
 
         def write() -> dict[str, Any]:
-            spent = _spent(todo, asked.runs_dir, jobs, threads, time.monotonic() - began)
+            elapsed = time.monotonic() - began
+            spent = _spent(outcomes, min(jobs, len(todo)), threads, elapsed)
             found = results(experiment, cells, asked.runs_dir, {**how, "jobs": spent})
             found["figure"] = figure(experiment, found)
             write_results(asked.output, found, markdown(experiment, found))
@@ -109,16 +110,15 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
 
         def ended(outcome: Outcome) -> None:
             board.say(_said(outcome, experiment, asked.runs_dir, board.left()))
-            if outcome.state != "finished":
-                bad.append(outcome)
+            outcomes.append(outcome)
             write()
 
         uninterrupted = run_side_by_side(todo, workshop, jobs, ended, board)
         found = write()
-        if todo:
+        if outcomes:
             board.say(found["jobs"])
     _draw(asked, found)
-    return _end(asked, found, bad, uninterrupted)
+    return _end(asked, found, outcomes, uninterrupted)
 
 
 def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
@@ -230,18 +230,15 @@ def _how(jobs: int, threads: int | None) -> str:
     return f"{jobs} at a time, {each}, on {cores()} cores"
 
 
-def _spent(
-    todo: Sequence[Cell], runs_dir: Path, jobs: int, threads: int | None, elapsed: float
-) -> str:
+def _spent(outcomes: Sequence[Outcome], jobs: int, threads: int | None, elapsed: float) -> str:
     """What the work of this call was, in words; "" if there was none."""
-    if not todo:
+    if not outcomes:
         return ""
-    found = [result_of(cell, runs_dir) for cell in todo]
-    finished = [each for each in found if each["state"] == "finished"]
-    seconds = sum(each["seconds"] or 0.0 for each in finished)
+    finished = sum(outcome.state == "finished" for outcome in outcomes)
+    together = sum(outcome.seconds for outcome in outcomes)
     return (
-        f"{len(finished)} cells in {clock(elapsed)}, {_how(min(jobs, len(todo)), threads)}; one "
-        f"after the other, their own times come to {clock(seconds)}."
+        f"The last call finished {finished} cells in {clock(elapsed)}, {_how(jobs, threads)}; "
+        f"their own times add up to {clock(together)}."
     )
 
 
@@ -271,10 +268,10 @@ def _draw(asked: Asked, found: Mapping[str, Any]) -> None:
 
 
 def _end(
-    asked: Asked, found: Mapping[str, Any], bad: Sequence[Outcome], uninterrupted: bool
+    asked: Asked, found: Mapping[str, Any], outcomes: Sequence[Outcome], uninterrupted: bool
 ) -> int:
     again = f"`{asked.command}` goes on with the others; what is finished is kept"
-    failed = [outcome for outcome in bad if outcome.state == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         lines = [f"{outcome.cell.title}: {outcome.said}" for outcome in failed]
         count = f"{len(failed)} of {found['cells_in_all']} cells failed"

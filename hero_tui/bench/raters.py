@@ -28,7 +28,7 @@ def quality(task: Task, path: Path) -> float:
 
     verdict = judge(str(task.oracle), read_picture(path))
     # A good picture of no quality at all is a good one.
-    return max(verdict.quality, 1e-9) if verdict.good else 0.0
+    return max(float(verdict.quality), 1e-9) if verdict.good else 0.0
 
 
 def _to_taste(taste: str, task: Task, path: Path) -> float:

@@ -158,8 +158,8 @@ class Board:
         if self._began is None:
             self._began = now, done
         seconds, gained = now - self._began[0], done - self._began[1]
-        # What was expected weighs as much as five minutes of what is seen.
-        pace = (gained + 300 * self._expected) / (seconds + 300)
+        # What was expected weighs as much as a minute of what is seen.
+        pace = (gained + 60 * self._expected) / (seconds + 60)
         return f"about {clock((self._all - done) / pace)} left"
 
     def _done(self) -> float:

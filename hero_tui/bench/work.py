@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,11 +46,12 @@ class CellFailed(Exception):  # noqa: N818, it is reported, never raised to a pe
 
 @dataclass(frozen=True)
 class Outcome:
-    """How work on a cell ended: `said` is why it is not finished, with its log."""
+    """How work on a cell ended, and in how long; `said` is why it is not finished, with its log."""
 
     cell: Cell
     state: Literal["finished", "paused", "failed", "stopped"]
     said: str = ""
+    seconds: float = 0.0
 
 
 def run_command(cell: Cell, folder: RunFolder) -> list[str]:
@@ -105,6 +107,7 @@ class Workshop:
         """Brings a cell to its end, or says why it is not there. Raises nothing."""
         folder = cell.folder(self._runs_dir)
         started = time.monotonic()
+        notes: dict[str, Any] = {}
         try:
             notes = self._begin(cell.made(self._runs_dir))
             self._run(cell, folder)
@@ -119,12 +122,15 @@ class Workshop:
         except CellFailed as failure:
             state: Literal["paused", "failed"] = "paused" if failure.code == PAUSED else "failed"
             outcome = Outcome(cell, state, str(failure))
-        except (HeroError, OSError) as error:
-            outcome = Outcome(cell, "failed", f"{error}; its log: {folder.path / 'bench.log'}")
-        with suppress(OSError, UnboundLocalError):
-            notes["spent"][-1] = round(time.monotonic() - started, 1)
-            write_notes(folder, notes)
-        return outcome
+        except Exception as error:  # a bug here, too, is one cell's: the others go on
+            said = str(error) if isinstance(error, HeroError | OSError) else repr(error)
+            outcome = Outcome(cell, "failed", f"{said}; its log: {_log_of(folder, error)}")
+        seconds = round(time.monotonic() - started, 1)
+        with suppress(OSError):
+            if notes:
+                notes["spent"][-1] = seconds
+                write_notes(folder, notes)
+        return replace(outcome, seconds=seconds)
 
     def _begin(self, folder: RunFolder) -> dict[str, Any]:
         """Notes that work begins; how long it took is not known if this process is killed."""
@@ -182,6 +188,14 @@ class Workshop:
         if code:
             said = f"{command[4]} ended with exit code {code}: {_last_line(log_file)}"
             raise CellFailed(code, f"{said}; its log: {log_file}")
+
+
+def _log_of(folder: RunFolder, error: Exception) -> Path:
+    """The cell's log, with the error at its end."""
+    log_file = folder.path / "bench.log"
+    with suppress(OSError), log_file.open("a", encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(error)))
+    return log_file
 
 
 def _interrupt(process: "subprocess.Popen[bytes]") -> None:
