@@ -57,14 +57,19 @@ def _bars(wanted: Bars, found: Mapping[str, Any]) -> Panel:
     grouped = rows(found)
     tasks = list(dict.fromkeys(task for task, _ in grouped))
     series: list[dict[str, Any]] = []
-    for place, row in enumerate(dict.fromkeys(row for _, row in grouped)):
+    variants = dict.fromkeys((each["variant"], each["row"]) for each in found["cells"])
+    names = list(dict.fromkeys(variant for variant, _ in variants))
+    for variant, row in variants:
+        # The budgets of one system are shades of its colour.
+        shade = [of for name, of in variants if name == variant].index(row)
         points = [
             _point(number, value)
             for number, task in enumerate(tasks)
             if (value := _mean(column.of, grouped.get((task, row), ()))) is not None
         ]
         if points:
-            series.append({"name": row, "place": place, "points": points})
+            place = names.index(variant)
+            series.append({"name": row, "place": place, "shade": shade, "points": points})
     return {
         "kind": "bars",
         "title": wanted.title,

@@ -31,6 +31,7 @@ ON_WHITE: Mapping[Any, Any] = {
     "figure.facecolor": LIGHT["background"],
 }
 COLOURS = [LIGHT[name] for name in ("good", "best", "unsure", "foreground")]
+FILLS = [LIGHT[name] for name in ("quiet", "unsure", "best", "faint", "good", "foreground")]
 HATCHES = ("", "///", "...", "xxx")
 
 
@@ -104,12 +105,13 @@ def _bars(axes: Axes, panel: dict[str, Any]) -> None:
     count = len(panel["series"])
     width = 0.84 / count
     for number, series in enumerate(panel["series"]):
-        turn, of_four = divmod(series["place"], len(COLOURS))
+        turn, of_six = divmod(series["place"], len(FILLS))
+        turn += series["shade"]
         offset = (number - (count - 1) / 2) * width
         xs = [x + offset for x, _, _ in series["points"]]
         ys = [y for _, y, _ in series["points"]]
         axes.bar(
-            xs, ys, width * 0.92, color=COLOURS[of_four], alpha=1.0 if turn == 0 else 0.55,
+            xs, ys, width * 0.92, color=FILLS[of_six],
             hatch=HATCHES[turn % len(HATCHES)], edgecolor=LIGHT["background"], linewidth=0.4,
             label=series["name"],
         )  # fmt: skip
