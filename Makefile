@@ -13,8 +13,9 @@ WANTED := pyproject.toml constraints.txt
 RUN := hero-tui run tasks/black-cat.yaml --model embedded
 # No terminal, nobody to label: the oracle does.
 TERMINAL := [ -t 0 ] && [ -t 1 ]
-# A file's tests mostly stay with one worker, which shares its models and runs among them.
-PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+# A file's tests mostly stay with one worker, which shares its models and runs among them. Three of
+# them, since on two cores two are idle for a third of the time: many tests wait for another process.
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
 help:
 	@sed -n '1,5s/^# *//p' Makefile

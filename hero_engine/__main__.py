@@ -28,7 +28,7 @@ from hero_engine.run.record import Record
 USAGE = (
     "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "
     "generate FOLDER REQUEST [DESTINATION] | evaluate FOLDER REQUEST | report FILE FOLDER | "
-    "compare FILE FOLDER FOLDER... | doctor MODEL"
+    "compare FILE FOLDER FOLDER... | figure RESULTS FILE | doctor MODEL"
 )
 
 PAUSED = 3
@@ -61,6 +61,8 @@ def main(arguments: list[str]) -> int:
             return _reported(lambda: compare(Path(file), runs))
         case ["evaluate", folder, request]:
             return _reported(lambda: evaluate(RunFolder(Path(folder)), request))
+        case ["figure", results, file]:
+            return _reported(lambda: figure(Path(results), Path(file)))
         case ["doctor", model]:
             return _reported(lambda: doctor(model))
     print(USAGE, file=sys.stderr)
@@ -158,6 +160,15 @@ def compare(file: Path, folders: Sequence[RunFolder]) -> int:
     from hero_engine.results.report.write import write_comparison
 
     return _written(file, write_comparison(folders, file))
+
+
+def figure(results: Path, file: Path) -> int:
+    """Draws the figure of a bench's results and prints its path."""
+    _quiet_matplotlib()
+    from hero_engine.results.report.figure import write_figure
+
+    write_figure(results, file)
+    return _written(file, [])
 
 
 def _quiet_matplotlib() -> None:

@@ -600,6 +600,65 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="table-2 to table-5, figure-3, figure-5, transfer, label-noise or raters.",
+            autocompletion=completion.experiments,
+        ),
+    ],
+    seeds: Annotated[
+        list[str] | None, typer.Option("--seeds", metavar="0,1,2", help="Else 0,1,2.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tasks",
+            metavar="TASK,...",
+            help="Else those of the paper.",
+            autocompletion=completion.tasks,
+        ),
+    ] = None,
+    model: Model = None,
+    labeler: Function = None,
+    overrides: Overrides = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Runs at a time; else one for each core."),
+    ] = None,
+    runs_dir: Annotated[
+        Path | None,
+        typer.Option("--runs-dir", help="The folder that the runs are in; else runs/bench."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The results' folder; else benchmarks/results."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which runs, and about how long.")
+    ] = False,
+) -> None:
+    """Rerun a table or a figure of the paper; what is finished is kept, and not run again."""
+    from hero_engine.cartoons import EMBEDDED
+    from hero_tui.bench import command
+
+    asked = command.Asked(
+        name,
+        tuple(seeds or ()),
+        tuple(tasks or ()),
+        model or EMBEDDED,
+        labeler,
+        tuple(overrides or ()),
+        jobs,
+        runs_dir or command.RUNS,
+        output or command.RESULTS,
+    )
+    raise typer.Exit(command.bench(asked, dry_run))
+
+
+@app.command()
 def doctor(
     model: Annotated[
         str | None, typer.Option("--model", help="The model to be taught; else the tasks' own.")

@@ -69,6 +69,13 @@ def methods(incomplete: str) -> list[str]:
     return _beginning(incomplete, list(METHODS))
 
 
+def experiments(incomplete: str) -> list[str]:
+    """What `hero-tui bench` takes that begins so."""
+    from hero_tui.bench.experiments import EXPERIMENTS
+
+    return _beginning(incomplete, list(EXPERIMENTS))
+
+
 def _settings(section: Any, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
     """(dotted name, the values to choose from, if there are a few)."""
     from hero_engine.run.task import Section

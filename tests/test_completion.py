@@ -39,6 +39,10 @@ def test_commands(complete: Complete) -> None:
     assert complete("hero-tui tasks s") == ["show", "schema"]
 
 
+def test_experiments(complete: Complete) -> None:
+    assert complete("hero-tui bench ta") == ["table-2", "table-3", "table-4", "table-5"]
+
+
 def test_tasks_by_name_and_by_file(complete: Complete, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "bird.yaml").touch()

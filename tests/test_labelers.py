@@ -118,6 +118,19 @@ def test_a_function_may_keep_the_reigning_best(
         label(view(task, drawings))
 
 
+def test_a_function_with_a_parameter_view_knows_the_round(
+    module: str, task: Task, drawings: list[Path]
+) -> None:
+    Path(f"{module}.py").write_text(
+        "def f(paths, task, view):\n"
+        "    return [view.number], 'keep' if view.reigning_best else view.number\n"
+    )
+    label = labelers.from_function(f"{module}:f")
+    later = RoundView(number=2, paths=drawings, task=task, reigning_best=drawings[0])
+    assert label(view(task, drawings)) == Labels.of([0], 0)
+    assert label(later) == Labels.of([2], KEEP)
+
+
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [

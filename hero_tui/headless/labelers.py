@@ -1,5 +1,6 @@
 """Who labels when nobody sits at a terminal: a label file, the oracle, or one's own function."""
 
+import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -86,17 +87,20 @@ def from_function(name: str) -> Labeler:
 
     It is called with the pictures' paths (a list) and the task, and returns the numbers of the
     good pictures and the best: one of them, "keep" (the reigning best stays), or None; and, if it
-    likes, the numbers of those that it is unsure about.
+    likes, the numbers of those that it is unsure about. One that has a parameter `view` is given
+    the `RoundView`, too, which knows the round and the reigning best.
 
     Raises:
         InputError: there is no such function; the labeler raises it when the function fails or
             returns something else.
     """
     function = load_function(name, "--labeler")
+    wants_view = _has_parameter(function, "view")
 
     def label(view: RoundView) -> Labels:
+        more = {"view": view} if wants_view else {}
         try:
-            returned = function(list(view.paths), view.task)
+            returned = function(list(view.paths), view.task, **more)
         except Exception as error:
             raise InputError(f"--labeler {name}: {where(error)}") from error
         labels = _understood(returned)
@@ -115,6 +119,13 @@ def from_function(name: str) -> Labeler:
 def has_best(view: RoundView) -> bool:
     """Whether labels need not name one."""
     return view.reigning_best is not None or not view.wants_best
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of some that are written in C, nobody knows
+        return False
 
 
 def _understood(returned: Any) -> Labels | None:

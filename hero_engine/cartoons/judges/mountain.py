@@ -46,7 +46,7 @@ def judge(pixels: Pixels) -> Verdict:
         return bad("frame broken")
     if _train_inside(pixels, view.mask):
         return bad("train in view")
-    peaks = regions((_greens(pixels) | _rocks(pixels)) & view.mask, 40)
+    peaks = regions((greens(pixels) | rocks(pixels)) & view.mask, 40)
     if sum(r.area for r in peaks) < 120:
         return bad("empty window")
     middle = sum(r.y * r.area for r in peaks) / sum(r.area for r in peaks)
@@ -88,12 +88,12 @@ def _window_like(whole: Region, view: Region) -> bool:
     )
 
 
-def _greens(pixels: Pixels) -> Mask:
+def greens(pixels: Pixels) -> Mask:
     """Where the colour is that of green slopes, not of the meadow."""
     return pixels.hues(98, 170) & (pixels.saturation > 0.26) & (pixels.value < 0.78)
 
 
-def _rocks(pixels: Pixels) -> Mask:
+def rocks(pixels: Pixels) -> Mask:
     """Where the colour is that of the slopes below the snow."""
     return (
         pixels.hues(205, 262)

@@ -1,0 +1,1 @@
+"""`hero-tui bench`: the paper's tables and figures, as tables of runs."""

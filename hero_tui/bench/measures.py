@@ -1,0 +1,123 @@
+"""The columns of the tables: what is read from one cell's result, and means over seeds.
+
+A result is the dictionary that `results.result_of` makes and the JSON file has.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import mean, stdev
+from typing import Any, Literal
+
+from hero_tui.bench.experiments import RATES
+
+Result = Mapping[str, Any]
+Kind = Literal["share", "seconds", "labels", "number"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of a finished cell; None: it has none."""
+
+    heading: str
+    kind: Kind
+    of: Callable[[Result], float | None]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Over seeds; `deviation` is the sample's, None for a single one. Of `seeds` values."""
+
+    mean: float
+    deviation: float | None
+    seeds: int
+
+
+def mean_of(values: Sequence[float | None]) -> Mean | None:
+    """Of those that are there; None if none is."""
+    found = [value for value in values if value is not None]
+    if not found:
+        return None
+    return Mean(mean(found), stdev(found) if len(found) > 1 else None, len(found))
+
+
+def _final(noise: str, figure: str, result: Result) -> float | None:
+    # Without a pool, what begins "from the pool" is more fresh noise.
+    if noise == "pi" and not result["has_pool"]:
+        return None
+    found = result.get("final", {}).get(noise)
+    return None if found is None else found[figure]
+
+
+def _last(figure: str, result: Result) -> float | None:
+    history = result["history"]
+    if not history or (figure == "success_rate" and not result["labelled"]):
+        return None
+    value: float | None = history[-1][figure]
+    return value
+
+
+def _judged(judge: str, noise: str, result: Result) -> float | None:
+    if noise == "pi" and not result["has_pool"]:
+        return None
+    found = result.get("measured", {}).get(noise, {})
+    return found[judge] / found["images"] if found.get("images") and judge in found else None
+
+
+def _seconds(result: Result) -> float | None:
+    value: float | None = result["seconds"]
+    return value
+
+
+def _training(result: Result) -> float | None:
+    seconds = [r["train_s"] for r in result["history"] if r["train_s"] is not None]
+    return mean(seconds) if seconds else None
+
+
+def labels_to(rate: float, result: Result) -> float | None:
+    """The labels given before the pictures that reach `rate`; None: they never do.
+
+    A round is taken together with the round before it, as one more sample of a model that changes
+    little between them; the first stands alone. After the last round come the pictures of the
+    final evaluation, from the noise that rounds start from.
+    """
+    if not result["labelled"]:
+        return None
+    steps = [(r["good"], r["good"] + r["bad"], r["images"]) for r in result["history"]]
+    after = result.get("final", {}).get("pi" if result["has_pool"] else "fresh")
+    if after is not None:
+        # Weighs as much as a round does, however many pictures it is of.
+        weight = steps[-1][2] if steps else 1
+        steps.append((after["success_rate"] * weight, weight, 0))
+    labels = 0
+    before = (0.0, 0)
+    for good, judged, images in steps:
+        if judged + before[1] and (good + before[0]) / (judged + before[1]) >= rate:
+            return labels
+        before = (good, judged)
+        labels += images
+    return None
+
+
+_NOISES = (("pool", "pi"), ("fresh", "fresh"))
+_JUDGES = ("good", "green", "snowy", "warm room", "cool room")
+
+COLUMNS: Mapping[str, Column] = {
+    "pool": Column("from the pool", "share", partial(_final, "pi", "success_rate")),
+    "fresh": Column("from fresh noise", "share", partial(_final, "fresh", "success_rate")),
+    "last round": Column("last round's pictures", "share", partial(_last, "success_rate")),
+    "last norm": Column("last round's norm of z_T", "number", partial(_last, "noise_norm")),
+    "diversity": Column("diversity (fresh)", "number", partial(_final, "fresh", "diversity")),
+    "seconds": Column("seconds a run", "seconds", _seconds),
+    "train seconds": Column("seconds of training a round", "seconds", _training),
+    **{
+        f"labels to {rate:.0%}": Column(f"labels to {rate:.0%}", "labels", partial(labels_to, rate))
+        for rate in RATES
+    },
+    **{
+        f"{judge}, {name}": Column(f"{judge}, {name}", "share", partial(_judged, judge, noise))
+        for judge in _JUDGES
+        for name, noise in _NOISES
+    },
+}
+"""By the name that an experiment calls them."""

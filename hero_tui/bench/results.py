@@ -1,0 +1,190 @@
+"""What is known of a cell, read from its run; and of an experiment, as one JSON object.
+
+Beside a run the bench keeps `bench.json`: when it worked on it, where, and what else was judged.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hero_engine import __version__
+from hero_engine.errors import InputError
+from hero_engine.run.folder import RunFolder, write_complete
+from hero_engine.run.status import status
+from hero_tui.bench.cell import Cell, settings_of
+from hero_tui.bench.experiments import Experiment
+from hero_tui.bench.measures import Result
+
+PACKAGES = ("torch", "diffusers", "peft", "transformers", "numpy")
+
+
+def notes_of(folder: RunFolder) -> dict[str, Any]:
+    """What the bench has written of a run; {} before it worked on it."""
+    try:
+        found = json.loads((folder.path / "bench.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_notes(folder: RunFolder, notes: Mapping[str, Any]) -> None:
+    """Keeps what the bench knows of a run.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(folder.path / "bench.json", notes)
+
+
+def is_done(cell: Cell, runs_dir: Path) -> bool:
+    """Whether a cell's run is finished, and its pictures are judged as its row wants."""
+    return bool(result_of(cell, runs_dir)["state"] == "finished")
+
+
+def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
+    """A cell, as the JSON file has it; its `state` is `missing` before its run is begun.
+
+    Raises:
+        InputError: its run is damaged.
+    """
+    task, folder = cell.task, cell.folder(runs_dir)
+    found: dict[str, Any] = {
+        "run": cell.name,
+        "task": task.name,
+        "row": cell.row,
+        "variant": cell.variant.name,
+        "method": task.method,
+        "seed": task.seed,
+        "labels": task.labels_budget,
+        "labeler": cell.labeler if task.labels_budget else None,
+        "labelled": task.asks_for_labels,
+        "has_pool": task.noise.pool != "none" and task.feedback.rounds > 0,
+        "settings": settings_of(task),
+        "prompts": list(task.prompts),
+        "state": "missing",
+        "history": [],
+        "seconds": None,
+    }
+    if not folder.record_file.exists():
+        return found
+    now, notes = status(folder), notes_of(folder)
+    found["state"], found["history"] = now["state"], now["history"]
+    if "final" in now:
+        found["final"] = now["final"]
+    spent = notes.get("spent", [])
+    found["seconds"] = _sum(spent)
+    found["attempts"] = len(spent)
+    for name in ("machine", "versions", "measured"):
+        if name in notes:
+            found[name] = notes[name]
+    if now["state"] == "finished" and not _is_judged(cell, found.get("measured", {})):
+        found["state"] = "not judged"
+    return found
+
+
+def _is_judged(cell: Cell, measured: Mapping[str, Mapping[str, int]]) -> bool:
+    return set(cell.variant.judges) <= measured.get("fresh", {}).keys()
+
+
+def _sum(spent: Sequence[float | None]) -> float | None:
+    """Seconds of all attempts; None where one was killed, so that nobody counted."""
+    known = [seconds for seconds in spent if seconds is not None]
+    return round(sum(known), 1) if known and len(known) == len(spent) else None
+
+
+def results(
+    experiment: Experiment, cells: Sequence[Cell], runs_dir: Path, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All that is known of an experiment now. `how`: it was asked for and run."""
+    found = [result_of(cell, runs_dir) for cell in cells]
+    finished = sum(each["state"] == "finished" for each in found)
+    return {
+        "bench": experiment.name,
+        "what": experiment.what,
+        "complete": finished == len(found),
+        "finished": finished,
+        "cells_in_all": len(found),
+        **how,
+        "cells": found,
+    }
+
+
+def finished_cells(found: Mapping[str, Any]) -> list[Result]:
+    """The results of the cells that are finished, each run once in each row."""
+    once = {(each["task"], each["row"], each["run"]): each for each in found["cells"]}
+    return [each for each in once.values() if each["state"] == "finished"]
+
+
+def write_results(folder: Path, found: Mapping[str, Any], table: str) -> None:
+    """Writes NAME.json and NAME.md.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    try:
+        _write(folder / f"{found['bench']}.json", found)
+        write_complete(folder / f"{found['bench']}.md", lambda path: _put(path, table))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}; choose another "
+            "folder for the results with -o"
+        ) from None
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder, and finds out whether files can be made in it, before hours of work.
+
+    Raises:
+        InputError: they cannot.
+    """
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: no results can be written there: {error.strerror}; expected a folder, or a "
+            "place for one, that you may write to; choose it with -o"
+        ) from None
+
+
+def here() -> dict[str, Any]:
+    """This machine and the versions of what computes on it."""
+    return {
+        "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
+        "versions": {
+            "hero-tui": __version__,
+            "python": platform.python_version(),
+            **{name: found for name in PACKAGES if (found := _version(name))},
+        },
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "a processor of unknown kind"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    write_complete(path, lambda temporary: _put(temporary, text))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
