@@ -459,6 +459,7 @@ def test_ctrl_c_stops_the_running_cells_and_says_how_to_go_on(
     assert time.monotonic() - began < 30
     said = capfd.readouterr().err
     assert "0 of 4 cells are finished; `hero-tui bench table-3 --seeds 0" in said
+    assert len(list((tmp_path / "runs").iterdir())) == 2  # the others were not begun
 
 
 def test_what_is_judged_besides_is_part_of_being_finished(tmp_path: Path) -> None:

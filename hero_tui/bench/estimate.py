@@ -15,6 +15,8 @@ PASS_SECONDS = 0.006
 START = 1500.0
 """Passes that starting an engine, loading its model and writing its files are worth."""
 TRAINING = 3
+EVALUATED = 3
+"""Of `evaluation.images`: from the pool, from fresh noise, and the base model's."""
 ROUND_MB = 30
 """Of disk, what a round of 64 of the embedded model leaves: pictures, a rollout, a checkpoint."""
 
@@ -42,7 +44,7 @@ def training(task: Task) -> float:
 def once(task: Task) -> float:
     """Passes of a run that are no round's: its start, what it learns at the end, its evaluation."""
     update = task.update
-    passes = START + 2 * task.evaluation.images * sampling(task)
+    passes = START + EVALUATED * task.evaluation.images * sampling(task)
     if update.objective == "supervised" and task.feedback.rounds:
         passes += update.prior_images * sampling(task)
         passes += update.optimizer_steps * update.batch_size * TRAINING * 2
@@ -76,7 +78,9 @@ def done_of(folder: RunFolder, task: Task) -> float:
         drawn = task.feedback.batch_size * sampling(task)
         done += drawn + share * training(task) if rounds[-1].sampled else share * drawn
     elif trained == task.feedback.rounds:
-        done += (measured + share * (measured < 2)) * task.evaluation.images * sampling(task)
+        done += (
+            (measured + share * (measured < EVALUATED)) * task.evaluation.images * sampling(task)
+        )
     return min(done, passes(task))
 
 

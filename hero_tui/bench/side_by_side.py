@@ -63,7 +63,7 @@ def run_side_by_side(
 
     def take() -> None:
         with suppress(queue.Empty):
-            while True:
+            while not workshop.is_stopping:
                 cell = waiting.get_nowait()
                 board.begin(cell)
                 outcomes.put(workshop.work(cell))

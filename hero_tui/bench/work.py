@@ -1,7 +1,7 @@
 """Working on a cell: its run, then the pictures and judgements that its row wants besides.
 
-Each is a `hero-tui` process in a session of its own, so that ctrl+c reaches it from here and in
-order. What they say is in the run's bench.log. All of it can be killed and done again.
+Each is a `hero-tui` process in a session of its own, so that it is stopped from here, in order, and
+not by ctrl+c. What they say is in the run's bench.log. All of it can be killed and done again.
 """
 
 import os
@@ -95,6 +95,11 @@ class Workshop:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopping = False
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop, so that no other cell is begun."""
+        return self._stopping
 
     def stop(self) -> None:
         """Asks every process to end in order, as ctrl+c in its own terminal would."""
@@ -199,8 +204,9 @@ def _log_of(folder: RunFolder, error: Exception) -> Path:
 
 
 def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+    # Of SIGINT a process does not hear whose ancestor a script began in the background.
     with suppress(ProcessLookupError, PermissionError):  # it has just ended
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _last_line(log_file: Path) -> str:
