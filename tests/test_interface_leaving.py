@@ -52,6 +52,9 @@ QUESTION = re.compile(rb"\x1b\[([56])n")
 ANSWERS = {b"5": b"\x1b[0n", b"6": b"\x1b[5;5R"}
 
 
+# Who runs the tests by nohup, or in the background, ignores these, and so would its children.
+HEARING = "env --default-signal=HUP,INT,QUIT"
+
 # Of the line below the pictures, where nothing was before: later words are written letter by letter
 # where they differ from those before.
 FIRST_WORDS = (b"page 1/", b"key: good")
@@ -73,7 +76,16 @@ class Window:
         os.set_blocking(self.ours, False)
         environ = {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(folder.path.parent / "cache")}
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" {led}', "sh", sys.executable, "-c", script, str(folder.path)],
+            [
+                "sh",
+                "-c",
+                f'exec {HEARING} "$@" {led}',
+                "sh",
+                sys.executable,
+                "-c",
+                script,
+                str(folder.path),
+            ],
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,
