@@ -383,6 +383,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     return use
 
 
+@pytest.mark.slow
 def test_finished_cells_are_kept_and_interrupted_ones_resumed(
     tmp_path: Path, pretend: Callable[..., list[list[str]]], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -410,6 +411,7 @@ def test_finished_cells_are_kept_and_interrupted_ones_resumed(
     assert again == []
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_named_and_the_others_go_on(
     tmp_path: Path, pretend: Callable[..., list[list[str]]]
 ) -> None:

@@ -101,6 +101,7 @@ def write_labeler(body: str) -> str:
 # -- running without a terminal --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_label_file_labels_a_run_to_its_end(hero_tui: Cli) -> None:
     code, out, err = hero_tui("run", "task.yaml", "--labels", "labels.yaml")
     assert code == 0

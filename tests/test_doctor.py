@@ -149,6 +149,7 @@ main()
     )
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
     process = command(subprocess.PIPE, tmp_path)
     said = process.communicate()[0].decode()
@@ -160,6 +161,7 @@ def test_without_a_terminal_it_prints_what_it_can(tmp_path: Path) -> None:
     assert "\x1b" not in said
 
 
+@pytest.mark.slow
 def test_in_a_terminal_it_asks_and_shows_a_picture_in_each_kind_of_text(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
         assert command(terminal.theirs, tmp_path, "--images", "block").wait(200) == 0
@@ -181,6 +183,7 @@ def test_in_a_terminal_it_asks_and_shows_a_picture_in_each_kind_of_text(tmp_path
     assert "hero-tui doctor --keep sextants" in shown
 
 
+@pytest.mark.slow
 def test_the_protocol_that_was_found_shows_the_picture_too(tmp_path: Path) -> None:
     with FakeTerminal(KITTY) as terminal:
         assert command(terminal.theirs, tmp_path).wait(200) == 0

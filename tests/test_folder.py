@@ -378,6 +378,7 @@ def test_starting_in_a_removed_folder_is_an_error_that_says_so(runs_dir: Path) -
         process.start_engine(folder)
 
 
+@pytest.mark.slow
 def test_a_stop_reaches_an_engine_that_is_still_starting(runs_dir: Path) -> None:
     folder = create_run(runs_dir, TASK, "mine")
     engine = fake_engine.start(folder)

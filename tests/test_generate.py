@@ -152,6 +152,7 @@ def test_from_zero_snr_they_are_what_the_engine_samples(
     assert (theirs.int() - ours.int()).abs().max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"prediction_type": "v_prediction", **ZERO_SNR}])
 def test_a_sampler_with_few_steps_is_finite_or_refused_by_name(changes: dict[str, Any]) -> None:
     class Pipeline:

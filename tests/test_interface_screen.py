@@ -67,6 +67,7 @@ def run(tmp_path: Path) -> RunFolder:
     return make_sampled_run(tmp_path, images=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "drawn"), [("kitty", b"_Ga=p"), ("iterm2", b"]1337;"), ("sixel", b"P0;1;0q")]
 )

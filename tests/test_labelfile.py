@@ -134,6 +134,7 @@ VALID = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=mangled(VALID))
 def test_any_mangled_label_file_loads_or_is_refused_by_name(data: bytes) -> None:

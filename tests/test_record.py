@@ -360,6 +360,7 @@ def read_everything(folder: RunFolder) -> None:
         record.tries()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_damaged_record_is_read_or_refused_by_name(

@@ -256,6 +256,7 @@ def test_infinite_and_missing_files_are_refused(tmp_path: Path) -> None:
 # -- whatever a file says --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=mangled(resolve("hand", model="embedded").task.model_dump(mode="json")))
 def test_any_mangled_task_loads_or_is_refused_by_name(data: bytes) -> None:

@@ -216,6 +216,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_keys_typed_while_the_terminal_is_asked_move_and_label_nothing(tmp_path: Path) -> None:
     folder = make_run(tmp_path, images=16)
     with closing(folder.open_record()) as record:
@@ -234,6 +235,7 @@ def test_keys_typed_while_the_terminal_is_asked_move_and_label_nothing(tmp_path:
     assert labels(folder) == Labels.of([14])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", [2, 3])
 def test_in_a_locale_without_utf8_the_terminal_decides(column: int, tmp_path: Path) -> None:
     folder = make_run(tmp_path, images=8)
