@@ -587,8 +587,7 @@ def evaluate(
     from hero_tui.evaluate import Asked
     from hero_tui.evaluate import evaluate as evaluate_runs
 
-    if (labels is not None) + oracle + (labeler is not None) > 1:
-        raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
+    _check_one_labels(labels, oracle, labeler)
     if (pairs or transfer) and (labels is not None or oracle or labeler is not None or scorers):
         raise InputError(
             "--pairs, --transfer: they are for a person; a label file says itself what it is about"
@@ -763,6 +762,11 @@ def _engine_options(
     return EngineOptions(memory_of(memory), idle_offload, compiled, num_processes)
 
 
+def _check_one_labels(labels: Path | None, oracle: bool, function: str | None) -> None:
+    if (labels is not None) + oracle + (function is not None) > 1:
+        raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
+
+
 def _labeler(
     task: "Task",
     labels: Path | None,
@@ -772,8 +776,7 @@ def _labeler(
 ) -> "Labeler | None":
     from hero_tui.headless import labelers
 
-    if (labels is not None) + oracle + (function is not None) > 1:
-        raise InputError("--labels, --oracle and --labeler: expected one of them, found several")
+    _check_one_labels(labels, oracle, function)
     if labels is not None:
         return labelers.from_file(labels, task, submitted)
     if oracle:

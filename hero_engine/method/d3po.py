@@ -6,7 +6,7 @@ means over the latent's elements, as everywhere here and in D3PO's code.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hero_engine.errors import EngineError
-from hero_engine.method.ddpo import log_probs, ratio_tolerance
+from hero_engine.method.ddpo import log_probs, measured_log_probs, ratio_tolerance
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.rollout import prompts_of
-from hero_engine.method.update import LearnsFrom, passes, until_it_fits
+from hero_engine.method.update import LearnsFrom, passes
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
 
@@ -40,7 +40,8 @@ class D3PO:
 
     Attributes:
         pairs: (good, bad), int64 [P, 2].
-        reference: the transitions' log-probs under the pretrained model, [N, K].
+        reference: the transitions' log-probs under the pretrained model, [N, K], of the pictures
+            in pairs.
     """
 
     learns_from: ClassVar[LearnsFrom] = "rewards"
@@ -55,27 +56,12 @@ class D3PO:
     def of(cls, model: Model, lesson: Lesson) -> "D3PO":
         """Makes the pairs, and measures the pretrained model's log-probs."""
         pairs = make_pairs(lesson)
-        drawn = cls(lesson, pairs, torch.zeros_like(lesson.rollout.log_prob))
+        transitions = torch.arange(lesson.rollout.log_prob.shape[1])
+        groups = torch.cartesian_prod(pairs.unique(), transitions).split(model.sizes.micro_batch)
         with model.adapter_off():
-            return replace(drawn, reference=drawn._log_probs_now(model))
-
-    @torch.no_grad()
-    def _log_probs_now(self, model: Model) -> Tensor:
-        # All of them in every process: a picture is in several pairs, and those are shared.
-        lesson, found = self.lesson, torch.zeros_like(self.reference)
-        pictures = self.pairs.unique()
-        transitions = torch.arange(found.shape[1])
-
-        def measure(items: Tensor) -> Tensor:
-            for part in passes(model, items):
-                images, steps = part.unbind(1)
-                found[images, steps] = log_probs(model, lesson.rollout, part, lesson.task).cpu()
-            return found
-
-        items = torch.cartesian_prod(pictures, transitions)
-        for some in items.split(model.sizes.micro_batch):
-            until_it_fits(model, some, lambda: measure(some), passes)  # noqa: B023
-        return found
+            # All of them in every process: a picture is in several pairs, and those are shared.
+            reference = measured_log_probs(model, lesson.rollout, groups, lesson.task, passes)
+        return cls(lesson, pairs, reference)
 
     def steps(self) -> list[Tensor]:
         task = self.lesson.task

@@ -1,6 +1,6 @@
 """DDPO with PPO's clip on the trained transitions of a rollout (Eq. 2 and 8; Black et al. 2024)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -123,7 +123,6 @@ def needs_remeasuring(model: Model, task: Task) -> bool:
     return model.dtype != torch.float32 or not task.update.guidance
 
 
-@torch.no_grad()
 def remeasured(
     model: Model,
     rollout: Rollout,
@@ -140,18 +139,39 @@ def remeasured(
     Args:
         images: as `DDPO.images`.
     """
+    steps = items_of_steps(rollout, task, round_number, images)
+    log_prob = measured_log_probs(model, rollout, steps, task, in_passes, on_step)
+    return replace(rollout, log_prob=log_prob)
+
+
+@torch.no_grad()
+def measured_log_probs(
+    model: Model,
+    rollout: Rollout,
+    groups: Sequence[Tensor],
+    task: Task,
+    split: Callable[[Model, Tensor], list[Tensor]],
+    on_group: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """The rollout's log-probs [N, K], under the model as it is where `groups` of pairs (image,
+    transition) say so.
+
+    Args:
+        split: a group into passes: `update.in_passes` or `update.passes`.
+        on_group: called after each group.
+    """
     log_prob = rollout.log_prob.clone()
 
     def measure(items: Tensor) -> Tensor:
-        for part in in_passes(model, items):
+        for part in split(model, items):
             images, transitions = part.unbind(1)
             log_prob[images, transitions] = log_probs(model, rollout, part, task).cpu()
         return log_prob
 
-    for items in items_of_steps(rollout, task, round_number, images):
-        until_it_fits(model, items, lambda: measure(items))  # noqa: B023
-        on_step()
-    return replace(rollout, log_prob=log_prob)
+    for items in groups:
+        until_it_fits(model, items, lambda: measure(items), split)  # noqa: B023
+        on_group()
+    return log_prob
 
 
 def items_of_steps(

@@ -1,7 +1,7 @@
 """DiffusionNFT: an update on clean latents, through the forward process (Zheng et al. 2025).
 
 It needs neither transitions nor log-probs. Of the published two-branch loss without its adaptive
-weights, what depends on the weights is (tests/test_nft.py derives it in float64)
+weights, what depends on the weights is (tests/test_objectives.py shows it in float64)
 
     2 c <v_old - target, v - v_old> + beta |v - v_old|^2,    c = 2 r - 1 in [-1, 1],
 

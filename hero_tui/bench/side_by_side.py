@@ -7,7 +7,6 @@ they use the cores better than one after the other.
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from hero_engine.errors import HeroError
 from hero_tui.bench.cell import Cell
 from hero_tui.bench.estimate import clock, done_of, passes
 from hero_tui.bench.work import Outcome, Workshop
-from hero_tui.streams import drawn
+from hero_tui.headless.progress import console_and_bar
 from hero_tui.text import plain_lines
 
 LOOK_SECONDS = 1.0
@@ -122,17 +119,7 @@ class Board:
         self._expected = jobs / second
         self._began: tuple[float, float] | None = None
         """When, and at how many passes, this bench began to look."""
-        self._console = Console(
-            file=drawn(sys.stderr), highlight=False, markup=False, soft_wrap=True
-        )
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[counts]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        self._console, self._bar = console_and_bar()
         self._task = self._bar.add_task("", total=1.0, counts="")
         self._bar.start()
 

@@ -15,6 +15,20 @@ from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
 
 
+def console_and_bar() -> tuple[Console, Progress]:
+    """What is said on stderr, and a bar below it, of tasks that have `counts`: in a terminal."""
+    console = Console(file=drawn(sys.stderr), highlight=False, markup=False, soft_wrap=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[counts]}", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    return console, bar
+
+
 class RunProgress:
     """Follows the record on stderr: a line a round, and in a terminal a bar for the phase."""
 
@@ -22,22 +36,12 @@ class RunProgress:
         self._folder = folder
         self._record = record
         self._rounds = folder.task().feedback.rounds
-        self._console = Console(
-            file=drawn(sys.stderr), highlight=False, markup=False, soft_wrap=True
-        )
+        self._console, self._bar = console_and_bar()
         rounds = record.rounds()
         self._submitted = len([r for r in rounds if r.submitted is not None])
         self._trained = len([r for r in rounds if r.trained is not None])
         self._collapse = rounds[-1].collapse if rounds else ""
         self._phase = ""
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[counts]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
         self._task = self._bar.add_task("starting the engine", total=None, counts="")
         self._bar.start()
         self.say(f"Run {folder.reference}: {self._rounds} rounds")
