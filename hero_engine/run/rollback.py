@@ -80,6 +80,38 @@ def roll_back(
     return left
 
 
+def copy_until(folder: RunFolder, target: Path, rounds: int) -> None:
+    """Makes at `target` the run as it was after its first `rounds` rounds, paused, as if they were
+    its budget.
+
+    Of its last pictures it has the base model's, which are the same.
+
+    Raises:
+        InputError: it has not trained so many, or an engine is at work on it.
+        EngineError: the copy cannot be made; nothing is left of it.
+    """
+
+    def until(task: Task, _: Record) -> Task:
+        shorter = task.feedback.model_copy(update={"rounds": rounds})
+        return task.model_copy(update={"feedback": shorter})
+
+    def make(path: Path) -> None:
+        copy = RunFolder(path)
+        with closing(folder.open_record()) as record:
+            _copy(folder, record, path)
+        remove(roll_back(copy, rounds - 1, until).path.parent)
+        base = folder.final_image("base", 0).parent
+        if base.is_dir():
+            copy_linked(base, copy.final_image("base", 0).parent)
+
+    try:
+        with engine_lock(folder):
+            write_complete(target, make)
+    except OSError as error:
+        where = error.filename or target
+        raise EngineError(f"{where}: cannot be written: {error.strerror or error}") from None
+
+
 def complete(folder: RunFolder, record: Record) -> None:
     """Makes the folder's files those of the record's current line, if a rollback was cut short.
 
@@ -117,11 +149,16 @@ def _copy(folder: RunFolder, record: Record, target: Path) -> None:
     target.mkdir(mode=0o700)
     for name in KEPT_OF_A_LINE:
         if (folder.path / name).is_dir():
-            shutil.copytree(folder.path / name, target / name, copy_function=_link)
+            copy_linked(folder.path / name, target / name)
     copy = RunFolder(target)
     # These two are written to in place, by hand or by SQLite.
     shutil.copy2(folder.task_file, copy.task_file)
     record.copy_to(copy.record_file)
+
+
+def copy_linked(source: Path, target: Path) -> None:
+    """Copies a folder of files that never change: hard links, where the file system has them."""
+    shutil.copytree(source, target, copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

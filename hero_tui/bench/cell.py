@@ -79,6 +79,21 @@ class Cell:
         labels = f" at {self.task.labels_budget} labels" if self.variant.labels else ""
         return f"{self.variant.name}{labels}"
 
+    def is_beginning_of(self, other: "Cell") -> bool:
+        """Whether its run is the first rounds of the other's, which has more."""
+        rounds = self.task.feedback.rounds
+        return (
+            0 < rounds < other.task.feedback.rounds
+            and self.labeler == other.labeler
+            # This objective learns once, after the last round.
+            and self.task.update.objective != "supervised"
+            and self.task == _with_rounds(other.task, rounds)
+        )
+
+    def shares_base_with(self, other: "Cell") -> bool:
+        """Whether the base model draws the same pictures for both evaluations."""
+        return all(getattr(self.task, name) == getattr(other.task, name) for name in _OF_THE_BASE)
+
     def folder(self, runs_dir: Path) -> RunFolder:
         """Where its run is, or will be."""
         return RunFolder(runs_dir.absolute() / self.name)
@@ -98,6 +113,18 @@ class Cell:
             if folder.record_file.exists():  # another bench was faster
                 return folder
             raise
+
+
+_OF_THE_BASE = (
+    *("model", "revision", "variant", "config", "precision", "long_prompts", "seed", "sampling"),
+    *("prompts", "negative_prompt", "evaluation"),
+)
+"""What of a task determines the base model's pictures."""
+
+
+def _with_rounds(task: Task, rounds: int) -> Task:
+    feedback = task.feedback.model_copy(update={"rounds": rounds})
+    return task.model_copy(update={"feedback": feedback})
 
 
 def settle(

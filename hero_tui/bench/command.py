@@ -12,7 +12,7 @@ from typing import Any
 from hero_engine.cartoons import EMBEDDED, is_embedded
 from hero_engine.errors import EngineError, InputError
 from hero_tui.bench.cell import Cell, settle
-from hero_tui.bench.estimate import clock, megabytes, pass_seconds, passes
+from hero_tui.bench.estimate import clock, left_of, megabytes, pass_seconds
 from hero_tui.bench.experiments import Experiment, find_experiment
 from hero_tui.bench.figures import figure
 from hero_tui.bench.measures import COLUMNS
@@ -91,7 +91,7 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     how = {"command": asked.command, "model": asked.model}
     threads = 1 if is_embedded(asked.model) else None
     done = [cell for cell in once if cell.name not in {each.name for each in todo}]
-    workshop = Workshop(asked.runs_dir, threads)
+    workshop = Workshop(asked.runs_dir, cells, threads)
     outcomes: list[Outcome] = []
     with (
         sigterm_as_ctrl_c(),
@@ -193,13 +193,13 @@ def _show(cells: Sequence[Cell], wanting: Sequence[Cell], second: float, jobs: i
                 cell.labeler if cell.task.labels_budget else "",
                 cell.name,
                 "" if cell in wanting else "finished",
-                clock(passes(cell.task) * second),
+                clock(left_of(cell, cells) * second),
             ]
             for cell in cells
         ],
     )
     left = {cell.name: cell for cell in wanting}.values()
-    seconds = sum(passes(cell.task) for cell in left) * second / jobs
+    seconds = sum(left_of(cell, cells) for cell in left) * second / jobs
     space = sum(megabytes(cell.task) for cell in left) / 1024
     message(
         f"{len(cells)} cells; {len(left)} runs to do: about {clock(seconds)}, {jobs} at a time, "

@@ -4,11 +4,12 @@ A pass is one picture at one denoising step. Training one costs about three: for
 twice as much.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.task import Task
+from hero_tui.bench.cell import Cell
 
 PASS_SECONDS = 0.006
 """Of the embedded model on one thread of a Xeon, before any cell is done."""
@@ -59,6 +60,12 @@ def a_round(task: Task) -> float:
 def passes(task: Task) -> float:
     """Passes of a whole run."""
     return task.feedback.rounds * a_round(task) + once(task)
+
+
+def left_of(cell: Cell, cells: Sequence[Cell]) -> float:
+    """Passes of a cell's run that are not another's, too, of which it is the first rounds."""
+    shared = any(cell.is_beginning_of(other) for other in cells)
+    return once(cell.task) if shared else passes(cell.task)
 
 
 def done_of(folder: RunFolder, task: Task) -> float:

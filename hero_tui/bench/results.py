@@ -77,9 +77,10 @@ def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
     if "final" in now:
         found["final"] = now["final"]
     spent = notes.get("spent", [])
-    found["seconds"] = _sum(spent)
+    # The first rounds of another cell's run were not paid for here.
+    found["seconds"] = None if "begins" in notes else _sum(spent)
     found["attempts"] = len(spent)
-    for name in ("machine", "versions", "measured"):
+    for name in ("machine", "versions", "measured", "begins"):
         if name in notes:
             found[name] = notes[name]
     if now["state"] == "finished" and not _is_judged(cell, found.get("measured", {})):

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from hero_engine.errors import HeroError
 from hero_tui.bench.cell import Cell
-from hero_tui.bench.estimate import clock, done_of, passes
+from hero_tui.bench.estimate import clock, done_of, left_of, passes
 from hero_tui.bench.work import Outcome, Workshop
 from hero_tui.headless.progress import console_and_bar
 from hero_tui.text import plain_lines
@@ -50,22 +50,26 @@ def run_side_by_side(
 ) -> bool:
     """Works on the cells in their order, `jobs` at a time; False if it was interrupted.
 
+    One whose run begins as another's does follows that one at once, in the same thread.
+
     Args:
         ended: is told of each cell that comes to an end, in this thread.
     """
-    waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[list[Cell]] = queue.SimpleQueue()
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    for cell in cells:
-        waiting.put(cell)
+    together = in_families(cells)
+    for family in together:
+        waiting.put(family)
 
     def take() -> None:
         with suppress(queue.Empty):
             while not workshop.is_stopping:
-                cell = waiting.get_nowait()
-                board.begin(cell)
-                outcomes.put(workshop.work(cell))
+                for cell in waiting.get_nowait():
+                    if not workshop.is_stopping:
+                        board.begin(cell)
+                        outcomes.put(workshop.work(cell))
 
-    threads = [threading.Thread(target=take, daemon=True) for _ in range(min(jobs, len(cells)))]
+    threads = [threading.Thread(target=take, daemon=True) for _ in range(min(jobs, len(together)))]
     left = len(cells)
     try:
         for thread in threads:
@@ -90,6 +94,18 @@ def run_side_by_side(
     return True
 
 
+def in_families(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells in their order, but those that are another's first rounds after it, beside it."""
+    families: dict[str, list[Cell]] = {}
+    for cell in cells:
+        longer = [other for other in cells if cell.is_beginning_of(other)]
+        longest = max(longer, key=lambda other: other.task.feedback.rounds, default=cell)
+        families.setdefault(longest.name, []).append(cell)
+    return [
+        sorted(family, key=lambda cell: -cell.task.feedback.rounds) for family in families.values()
+    ]
+
+
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """A service manager's SIGTERM stops the bench in order, too."""
@@ -112,8 +128,9 @@ class Board:
         self, cells: Sequence[Cell], done: Sequence[Cell], runs_dir: Path, jobs: int, second: float
     ) -> None:
         self._runs_dir = runs_dir
-        self._all = sum(passes(cell.task) for cell in cells)
-        self._behind = sum(passes(cell.task) for cell in done)
+        self._passes = {cell.name: left_of(cell, cells) for cell in cells}
+        self._all = sum(self._passes.values())
+        self._behind = sum(self._passes[cell.name] for cell in done)
         self._cells, self._ended = len(cells), len(done)
         self._working: dict[str, Cell] = {}
         self._expected = jobs / second
@@ -137,7 +154,7 @@ class Board:
         """A cell is worked on no more."""
         self._working.pop(cell.name, None)
         self._ended += 1
-        self._behind += passes(cell.task)
+        self._behind += self._passes[cell.name]
 
     def left(self) -> str:
         """About how long the rest takes."""
@@ -153,7 +170,8 @@ class Board:
         running = 0.0
         for cell in list(self._working.values()):
             with suppress(HeroError):
-                running += done_of(cell.folder(self._runs_dir), cell.task)
+                done = done_of(cell.folder(self._runs_dir), cell.task)
+                running += max(0.0, done - passes(cell.task) + self._passes[cell.name])
         return min(self._all, self._behind + running)
 
     def show(self) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Literal
 from hero_engine.errors import HeroError
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.process import STOP_SECONDS, stop_engine
+from hero_engine.run.rollback import copy_linked, copy_until
 from hero_engine.run.status import status
 from hero_tui.bench.cell import ORACLE, Cell
 from hero_tui.bench.raters import JUDGES
@@ -84,11 +85,13 @@ class Workshop:
     """Works on cells, from several threads at once, until it is stopped.
 
     Args:
+        cells: all of the experiment: what another's finished run has is not computed again.
         threads: of each engine; None: as the machine would have it.
     """
 
-    def __init__(self, runs_dir: Path, threads: int | None) -> None:
+    def __init__(self, runs_dir: Path, cells: Sequence[Cell], threads: int | None) -> None:
         self._runs_dir = runs_dir
+        self._cells = cells
         self._environ = {name: v for name, v in os.environ.items() if name != "HERO_TUI_BAR"}
         if threads is not None:
             self._environ["OMP_NUM_THREADS"] = str(threads)
@@ -114,7 +117,7 @@ class Workshop:
         started = time.monotonic()
         notes: dict[str, Any] = {}
         try:
-            notes = self._begin(cell.made(self._runs_dir))
+            notes = self._begin(cell)
             self._run(cell, folder)
             if cell.variant.pictures == "transfer":
                 self._draw_transfer(cell, folder)
@@ -137,12 +140,41 @@ class Workshop:
                 write_notes(folder, notes)
         return replace(outcome, seconds=seconds)
 
-    def _begin(self, folder: RunFolder) -> dict[str, Any]:
-        """Notes that work begins; how long it took is not known if this process is killed."""
+    def _begin(self, cell: Cell) -> dict[str, Any]:
+        """Makes the cell's run and notes that work begins; how long it took is not known if this
+        process is killed.
+        """
+        folder = cell.folder(self._runs_dir)
+        longer = self._finished(cell.is_beginning_of)
+        if longer is not None and not folder.record_file.exists():
+            copy_until(longer.folder(self._runs_dir), folder.path, cell.task.feedback.rounds)
+            write_notes(folder, {"begins": longer.name})
+        cell.made(self._runs_dir)
+        self._share_base(cell, folder)
         notes = {**notes_of(folder), **here()}
         notes["spent"] = [*notes.get("spent", []), None]
         write_notes(folder, notes)
         return notes
+
+    def _share_base(self, cell: Cell, folder: RunFolder) -> None:
+        """Gives a run the base model's pictures if another has the same."""
+        place = folder.final_image("base", 0).parent
+        other = None if place.exists() else self._finished(cell.shares_base_with)
+        theirs = other.folder(self._runs_dir).final_image("base", 0).parent if other else None
+        if theirs is not None and theirs.is_dir():
+            copy_linked(theirs, place)
+
+    def _finished(self, wanted: Callable[[Cell], bool]) -> Cell | None:
+        """A cell that is wanted and whose run is finished."""
+        for cell in self._cells:
+            folder = cell.folder(self._runs_dir)
+            if (
+                wanted(cell)
+                and folder.record_file.exists()
+                and status(folder)["state"] == "finished"
+            ):
+                return cell
+        return None
 
     def _run(self, cell: Cell, folder: RunFolder) -> None:
         if status(folder)["state"] != "finished":
