@@ -20,10 +20,11 @@ from hero_engine.cartoons.subjects import black_cat, mountain
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run.labels import KEEP
 from hero_engine.run.methods import METHODS
+from hero_engine.run.status import status
 from hero_tui.bench import command, raters, side_by_side, work
-from hero_tui.bench.cell import ORACLE, Cell
+from hero_tui.bench.cell import ORACLE, Cell, Variant, settle
 from hero_tui.bench.command import Asked, bench, cells_of, seeds_of
-from hero_tui.bench.experiments import EXPERIMENTS, find_experiment
+from hero_tui.bench.experiments import EXPERIMENTS, TABLE_2, find_experiment
 from hero_tui.bench.figures import figure
 from hero_tui.bench.measures import COLUMNS, labels_to, mean_of
 from hero_tui.bench.paper import PAPER
@@ -136,6 +137,30 @@ def test_budgets_are_rounds_of_the_tasks_batch_and_a_reduced_form_wins() -> None
     }
     assert budgets["hero at 8 labels"] == 8
     assert budgets["pretrained"] == 0  # of another row it would be
+
+
+def test_what_another_row_has_too_is_another_rows_first_rounds() -> None:
+    cells = {cell.row: cell for cell in cells_of(TABLE_2, Asked("table-2", ("0",), ("black-cat",)))}
+    longest = cells["hero at 512 labels"]
+    assert cells["hero at 128 labels"].is_beginning_of(longest)
+    assert not longest.is_beginning_of(cells["hero at 128 labels"])
+    assert not cells["hero+ at 128 labels"].is_beginning_of(longest)
+    assert not cells["pretrained"].is_beginning_of(longest)
+    assert cells["pretrained"].shares_base_with(longest)
+    assert not cells["enhanced"].shares_base_with(longest), "it is asked for another prompt"
+    families = side_by_side.in_families(list(cells.values()))
+    assert [[cell.task.labels_budget for cell in family] for family in families] == [
+        *([0], [0], [256]),
+        *([512, 256, 128] for _ in range(3)),
+    ]
+
+
+def test_dreambooth_learns_after_the_last_round_only() -> None:
+    few, many = (
+        settle(Variant("dreambooth", "dreambooth", labels=n), "black-cat", 0, model="embedded")
+        for n in (128, 256)
+    )
+    assert not few.is_beginning_of(many)
 
 
 def test_an_untaught_model_is_asked_the_transfer_prompts() -> None:
@@ -511,6 +536,32 @@ def test_two_real_cells_side_by_side(tmp_path: Path) -> None:
         assert each["measured"]["fresh"]["images"] == each["final"]["fresh"]["images"] == 8
     assert (given.output / "transfer.svg").read_text().startswith("<?xml")
     assert "| safety | hero | 8 | 1 |" in (given.output / "transfer.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_smaller_budget_is_taken_from_the_larger_ones_run(tmp_path: Path) -> None:
+    given = asked("table-2", tmp_path, overrides=[s for s in REDUCED if "rounds" not in s])
+    rows = [
+        Variant("pretrained", "pretrained", fixed=("feedback.rounds=0",)),
+        *(Variant("noise-only", "noise-only", labels=labels) for labels in (8, 16)),
+    ]
+    cells = [
+        settle(row, "black-cat", 0, model="embedded", overrides=given.overrides) for row in rows
+    ]
+    workshop = Workshop(given.runs_dir, cells, threads=1)
+    outcomes = [workshop.work(cells[each]) for each in (0, 2, 1)]
+    assert [outcome.state for outcome in outcomes] == ["finished"] * 3, outcomes
+    base, first, whole = (cell.folder(given.runs_dir) for cell in cells)
+    assert [len(status(folder)["history"]) for folder in (base, first, whole)] == [0, 1, 2]
+    assert result_of(cells[1], given.runs_dir)["begins"] == whole.name
+    assert result_of(cells[1], given.runs_dir)["seconds"] is None
+    assert result_of(cells[2], given.runs_dir)["seconds"] > 0
+    drawn = [folder.final_image("base", 3).stat() for folder in (base, first, whole)]
+    drawn.append(base.final_image("fresh", 3).stat())  # its model has learned nothing
+    assert len({file.st_ino for file in drawn}) == 1, "drawn once"
+    own = [folder.final_image("pi", 3).stat() for folder in (first, whole)]
+    assert own[0].st_ino != own[1].st_ino
 
 
 def test_outcomes_and_results_agree_on_what_is_finished(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Going back to an earlier round: the run goes on from there, and what is left stays."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -122,6 +123,28 @@ def test_a_new_line_is_deterministic(tiny_task: Callable[..., Task], finished: F
         run_here(folder, AGAIN).close()
     first, second = map(of_the_current_line, folders)
     assert first == second
+
+
+def test_the_first_rounds_of_a_run_are_the_run_of_so_many(
+    tiny_task: Callable[..., Task], tmp_path: Path, finished: Finished
+) -> None:
+    longer = finished(tiny_task(evaluation={"images": 4}))
+    before = final_hashes(longer)
+    first = RunFolder(tmp_path / "first")
+    rollback.copy_until(longer, first.path, 1)
+    assert status(first)["state"] == "paused"
+    assert status(first)["labels_budget"] == 8
+    run_here(first, []).close()
+    alone = finished(
+        tiny_task(evaluation={"images": 4}, feedback={"rounds": 1}), FIRST[:1], "alone"
+    )
+    # What the moments of an older round would be needed for is to go on.
+    optimizers = "checkpoints/000/optimizers.safetensors"
+    assert {**final_hashes(first), optimizers: ""} == {**final_hashes(alone), optimizers: ""}
+    assert final_hashes(longer) == before
+    with pytest.raises(InputError, match="round"):
+        rollback.copy_until(longer, tmp_path / "more", 4)
+    assert not list(tmp_path.glob("*more*"))
 
 
 class KilledError(BaseException):
@@ -277,7 +300,7 @@ def test_where_there_are_no_hard_links_files_are_copied(
     def unsupported(*args: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(rollback.os, "link", unsupported)
+    monkeypatch.setattr(os, "link", unsupported)
     left = rollback.roll_back(labelled, 0)
     assert left.image(1, 0).read_text() == "picture"
 

@@ -112,6 +112,11 @@ class Model:
         """The trained parameters by name, in a fixed order."""
         return {n: p for n, p in sorted(self.unet.named_parameters()) if p.requires_grad}
 
+    @property
+    def is_untaught(self) -> bool:
+        """Whether the LoRA changes nothing yet: its B is zero."""
+        return not any(p.any() for name, p in self.lora().items() if "lora_B" in name)
+
     @contextmanager
     def adapter_off(self) -> Iterator[None]:
         """The pretrained model, without its LoRA, while the block runs."""

@@ -20,7 +20,7 @@ from hero_engine.method.state import TrainingState
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.results import measures
-from hero_engine.run.folder import RunFolder
+from hero_engine.run.folder import RunFolder, copy_linked
 from hero_engine.run.judges import is_evaluated
 from hero_engine.run.pictures import read_picture, save_picture
 from hero_engine.run.record import Noise, Record
@@ -64,12 +64,21 @@ def evaluate(
             check()
 
         paths = [folder.final_image(noise, image) for image in range(count)]
+        if noise == "base" and learned.model.is_untaught and task.taught_prompts == task.prompts:
+            _take_fresh_for_base(folder)
         draw(learned.model, task, learned.pool, noise, list(range(count)), paths, drawn)
         pictures = np.stack([read_picture(path) for path in paths])
         good = sum(oracle.judge(str(task.oracle), picture).good for picture in pictures)
         log.info("%s: %d of %d good", phase, good, count)
         diversity = measures.diversity(pictures)
         record.set_figures(noise, {"images": count, "good": good, "diversity": diversity})
+
+
+def _take_fresh_for_base(folder: RunFolder) -> None:
+    """A model that learned nothing has drawn the base model's pictures already."""
+    fresh, base = (folder.final_image(noise, 0).parent for noise in ("fresh", "base"))
+    if not base.exists():
+        copy_linked(fresh, base)
 
 
 def as_taught(model: Model, task: Task) -> tuple[Model, Task]:

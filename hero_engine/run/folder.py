@@ -448,6 +448,18 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     _sync(path.parent)
 
 
+def copy_linked(source: Path, target: Path) -> None:
+    """Copies a folder of files that never change: hard links, where the file system has them."""
+    shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not on this file system
+        shutil.copy2(source, target)
+
+
 def remove(path: Path) -> None:
     """Removes a file or a folder, if it is there."""
     if path.is_dir():

@@ -9,7 +9,6 @@ made under another name and renamed, then the record changes in one transaction,
 settings of the new line in it. What remains to be done on the disk, the next engine does.
 """
 
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +17,14 @@ from pathlib import Path
 
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run import yamlfile
-from hero_engine.run.folder import RunFolder, engine_lock, remove, trained_round, write_complete
+from hero_engine.run.folder import (
+    RunFolder,
+    copy_linked,
+    engine_lock,
+    remove,
+    trained_round,
+    write_complete,
+)
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 
@@ -91,6 +97,8 @@ def copy_until(folder: RunFolder, target: Path, rounds: int) -> None:
         EngineError: the copy cannot be made; nothing is left of it.
     """
 
+    trained_round(folder, rounds - 1)
+
     def until(task: Task, _: Record) -> Task:
         shorter = task.feedback.model_copy(update={"rounds": rounds})
         return task.model_copy(update={"feedback": shorter})
@@ -154,15 +162,3 @@ def _copy(folder: RunFolder, record: Record, target: Path) -> None:
     # These two are written to in place, by hand or by SQLite.
     shutil.copy2(folder.task_file, copy.task_file)
     record.copy_to(copy.record_file)
-
-
-def copy_linked(source: Path, target: Path) -> None:
-    """Copies a folder of files that never change: hard links, where the file system has them."""
-    shutil.copytree(source, target, copy_function=_link)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # not on this file system
-        shutil.copy2(source, target)

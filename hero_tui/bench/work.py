@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hero_engine.errors import HeroError
-from hero_engine.run.folder import RunFolder
+from hero_engine.run.folder import RunFolder, copy_linked
 from hero_engine.run.process import STOP_SECONDS, stop_engine
-from hero_engine.run.rollback import copy_linked, copy_until
+from hero_engine.run.rollback import copy_until
 from hero_engine.run.status import status
 from hero_tui.bench.cell import ORACLE, Cell
 from hero_tui.bench.raters import JUDGES
