@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from hero_tui.bench.experiments import EXPERIMENTS, TABLE_2, find_experiment
 from hero_tui.bench.figures import figure
 from hero_tui.bench.measures import COLUMNS, labels_to, mean_of
 from hero_tui.bench.paper import PAPER
-from hero_tui.bench.results import here, is_done, result_of, results, write_notes
+from hero_tui.bench.results import Known, here, result_of, results, write_notes
 from hero_tui.bench.tables import markdown
 from hero_tui.bench.work import Outcome, Workshop
 from hero_tui.headless.labelers import RoundView, from_function
@@ -433,7 +434,10 @@ def test_finished_cells_are_kept_and_interrupted_ones_resumed(
     assert all(each["attempts"] == 1 and each["seconds"] is not None for each in found["cells"])
     again = pretend(lambda _: 1)
     assert bench(given) == 0
+    shutil.rmtree(given.runs_dir)
+    assert bench(given) == 0, "what was committed counts without its runs"
     assert again == []
+    assert json.loads((tmp_path / "results" / "table-3.json").read_text())["complete"]
 
 
 @pytest.mark.slow
@@ -499,7 +503,7 @@ def test_what_is_judged_besides_is_part_of_being_finished(tmp_path: Path) -> Non
     assert result_of(cell, given.runs_dir)["state"] == "not judged"
     judges = {"images": 8, "warm room": 1, "cool room": 2}
     write_notes(folder, {"measured": {"pi": judges, "fresh": judges}})
-    assert is_done(cell, given.runs_dir)
+    assert Known(given.runs_dir, {}).is_done(cell)
 
 
 def test_the_command_is_one_that_can_be_typed_again() -> None:
@@ -567,7 +571,9 @@ def test_a_smaller_budget_is_taken_from_the_larger_ones_run(tmp_path: Path) -> N
 def test_outcomes_and_results_agree_on_what_is_finished(tmp_path: Path) -> None:
     given = asked("table-3", tmp_path, overrides=REDUCED)
     cells = cells_of(EXPERIMENTS["table-3"], given)
-    found = results(EXPERIMENTS["table-3"], cells, given.runs_dir, {"command": given.command})
+    found = results(
+        EXPERIMENTS["table-3"], cells, Known(given.runs_dir, {}), {"command": given.command}
+    )
     assert found["finished"] == 0
     assert {each["state"] for each in found["cells"]} == {"missing"}
     assert Outcome(cells[0], "stopped").said == ""

@@ -16,7 +16,7 @@ from hero_tui.bench.estimate import clock, left_of, megabytes, pass_seconds
 from hero_tui.bench.experiments import Experiment, find_experiment
 from hero_tui.bench.figures import figure
 from hero_tui.bench.measures import COLUMNS
-from hero_tui.bench.results import check_writable, is_done, result_of, results, write_results
+from hero_tui.bench.results import Known, check_writable, result_of, results, write_results
 from hero_tui.bench.side_by_side import (
     Board,
     cores,
@@ -76,13 +76,12 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     cells = cells_of(experiment, asked)
     once = list({cell.name: cell for cell in cells}.values())
     # A run that several rows want is done when all of them have what they want.
-    wanting = [cell for cell in cells if not is_done(cell, asked.runs_dir)]
+    known = Known.of(asked.runs_dir, asked.output / f"{asked.name}.json")
+    wanting = [cell for cell in cells if not known.is_done(cell)]
     todo = list({(cell.name, cell.variant.judges): cell for cell in wanting}.values())
     jobs = _jobs(asked)
     second = pass_seconds(
-        (cell.task, result_of(cell, asked.runs_dir)["seconds"])
-        for cell in once
-        if cell not in wanting
+        (cell.task, known.result_of(cell)["seconds"]) for cell in once if cell not in wanting
     )
     if dry_run:
         _show(cells, wanting, second, jobs)
@@ -103,7 +102,7 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
         def write() -> dict[str, Any]:
             elapsed = time.monotonic() - began
             spent = _spent(outcomes, min(jobs, len(todo)), threads, elapsed)
-            found = results(experiment, cells, asked.runs_dir, {**how, "jobs": spent})
+            found = results(experiment, cells, known, {**how, "jobs": spent})
             found["figure"] = figure(experiment, found)
             write_results(asked.output, found, markdown(experiment, found))
             return found

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,46 @@ def write_notes(folder: RunFolder, notes: Mapping[str, Any]) -> None:
     _write(folder.path / "bench.json", notes)
 
 
-def is_done(cell: Cell, runs_dir: Path) -> bool:
-    """Whether a cell's run is finished, and its pictures are judged as its row wants."""
-    return bool(result_of(cell, runs_dir)["state"] == "finished")
+@dataclass(frozen=True)
+class Known:
+    """Where results are looked for: in the runs, and in an earlier NAME.json.
+
+    What was committed counts when its runs are gone, or were made on another machine.
+
+    Attributes:
+        earlier: finished, by their row and the name of their run.
+    """
+
+    runs_dir: Path
+    earlier: Mapping[tuple[str, str], Result]
+
+    @classmethod
+    def of(cls, runs_dir: Path, results: Path) -> "Known":
+        """What is known of an experiment, whose results are in a JSON file or will be."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            cells = json.loads(results.read_text("utf-8"))["cells"]
+            finished = {(e["row"], e["run"]): e for e in cells if e["state"] == "finished"}
+            return cls(runs_dir, finished)
+        return cls(runs_dir, {})
+
+    def result_of(self, cell: Cell) -> Result:
+        """A cell, as the JSON file has it.
+
+        Raises:
+            InputError: its run is damaged.
+        """
+        found = result_of(cell, self.runs_dir)
+        if found["state"] == "finished":
+            return found
+        return self.earlier.get((cell.row, cell.name), found)
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a cell's run is finished, and its pictures are judged as its row wants."""
+        return bool(self.result_of(cell)["state"] == "finished")
 
 
 def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
-    """A cell, as the JSON file has it; its `state` is `missing` before its run is begun.
+    """A cell, by its run; its `state` is `missing` before that is begun.
 
     Raises:
         InputError: its run is damaged.
@@ -99,10 +133,10 @@ def _sum(spent: Sequence[float | None]) -> float | None:
 
 
 def results(
-    experiment: Experiment, cells: Sequence[Cell], runs_dir: Path, how: Mapping[str, Any]
+    experiment: Experiment, cells: Sequence[Cell], known: Known, how: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All that is known of an experiment now. `how`: it was asked for and run."""
-    found = [result_of(cell, runs_dir) for cell in cells]
+    found = [known.result_of(cell) for cell in cells]
     finished = sum(each["state"] == "finished" for each in found)
     return {
         "bench": experiment.name,
