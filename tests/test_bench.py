@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -437,7 +438,16 @@ def test_finished_cells_are_kept_and_interrupted_ones_resumed(
     shutil.rmtree(given.runs_dir)
     assert bench(given) == 0, "what was committed counts without its runs"
     assert again == []
-    assert json.loads((tmp_path / "results" / "table-3.json").read_text())["complete"]
+    with pytest.raises(EngineError):
+        bench(replace(given, seeds=("1",)))
+    more = json.loads((tmp_path / "results" / "table-3.json").read_text())
+    assert [each["seed"] for each in more["cells"]] == [1] * 4 + [0] * 4, "other seeds are kept"
+    other = replace(given, seeds=("1",), overrides=(*REDUCED, "sampling.steps=5"))
+    with pytest.raises(
+        InputError, match=r"table-3\.json: .*, binary, with another sampling; .* -o"
+    ):
+        bench(other)
+    assert json.loads((tmp_path / "results" / "table-3.json").read_text())["finished"] == 4
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ EMBEDDED = Profile(
         "noise.s": (0.3, "the paper's, rounded; at 0.1 fresh noise gains less (docs/method.md)"),
         "update.deviation_floor": DEVIATION_FLOOR,
         "update.micro_batch_size": (40, "one optimizer step in one forward pass"),
+        "evaluation.images": (100, "three times 200 pictures took two fifths of a run"),
     },
 )
 

@@ -76,7 +76,9 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     cells = cells_of(experiment, asked)
     once = list({cell.name: cell for cell in cells}.values())
     # A run that several rows want is done when all of them have what they want.
-    known = Known.of(asked.runs_dir, asked.output / f"{asked.name}.json")
+    file = asked.output / f"{asked.name}.json"
+    known = Known.of(asked.runs_dir, file)
+    known.check_same_rows(cells, file)
     wanting = [cell for cell in cells if not known.is_done(cell)]
     todo = list({(cell.name, cell.variant.judges): cell for cell in wanting}.values())
     jobs = _jobs(asked)

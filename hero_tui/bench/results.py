@@ -75,6 +75,29 @@ class Known:
             return found
         return self.earlier.get((cell.row, cell.name), found)
 
+    def check_same_rows(self, cells: Sequence[Cell], file: Path) -> None:
+        """Other seeds and tasks come together in a table, but not other settings.
+
+        Raises:
+            InputError: `file`, where the earlier results are, has a row of the same name.
+        """
+        asked = {(cell.task.name, cell.row): cell for cell in cells}
+        for earlier in self.earlier.values():
+            cell = asked.get((earlier["task"], earlier["row"]))
+            if cell is None:
+                continue
+            theirs, ours = (
+                {"labeler": e["labeler"], **e["settings"]}
+                for e in (earlier, result_of(cell, self.runs_dir))
+            )
+            differing = [name for name in ours if ours[name] != theirs.get(name)]
+            if differing:
+                raise InputError(
+                    f"{file}: has finished cells of {cell.task.name}, {cell.row}, with another "
+                    f"{' and '.join(differing)}; choose another folder for these with -o, or "
+                    "remove the file"
+                )
+
     def is_done(self, cell: Cell) -> bool:
         """Whether a cell's run is finished, and its pictures are judged as its row wants."""
         return bool(self.result_of(cell)["state"] == "finished")
@@ -135,8 +158,12 @@ def _sum(spent: Sequence[float | None]) -> float | None:
 def results(
     experiment: Experiment, cells: Sequence[Cell], known: Known, how: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that is known of an experiment now. `how`: it was asked for and run."""
+    """All that is known of an experiment now, other seeds and tasks too. `how`: it was asked for
+    and run.
+    """
     found = [known.result_of(cell) for cell in cells]
+    there = {each["run"] for each in found}
+    found += [earlier for earlier in known.earlier.values() if earlier["run"] not in there]
     finished = sum(each["state"] == "finished" for each in found)
     return {
         "bench": experiment.name,
