@@ -157,6 +157,7 @@ def test_what_the_evaluation_found_is_shown(page: Path) -> None:
     text = Parsed(page).text
     assert "Evaluation: after, from the noise pool 83%" in text
     assert "After, from fresh noise 6 3 50%" in text
+    assert "Judged by: oracle." in text
 
 
 def test_before_and_after_are_side_by_side(run: RunFolder, facts: RunFacts) -> None:

@@ -79,6 +79,7 @@ class RunFacts:
     began: str = ""
     label_noise: str = ""
     finals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    judge: str = ""
     final_pictures: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,6 +132,7 @@ def read_run(folder: RunFolder) -> RunFacts:
             began=_day(rounds[0].started) if rounds else "",
             label_noise=f"{noise.words}." if noise else "",
             finals=finals,
+            judge=record.judge(),
             final_pictures=_final_pictures(folder, finals, record.judge() == "oracle"),
             hashes=_hashes(folder, rounds, labels),
         )

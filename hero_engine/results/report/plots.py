@@ -164,6 +164,10 @@ def _axes(title: str) -> Iterator[tuple[Axes, list[Html]]]:
 def _finish(axes: Axes, x: str, percent: bool) -> None:
     axes.set_xlabel(x, labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left, right = axes.get_xlim()
+    if right - left < 1:  # a single round has a whole number, too
+        middle = (left + right) / 2
+        axes.set_xlim(middle - 0.6, middle + 0.6)
     if percent:
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

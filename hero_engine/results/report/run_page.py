@@ -193,6 +193,7 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
             ],
             "figures",
         )  # fmt: skip
+        yield paragraph(f"Judged by: {run.judge}.", class_="quiet")
     elif pictures:
         yield paragraph("The final evaluation was not judged, or not yet.")
     if {"base", "fresh"} <= pictures.keys():
