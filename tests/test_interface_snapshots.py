@@ -11,16 +11,22 @@ from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.record import Record
+from hero_engine.run.record.evaluations import PERSON, Kind
+from hero_engine.run.sources import evaluated
 from hero_engine.run.task import Task
 from hero_tui.app import HeroApp
+from hero_tui.client.judging import Judging
 from hero_tui.client.run_client import RunClient
 from hero_tui.config import Config, ThemeName
+from hero_tui.judgingapp import JudgingApp
 from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen
+from hero_tui.screens.verdict import VerdictScreen
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import (
     FakeEngine,
+    make_finished_run,
     make_run,
     sample_round,
     submit_round,
@@ -214,3 +220,57 @@ def test_finished(snap_compare: Compare, record: Record, size: tuple[int, int]) 
     record.set_figures("fresh", {"images": 200, "good": 132, "diversity": 0.18})
     record.set_state("finished")
     assert looks_the_same(snap_compare, size, pictures_are_shown)
+
+
+def test_finished_without_rounds(snap_compare: Compare, record: Record) -> None:
+    for noise in ("pi", "fresh", "base"):
+        record.set_figures(noise, {"images": 100, "good": 28, "diversity": 0.2})  # type: ignore[arg-type]
+    record.set_state("finished")
+    assert looks_the_same(snap_compare, (80, 24), lambda pilot: pilot.pause())
+
+
+def judging_looks_the_same(
+    snap_compare: Compare,
+    size: tuple[int, int],
+    kind: Kind,
+    before: Callable[[Pilot[int]], Awaitable[None]] = pictures_are_shown,
+) -> bool:
+    """Of the pictures of a finished run, or of pairs of them."""
+    run = make_finished_run(Path("judged"), images=8)
+    what = evaluated(run, None, None)
+    with closing(run.open_record()) as record:
+        begun = record.evaluations.begin(what.round, kind, PERSON, what.count)
+    client = RunClient(run, lambda folder: FakeEngine(), begun.number)
+    app = JudgingApp(client, Judging(what, begun), clock=lambda: NOW)
+    same = snap_compare(app, terminal_size=size, run_before=before)
+    client.close()
+    return same
+
+
+@pytest.mark.usefixtures("record")
+@SIZES
+def test_judging_blind(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def two_are_judged(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
+        for key in ("1", "n", "3"):
+            await pilot.press(key)
+        await pictures_are_shown(pilot)
+
+    assert judging_looks_the_same(snap_compare, size, "pictures", two_are_judged)
+
+
+@pytest.mark.usefixtures("record")
+def test_judging_pairs(snap_compare: Compare) -> None:
+    assert judging_looks_the_same(snap_compare, (80, 24), "pairs")
+
+
+@pytest.mark.usefixtures("record")
+def test_verdict(snap_compare: Compare) -> None:
+    async def all_are_judged(pilot: Pilot[int]) -> None:
+        await pictures_are_shown(pilot)
+        for key in ("1", "2", "space", "q", "space", "w", "e", "space", "ctrl+s", "enter"):
+            await pilot.press(key)
+        await until(pilot, lambda: isinstance(pilot.app.screen, VerdictScreen))
+        await pilot.pause()
+
+    assert judging_looks_the_same(snap_compare, (80, 24), "pictures", all_are_judged)

@@ -39,7 +39,8 @@ def result(view: RunView) -> Content:
         ("Good pictures", "bold $primary"),
         (f",{judge} 95 % intervals\n", QUIET),
     ]
-    if view.outcomes:
+    asked = view.task.asks_for_labels
+    if view.outcomes and asked:
         first = view.outcomes[0]
         lines += [
             f"  {'round 0':13}",
@@ -51,10 +52,14 @@ def result(view: RunView) -> Content:
             lines += [f"  {name:13}", *_rate(Rate.of(view.figures[noise]), style)]
     if not view.figures:
         lines += [("  The final model has not been judged.\n", QUIET)]
-    unsure = sum(len(outcome.labels.unsure) for outcome in view.outcomes)
+    if not view.outcomes:
+        lines += ["\nNo rounds: nothing was learned."]
+        return Content.assemble(*lines)
+    unsure = sum(len(outcome.labels.unsure) for outcome in view.outcomes) if asked else 0
     wrong = label_noise(view.second_looks)
+    labels = f"{view.labels_used - unsure} labels" if asked else "No labels"
     lines += [
-        f"\n{view.labels_used - unsure} labels in {len(view.outcomes)} rounds",
+        f"\n{labels} in {len(view.outcomes)} rounds",
         f", {unsure} unsure.\n" if unsure else ".\n",
         f"{wrong.words}.\n" if wrong else "",
         ("\nLoRA, noise pool and model card\n", "bold $primary"),
@@ -93,3 +98,5 @@ class FinishedScreen(RunScreen):
     def show_view(self) -> None:
         self._numbers.update(result(self.view))
         self._picture.path = best_so_far(self.view)
+        for selector in ("#best", "SuccessPlot"):
+            self.query_one(selector).display = bool(self.view.outcomes)
