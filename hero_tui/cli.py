@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from hero_engine.run.folder import RunFolder
     from hero_engine.run.labels import Labels
+    from hero_engine.run.startpictures import StartPictures
     from hero_engine.run.task import Task
     from hero_tui.headless.labelers import Labeler
 
@@ -125,6 +126,14 @@ Page = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="FILE.html", help="The file to write."),
 ]
+StartFrom = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--start-from",
+        metavar="FOLDER",
+        help="Begin with pictures that are labelled already: good/ and bad/, or a run.",
+    ),
+]
 RUNS_DIR = Path("runs")
 PROGRAM = "hero-tui"
 
@@ -198,6 +207,7 @@ def run(
     method: Method = None,
     seed: Seed = None,
     overrides: Overrides = None,
+    start_from: StartFrom = None,
     runs_dir: RunsDir = RUNS_DIR,
     name: Annotated[str | None, typer.Option("--name", help="The run's name.")] = None,
     labels: LabelsFile = None,
@@ -219,11 +229,15 @@ def run(
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     resolved = resolve(task, model=model, method=method, seed=seed, overrides=overrides or ()).task
     check_local_model(resolved.model, resolved.config, resolved.variant)
-    chosen = _labeler(resolved, labels, oracle, labeler)
+    begin_with = _start_pictures(start_from, resolved) if start_from else None
+    has_best = begin_with is not None and begin_with.best is not None
+    chosen = _labeler(resolved, labels, oracle, labeler, has_best=has_best)
     needs_labels = resolved.labels_budget > 0
     if needs_labels and chosen is None and not detach:
         start.require_terminal("run")
     create = partial(create_run, runs_dir, resolved, name)
+    if begin_with is not None:
+        create = partial(create, fill=begin_with.fill)
     if detach:
         _start_in_background(create(), labels, oracle, labeler, options)
     elif needs_labels and chosen is None:
@@ -283,7 +297,8 @@ def resume(
             return
         submitted = submitted_labels(record)
         ending = record.is_pending("finish")
-    chosen = _labeler(task, labels, oracle, labeler, submitted)
+        has_best = record.reigning_best(0) is not None
+    chosen = _labeler(task, labels, oracle, labeler, submitted, has_best)
     to_label = task.labels_budget and len(submitted) < task.feedback.rounds
     if chosen is None and not ending and to_label and not detach:
         raise InputError(
@@ -409,6 +424,9 @@ def labels(
     folder = find_run(run, runs_dir)
     with closing(folder.open_record()) as record:
         text = dump(folder.task().name, submitted_labels(record))
+        if record.start() is not None:
+            begun = f"--start-from {plain(folder.reference)}/start"
+            text = f"# Begun with pictures that were labelled before; to replay: {begun}\n{text}"
     if output is None:
         print(text, end="")
         return
@@ -773,17 +791,29 @@ def _labeler(
     oracle: bool,
     function: str | None,
     submitted: "Sequence[Labels]" = (),
+    has_best: bool = False,
 ) -> "Labeler | None":
     from hero_tui.headless import labelers
 
     _check_one_labels(labels, oracle, function)
     if labels is not None:
-        return labelers.from_file(labels, task, submitted)
+        return labelers.from_file(labels, task, submitted, has_best)
     if oracle:
         return labelers.from_oracle(task)
     if function is not None:
         return labelers.from_function(function)
     return None
+
+
+def _start_pictures(folders: list[Path], task: "Task") -> "StartPictures":
+    from hero_engine.run.startpictures import start_pictures, what_they_teach
+
+    found = start_pictures(folders, task)
+    for remark in found.remarks:
+        message(remark)
+    has_best = found.best is not None
+    message(f"Begins with {found.words}. {what_they_teach(task, has_best)}")
+    return found
 
 
 def _drive(folder: "RunFolder", labeler: "Labeler | None", options: EngineOptions) -> None:

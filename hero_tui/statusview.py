@@ -2,6 +2,7 @@
 
 from hero_engine.run.collapse import way_back
 from hero_engine.run.intervals import Rate
+from hero_engine.run.record import start_words
 from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
 from hero_tui.output import table
@@ -23,6 +24,11 @@ def show(status: Status, error: str, run: str) -> None:
         f"{len(status['history'])} of {status['rounds']} rounds labelled, "
         f"{status['labels_used']} of {status['labels_budget']} labels used"
     )
+    if "start" in status:
+        start = status["start"]
+        print(f"begun with {start_words(start['good'], start['bad'])}")
+        if start["outcome"]:
+            print(plain(start["outcome"]))
     if status["history"]:
         print()
         table(

@@ -75,6 +75,10 @@ FORMAT_3 = ";".join([FORMAT_2, *MIGRATIONS[2], "PRAGMA user_version = 3"])
 FORMAT_4 = ";".join([FORMAT_3, *MIGRATIONS[3], "PRAGMA user_version = 4"])
 
 
+# With evaluations, and before a run could begin with labelled pictures.
+FORMAT_5 = ";".join([FORMAT_4, *MIGRATIONS[4], "PRAGMA user_version = 5"])
+
+
 def written(path: Path, script: str) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -142,6 +146,14 @@ def test_a_record_of_format_4_goes_on_with_evaluations_and_its_figures_are_the_o
         assert record.evaluations.verdicts(begun.number) == {("pi", 0): "good"}
 
 
+def test_a_record_of_format_5_began_without_labelled_pictures(tmp_path: Path) -> None:
+    path = written(tmp_path / "run.sqlite", FORMAT_5)
+    check(path)
+    with closing(Record.open(path)) as record:
+        assert record.start() is None
+        assert record.reigning_best(0) is None
+
+
 def test_a_migrated_record_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
     check(path)
     Record.create(tmp_path / "new.sqlite").close()
@@ -184,7 +196,7 @@ def test_one_that_cannot_be_written_is_refused_and_says_that_it_would_have_to_be
         return connection
 
     monkeypatch.setattr(database, "_connect", read_only)
-    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 5"):
+    with pytest.raises(InputError, match=r"cannot be written.*format 2.*to format 6"):
         Record.open(path)
 
 

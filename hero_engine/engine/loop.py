@@ -5,6 +5,7 @@ that was interrupted anywhere goes on from the latest one.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hero_engine.engine import fitting, tryout
+from hero_engine.engine import fitting, startlatents, tryout
 from hero_engine.engine.background import in_background
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.engine.interrupts import Finish, Interrupts
@@ -39,10 +40,10 @@ from hero_engine.run import collapse
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.functions import load_function
 from hero_engine.run.labels import Labels
-from hero_engine.run.methods import NO_UPDATE
+from hero_engine.run.methods import CLEAN_LATENTS, NO_UPDATE
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.pictures import read_picture, save_picture
-from hero_engine.run.record import Record
+from hero_engine.run.record import START, Record
 from hero_engine.run.task import Task
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def run_to_the_end(run: Run) -> None:
     learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)
+    learn_from_start(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
             run.interrupts.check()
@@ -122,6 +124,9 @@ def fit_to_machine(run: Run, learned: TrainingState) -> None:
 def resume(run: Run, learned: TrainingState) -> int:
     """Loads the latest checkpoint, if there is one, and returns the round to do next."""
     trained = [r.number for r in run.record.rounds() if r.trained is not None]
+    start = run.record.start()
+    if not trained and start is not None and start.learned is not None:
+        state.load(learned, run.folder, START)
     if not trained:
         return 0
     went_back = run.record.went_back()
@@ -130,6 +135,40 @@ def resume(run: Run, learned: TrainingState) -> int:
     if learned.begun_anew:
         log.info("%s", learned.begun_anew)
     return trained[-1] + 1
+
+
+def learn_from_start(run: Run, learned: TrainingState) -> None:
+    """What the pictures that the run begins with teach before round 0, then its checkpoint.
+
+    They train the embedding, and an objective that needs nothing but clean latents makes one
+    update, in which the model as it is is the old policy. Without a best among them, their most
+    central good picture is the anchor of that, and nothing more. They add nothing to the noise
+    pool: nobody knows from which z_T they could have come.
+    """
+    start, task = run.record.start(), run.task
+    if start is None or start.learned is not None:
+        return
+    started = time.monotonic()
+    run.record.set_state("training")
+    rollout = startlatents.rollout_of(run.folder, start, learned.model, run.record.set_progress,
+                                      run.interrupts.check_stop)  # fmt: skip
+    good, bad = masks(start.labels, start.images)
+    best = start.labels.best
+    anchor = best if isinstance(best, int) else startlatents.most_central(rollout.z_0, good)
+    learned.best_z_0 = rollout.z_0[anchor]
+    metrics: dict[str, float] = {}
+    outcome = ""
+    if trains_embedding(task):
+        train_embedding(run, learned, rollout.z_0[good], rollout.z_0[bad], START)
+    if task.update.objective in CLEAN_LATENTS:
+        images = (good | bad).nonzero()[:, 0]
+        metrics, outcome = train_by_rewards(run, learned, rollout, good, images, START)
+    if best is None:
+        learned.best_z_0 = None
+    state.save(learned, run.folder, START)
+    metrics["train_s"] = time.monotonic() - started
+    run.record.finish_start(metrics, outcome)
+    log.info("learned from %s in %.1f s. %s", start.words, metrics["train_s"], outcome)
 
 
 def fresh_noise(run: Run, learned: TrainingState, round_number: int) -> Tensor:
@@ -326,10 +365,10 @@ def learn(
     run.record.set_state("training")
     good, bad = masks(labels, len(rollout.z_0))
 
-    update_best_and_pool(learned, rollout, good, labels, run.task)
+    said = update_best_and_pool(learned, rollout, good, labels, run.task)
     metrics, outcome = train(run, learned, rollout, good, bad, round_number)
 
-    outcome = f"{learned.begun_anew} {outcome}".strip()
+    outcome = " ".join(filter(None, (learned.begun_anew, said, outcome)))
     learned.begun_anew = ""
     state.save(learned, run.folder, round_number)
     metrics["train_s"] = time.monotonic() - started
@@ -348,24 +387,46 @@ def masks(labels: Labels, count: int) -> tuple[Tensor, Tensor]:
 
 def update_best_and_pool(
     learned: TrainingState, rollout: Rollout, good: Tensor, labels: Labels, task: Task
-) -> None:
+) -> str:
     """Carries the reigning best over or replaces it, and builds the next round's noise pool.
 
-    A round without a good picture leaves both as they are.
+    A round without a good picture leaves both as they are. Returns what is not as usual, in words.
     """
     if not good.any():
-        return
+        return ""
+    said = ""
     if isinstance(labels.best, int):
         learned.best_z_0 = rollout.z_0[labels.best]
         best_z_T = rollout.z_T[labels.best]
-    else:
-        assert learned.pool is not None, "keep was submitted, so there is a reigning best"
+    elif learned.pool is not None:
         best_z_T = learned.pool.best
+    else:
+        # It is of the pictures that the run began with, whose noise nobody knows.
+        most_like_it = likeness_to_best(learned, task, rollout.z_0).masked_fill(~good, -math.inf)
+        nearest = int(most_like_it.argmax())
+        best_z_T = rollout.z_T[nearest]
+        said = (
+            f"The reigning best was not drawn here and has no noise: that of picture {nearest}, "
+            "the good one most like it, stands in for it in the noise pool."
+        )
     goods = good.clone()
     if isinstance(labels.best, int) and good.sum() > 1 and task.noise.best_ratio > 0:
         # As the official code: the best has its own share, unless that share is 0.
         goods[labels.best] = False
     learned.pool = NoisePool(best_z_T, rollout.z_T[goods])
+    return said
+
+
+@torch.no_grad()
+def likeness_to_best(learned: TrainingState, task: Task, z_0: Tensor) -> Tensor:
+    """Cosine of each of `z_0` [N, C, H, W] to the reigning best, [N]: as Eq. 4 where there is an
+    embedding, else of the latents.
+    """
+    assert learned.best_z_0 is not None
+    guessed = guesses(learned, task, z_0)
+    if guessed is not None:
+        return torch.tensor(guessed)
+    return similarity_to_best(z_0.flatten(1), learned.best_z_0.flatten())
 
 
 def train(
@@ -427,12 +488,14 @@ def train_by_rewards(
 def train_on_examples(
     run: Run, learned: TrainingState, rollout: Rollout, round_number: int
 ) -> tuple[dict[str, float], str]:
-    """Trains the LoRA on the best pictures of all rounds, after the last; returns as `train`."""
+    """Trains the LoRA on the best pictures of all rounds, and on that which the run began with,
+    after the last round; returns as `train`.
+    """
     if round_number < run.task.feedback.rounds - 1:
         return {}, "Nothing is learned before the best picture of the last round is known."
     examples, numbers = [], []
-    for number in range(round_number + 1):
-        best = run.record.labels(number).best
+    for number in [*earlier_than(run, 0), *range(round_number + 1)]:
+        best = labels_in(run, number).best
         if isinstance(best, int):
             examples.append(Rollout.load(run.folder.rollout(number)).z_0[best])
             numbers.append(best)
@@ -458,12 +521,26 @@ def triplet_latents(
     """The goods' and the bads' z_0, of this round or of all so far (`embedding.data`)."""
     goods, bads = [rollout.z_0[good]], [rollout.z_0[bad]]
     if run.task.embedding.data == "all":
-        for earlier in range(round_number):
+        for earlier in earlier_than(run, round_number):
             z_0 = Rollout.load(run.folder.rollout(earlier)).z_0
-            was_good, was_bad = masks(run.record.labels(earlier), len(z_0))
+            was_good, was_bad = masks(labels_in(run, earlier), len(z_0))
             goods.append(z_0[was_good])
             bads.append(z_0[was_bad])
     return torch.cat(goods), torch.cat(bads)
+
+
+def earlier_than(run: Run, round_number: int) -> list[int]:
+    """What was labelled before a round: `START` first, if the run began with pictures."""
+    start = [] if run.record.start() is None else [START]
+    return [*start, *range(round_number)]
+
+
+def labels_in(run: Run, round_number: int) -> Labels:
+    """Of a round, or of the pictures that the run began with."""
+    start = run.record.start()
+    if round_number == START and start is not None:
+        return start.labels
+    return run.record.labels(round_number)
 
 
 def train_embedding(

@@ -79,7 +79,7 @@ def bytes_held(state: TrainingState) -> int:
 
 
 def save(state: TrainingState, folder: RunFolder, round_number: int) -> None:
-    """Writes the checkpoint of `round_number`; it appears only when it is whole.
+    """Writes the checkpoint of `round_number`, or of the `START`; it appears only when it is whole.
 
     The moments of the embedding's Adam, by far the largest part, are kept for the latest two rounds
     only. All else stays, so that a run can go on from any round.
@@ -119,12 +119,10 @@ def _write(state: TrainingState, path: Path) -> None:
         path / OPTIMIZERS_FILE,
     )
     noise: dict[str, Tensor] = {}
-    if state.best_z_0 is not None and state.pool is not None:
-        noise = {
-            "best_z_0": state.best_z_0,
-            "best_z_T": state.pool.best,
-            "good_z_T": state.pool.goods,
-        }
+    if state.best_z_0 is not None:
+        noise |= {"best_z_0": state.best_z_0}
+    if state.pool is not None:
+        noise |= {"best_z_T": state.pool.best, "good_z_T": state.pool.goods}
     save_tensors({n: t.clone() for n, t in noise.items()}, path / POOL_FILE)
 
 
@@ -144,8 +142,7 @@ def load(
     with _explained(path):
         load_lora(state.model, path)
         noise = load_pool_tensors(path)
-        if noise:
-            state.best_z_0, state.pool = noise["best_z_0"], _pool(noise)
+        state.best_z_0, state.pool = noise.get("best_z_0"), _pool(noise)
         lost = _lost(path) if rolled_back else []
         if EMBEDDER not in lost:
             state.embedder.load_state_dict(load_file(path / EMBEDDER_FILE))
@@ -181,8 +178,7 @@ def load_result(model: Model, path: Path) -> NoisePool | None:
     """
     with _explained(path):
         load_lora(model, path)
-        noise = load_pool_tensors(path)
-        return _pool(noise) if noise else None
+        return _pool(load_pool_tensors(path))
 
 
 def load_pool_tensors(path: Path) -> dict[str, Tensor]:
@@ -210,7 +206,10 @@ def load_lora(model: Model, path: Path) -> None:
             parameter.copy_(tensors[name])
 
 
-def _pool(noise: Mapping[str, Tensor]) -> NoisePool:
+def _pool(noise: Mapping[str, Tensor]) -> NoisePool | None:
+    """None without a good picture; a best that the run began with has no noise."""
+    if "best_z_T" not in noise:
+        return None
     return NoisePool(noise["best_z_T"], noise["good_z_T"])
 
 

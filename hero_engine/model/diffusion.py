@@ -197,6 +197,47 @@ class Model:
             pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0]
         return pictures.float()  # type: ignore[no-any-return]
 
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Clean latents of pictures, uint8 [B, height, width, 3]: float32 [B, C, H, W] on the CPU.
+
+        The mode of the VAE's posterior, so that a picture always has the same latent. A VAE that
+        overflows in half precision encodes in float32 from then on, and decodes, too.
+
+        Raises:
+            EngineError: the pictures are not of the model's size, or latents are not finite.
+        """
+        values = (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).to(self.device)
+        z_0 = self.encode_on_device(values)
+        if not z_0.isfinite().all() and self.vae.dtype != torch.float32:
+            log.warning("the VAE overflows in %s: it is used in float32 from now on",
+                        self.vae.dtype)  # fmt: skip
+            self.vae.to(torch.float32)
+            z_0 = self.encode_on_device(values)
+        if not z_0.isfinite().all():
+            raise not_finite("VAE's latent", {"VAE": self.vae}, self.vae.dtype)
+        if z_0.shape[1:] != self.latent_shape:
+            height, width = pictures.shape[1:3]
+            raise EngineError(
+                f"pictures of {width}x{height} have latents {tuple(z_0.shape[1:])}, expected "
+                f"{self.latent_shape}: the model draws pictures of another size"
+            )
+        return z_0.cpu()
+
+    def encode_on_device(self, pictures: Tensor) -> Tensor:
+        """The inverse of `decode_on_device`."""
+        config = self.vae.config
+        with self.at_work(self.vae):
+            encoded = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
+        z_0 = encoded.float()
+        if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
+            mean, std = (
+                torch.tensor(values, device=z_0.device).view(1, -1, 1, 1)
+                for values in (config.latents_mean, config.latents_std)
+            )
+            z_0 = (z_0 - mean) / std
+        return z_0 * config.scaling_factor  # type: ignore[no-any-return]
+
 
 def load(task: Task, offload: bool = False) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.

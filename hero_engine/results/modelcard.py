@@ -53,7 +53,8 @@ def model_card(
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
         f"# {plain(task.name)}: a LoRA taught by labels",
-        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}{left_out}. "
+        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}{left_out}"
+        f"{_begun_with(record)}. "
         "A person, or a judge in their place, marked its pictures good or bad; HERO turned that "
         "into a LoRA and a pool of initial noises. Both are the result: the LoRA alone is less of "
         "it.",
@@ -99,6 +100,11 @@ def labels_of(record: Record, rounds: Sequence[Round]) -> tuple[int, int]:
     """How many pictures of these rounds were good or bad, and how many unsure."""
     unsure = sum(len(record.labels(r.number).unsure) for r in rounds)
     return sum(r.images for r in rounds) - unsure, unsure
+
+
+def _begun_with(record: Record) -> str:
+    start = record.start()
+    return "" if start is None else f", begun with {start.words}"
 
 
 def front_matter(task: Task) -> dict[str, object]:
@@ -214,7 +220,8 @@ def _success(record: Record, round_number: int) -> str:
         # A round's pictures are of the model before its training: those of the next round, drawn
         # from this one's noise pool, tell what this export does.
         if r.submitted is not None and r.number <= round_number + 1:
-            model = f"after {_rounds(r.number)}" if r.number else "before"
+            before = "before" if record.start() is None else "after the pictures it began with"
+            model = f"after {_rounds(r.number)}" if r.number else before
             noise = around if r.number else fresh
             rows.append(
                 (model, noise, labels_of(record, [r])[0], len(record.labels(r.number).good))

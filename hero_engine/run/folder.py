@@ -20,7 +20,7 @@ from typing import IO
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
 from hero_engine.run.filesystem import shared_file_system
-from hero_engine.run.record import Record
+from hero_engine.run.record import START, Record
 from hero_engine.run.resolve import load_frozen
 from hero_engine.run.task import Task
 
@@ -56,6 +56,9 @@ class RunFolder:
         return self.path / "exports"
 
     def round(self, number: int) -> Path:
+        """Of a round, or of the pictures that the run began with."""
+        if number == START:
+            return self.path / "start"
         return self.path / "rounds" / f"{number:03d}"
 
     def image(self, number: int, image: int) -> Path:
@@ -70,7 +73,9 @@ class RunFolder:
         return self.round(number) / "chunks"
 
     def checkpoint(self, number: int) -> Path:
-        """The state after training round `number`."""
+        """The state after training round `number`, or after learning from the `START`."""
+        if number == START:
+            return self.path / "checkpoints" / "start"
         return self.path / "checkpoints" / f"{number:03d}"
 
     def line(self, number: int) -> "RunFolder":
@@ -167,11 +172,19 @@ def _user(number: int) -> str:
         return f"user {number}"
 
 
-def create_run(runs_dir: Path, task: Task, name: str | None = None) -> RunFolder:
+def create_run(
+    runs_dir: Path,
+    task: Task,
+    name: str | None = None,
+    fill: Callable[[RunFolder, Record], None] = lambda folder, record: None,
+) -> RunFolder:
     """A new run folder (mode 0700) with its frozen task and an empty record.
 
     The folder appears under its name only when it is complete. Without a name it is called after
     the task and the time, with a number if there is such a run already.
+
+    Args:
+        fill: adds what the run begins with, before the folder appears.
 
     Raises:
         InputError: the name is taken or unusable, the folder cannot be made, or nothing can be
@@ -188,7 +201,8 @@ def create_run(runs_dir: Path, task: Task, name: str | None = None) -> RunFolder
         try:
             folder = RunFolder(making)
             folder.task_file.write_text(yamlfile.dump(task.model_dump(mode="json")), "utf-8")
-            Record.create(folder.record_file).close()
+            with closing(Record.create(folder.record_file)) as record:
+                fill(folder, record)
             with engine_lock(folder):
                 pass  # Else only the engine would find out that there are no locks here.
             final = _take_name(making, names)

@@ -48,7 +48,9 @@ class _LabelFile(BaseModel):
     rounds: list[_Round]
 
 
-def load(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> list[Labels]:
+def load(
+    path: Path, task: Task, submitted: Sequence[Labels] = (), has_best: bool = False
+) -> list[Labels]:
     """The labels of each round, from round 0, as they would be submitted.
 
     Args:
@@ -56,6 +58,8 @@ def load(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> list[Label
         task: the task of the run that they are for.
         submitted: the labels of the run's rounds that are submitted already; the file has to
             agree with them, since they cannot be changed.
+        has_best: whether there is a reigning best before round 0: of the pictures that the run
+            begins with.
 
     Raises:
         InputError: names the file, the round and what is wrong with it.
@@ -73,7 +77,7 @@ def load(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> list[Label
             f"{path}: rounds: {len(found.rounds)} rounds, the run has {task.feedback.rounds}"
         )
     rounds: list[Labels] = []
-    has_reigning_best = False
+    has_reigning_best = has_best
     for number, written in enumerate(found.rounds):
         labels = Labels.of(written.good, written.best, written.unsure)
         problem = problem_with(labels, task.feedback.batch_size, has_reigning_best)

@@ -20,6 +20,9 @@ OBJECTIVES: dict[str, str] = {
 
 NO_UPDATE = "none"
 
+CLEAN_LATENTS = ("nft",)
+"""Objectives that learn a picture from its clean latent alone, whoever drew it."""
+
 
 @dataclass(frozen=True)
 class Method:

@@ -25,10 +25,12 @@ from hero_engine.run.folder import (
     trained_round,
     write_complete,
 )
-from hero_engine.run.record import Record
+from hero_engine.run.record import START, Record
 from hero_engine.run.task import Task
 
-KEPT_OF_A_LINE = ("rounds", "checkpoints", "tries", "sheets", "final", "evaluations", "exports")
+KEPT_OF_A_LINE = (
+    "start", "rounds", "checkpoints", "tries", "sheets", "final", "evaluations", "exports",
+)  # fmt: skip
 """Folders that a line which is left takes along; what else is in the folder belongs to no line."""
 
 
@@ -131,7 +133,7 @@ def complete(folder: RunFolder, record: Record) -> None:
     text = record.unwritten_task()
     if text is None:
         return
-    kept = {f"{r.number:03d}" for r in record.rounds()}
+    kept = {folder.checkpoint(n).name for n in (START, *(r.number for r in record.rounds()))}
     try:
         for numbered in ("rounds", "checkpoints", "sheets"):
             for path in (folder.path / numbered).glob("*"):

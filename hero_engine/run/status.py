@@ -36,6 +36,20 @@ class RoundStatus(TypedDict):
     outcome: str
 
 
+class StartStatus(TypedDict):
+    """The pictures that were labelled before the run began; they use nothing of its budget.
+
+    `learned`: whether they have been learned from; `outcome` as of a round.
+    """
+
+    pictures: int
+    good: int
+    bad: int
+    best: int | None
+    learned: bool
+    outcome: str
+
+
 class CollapseStatus(TypedDict):
     """What the latest round shows of a collapse, and the trained round to go back to, if any."""
 
@@ -76,7 +90,8 @@ class Status(TypedDict):
     `round` is the latest round begun, from 0; `labels_used` counts the pictures of submitted
     rounds, unsure ones too, which have used the budget; `final` is there once the
     final model has been judged from both noises (with the base model, but in earlier versions),
-    `collapse` if the latest round shows one, be it labelled or not, and `second_look` after one.
+    `start` if the run began with labelled pictures, `collapse` if the latest round shows one, be it
+    labelled or not, and `second_look` after one.
     """
 
     run: str
@@ -89,6 +104,7 @@ class Status(TypedDict):
     labels_used: int
     labels_budget: int
     history: list[RoundStatus]
+    start: NotRequired[StartStatus]
     collapse: NotRequired[CollapseStatus]
     second_look: NotRequired[SecondLookStatus]
     final: NotRequired[dict[str, FinalStatus]]
@@ -117,6 +133,17 @@ def status(folder: RunFolder) -> Status:
             "labels_budget": task.labels_budget,
             "history": _history(record, rounds),
         }
+        start = record.start()
+        if start is not None:
+            best = start.labels.best
+            found["start"] = {
+                "pictures": len(start.numbers),
+                "good": len(start.labels.good),
+                "bad": len(start.numbers) - len(start.labels.good),
+                "best": best if isinstance(best, int) else None,
+                "learned": start.learned is not None,
+                "outcome": start.outcome,
+            }
         if rounds and rounds[-1].collapse:
             last = rounds[-1]
             found["collapse"] = {

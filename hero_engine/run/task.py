@@ -155,6 +155,11 @@ class Reward(Section):
             )
         return self
 
+    @property
+    def uses_embedding(self) -> bool:
+        """Whether it asks for the embedding, which otherwise is not trained."""
+        return self.name in ("similarity-to-best", "similarity-to-positives")
+
 
 class Update(Section):
     """What moves the LoRA, and how."""

@@ -73,6 +73,7 @@ class Judging:
             "seen": frozenset(n for n, each in enumerate(said) if each is not None),
             "labels": Labels(of["good"], None, of["unsure"]),
             "scores": {},
+            "start": None,
             "reigning_best": None,
             "second_looks": (),
             "tries": (),

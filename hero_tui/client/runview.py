@@ -13,12 +13,14 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.process import log_end
 from hero_engine.run.record import (
+    START,
     Noise,
     Progress,
     Record,
     Round,
     RunState,
     SecondLook,
+    Start,
     Try,
 )
 from hero_engine.run.record.evaluations import Evaluation, Picture, Verdict
@@ -79,7 +81,10 @@ class RunView:
     seen: frozenset[int]
     labels: Labels
     scores: Mapping[int, float]
+    start: Start | None
+    """The labelled pictures that the run began with."""
     reigning_best: tuple[int, int] | None
+    """(round, image); of the pictures that the run began with, the round is `START`."""
     second_looks: tuple[SecondLook, ...]
     """Of all rounds."""
     tries: tuple[Try, ...]
@@ -133,6 +138,8 @@ class RunView:
         """The run as it was when round `number` was submitted, to look back at it."""
         outcomes = tuple(outcome for outcome in self.outcomes if outcome.round.number <= number)
         shown, bests = outcomes[-1], [(o.round.number, o.labels.best) for o in outcomes[:-1]]
+        if self.start is not None:
+            bests.insert(0, (START, self.start.labels.best))
         images = frozenset(range(shown.round.images))
         return replace(
             self,
@@ -240,6 +247,7 @@ class RunReader:
             scores={} if last is None else record.scores(last),
             second_looks=tuple(record.second_looks()),
             tries=tuple(record.tries()),
+            start=record.start(),
             reigning_best=None if last is None else record.reigning_best(last),
             outcomes=outcomes,
             curves=self._curves(outcomes),

@@ -38,9 +38,11 @@ Labeler = Callable[[RoundView], Labels | None]
 """Labels a round; None: there are no labels for it, the run has to pause."""
 
 
-def from_file(path: Path, task: Task, submitted: Sequence[Labels] = ()) -> Labeler:
+def from_file(
+    path: Path, task: Task, submitted: Sequence[Labels] = (), has_best: bool = False
+) -> Labeler:
     """Labels as the label file says (`labelfile.load`, whose errors this raises)."""
-    rounds = labelfile.load(path, task, submitted)
+    rounds = labelfile.load(path, task, submitted, has_best)
 
     def label(view: RoundView) -> Labels | None:
         return rounds[view.number] if view.number < len(rounds) else None

@@ -42,6 +42,7 @@ class RunProgress:
         self._trained = len([r for r in rounds if r.trained is not None])
         self._collapse = rounds[-1].collapse if rounds else ""
         self._phase = ""
+        self._start = record.start()
         self._task = self._bar.add_task("starting the engine", total=None, counts="")
         self._bar.start()
         self.say(f"Run {folder.reference}: {self._rounds} rounds")
@@ -55,6 +56,10 @@ class RunProgress:
     def show(self) -> None:
         """Says what is new in the record since the last call."""
         rounds = self._record.rounds()
+        if self._start is not None and self._start.learned is None:
+            self._start = self._record.start()
+            if self._start is not None and self._start.learned is not None:
+                self.say(f"Learned from {self._start.words}. {self._start.outcome}".rstrip())
         for r in [r for r in rounds if r.submitted is not None][self._submitted :]:
             self._submitted += 1
             self.say(self._labelled(r))

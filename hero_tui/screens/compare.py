@@ -8,6 +8,7 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
 from hero_engine.run.labels import KEEP
+from hero_engine.run.record import START
 from hero_tui.client.edits import choose
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
@@ -56,8 +57,10 @@ class CompareScreen(RunDialog):
         view = self.view
         best = view.labels.best
         if view.reigning_best is not None:
-            path, number = view.reigning_best_image, view.reigning_best[1]
-            title = f"{BEST} Reigning best: round {view.reigning_best[0]}, picture {number}"
+            path = view.reigning_best_image
+            of, number = view.reigning_best
+            where = "of those begun with" if of == START else f"round {of}"
+            title = f"{BEST} Reigning best: {where}, picture {number}"
             title += " (kept)" if best == KEEP else ""
         elif isinstance(best, int):
             path, title = view.image(best), f"{BEST} Best of this round: picture {best}"

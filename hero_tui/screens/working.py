@@ -10,6 +10,7 @@ from textual.widgets import Footer, Static
 
 from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP
+from hero_engine.run.record import START
 from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
@@ -25,6 +26,8 @@ from hero_tui.widgets.status import Clock, progress_line
 
 def headline(view: RunView) -> str:
     """What the engine is at, in a sentence."""
+    if view.engine == "running" and not view.rounds and learns_from_start(view):
+        return "The model learns from pictures that are labelled already"
     if view.engine in {"starting", "stopping"} or not view.rounds:
         return "The engine is getting ready"
     round_, evaluated = view.rounds[-1], is_evaluated(view.task)
@@ -39,6 +42,11 @@ def headline(view: RunView) -> str:
     if view.labels_used >= view.task.labels_budget:
         return "The final model is evaluated" if evaluated else "The run ends"
     return "The next round is being prepared"
+
+
+def learns_from_start(view: RunView) -> bool:
+    """Whether the engine is at the pictures that the run begins with."""
+    return view.start is not None and view.start.learned is None and view.state == "training"
 
 
 def outcome_text(outcome: Outcome) -> Content:
@@ -120,4 +128,6 @@ def best_so_far(view: RunView) -> Path | None:
     for outcome in reversed(view.outcomes):
         if isinstance(outcome.labels.best, int):
             return view.folder.image(outcome.round.number, outcome.labels.best)
+    if view.start is not None and isinstance(view.start.labels.best, int):
+        return view.folder.image(START, view.start.labels.best)
     return None

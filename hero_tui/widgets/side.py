@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from hero_engine.run.labels import KEEP
+from hero_engine.run.record import START
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
 from hero_tui.text import plain
@@ -25,7 +26,17 @@ def task_text(view: RunView) -> Content:
     if task.negative_prompt:
         lines.append(("\nNegative prompt\n", "bold $primary"))
         lines.append((f"  {plain(task.negative_prompt)}\n", "$text"))
+    if view.start is not None:
+        lines.append(("\nBegun with\n", "bold $primary"))
+        lines.append((f"  {view.start.words}\n", "$text"))
     return Content.assemble(*lines)
+
+
+def of_round(number: int, image: int) -> str:
+    """Which picture it is, in words."""
+    if number == START:
+        return f"{image} of those begun with"
+    return f"{image} of round {number}"
 
 
 class SidePanel(RunWidget):
@@ -78,9 +89,5 @@ class SidePanel(RunWidget):
         )
         self._chosen_title.update(Content(title), layout=False)
         self._reigning.path = view.reigning_best_image
-        title = (
-            f"{BEST} Reigning: {reigning[1]} of round {reigning[0]}"
-            if reigning
-            else "No reigning best yet"
-        )
+        title = f"{BEST} Reigning: {of_round(*reigning)}" if reigning else "No reigning best yet"
         self._reigning_title.update(Content(title), layout=False)

@@ -27,6 +27,7 @@ from hero_engine.results.report.words import (
     rate,
 )
 from hero_engine.run.labels import KEEP
+from hero_engine.run.record import start_words
 from hero_engine.run.status import RoundStatus
 
 
@@ -66,6 +67,11 @@ def _head(run: RunFacts) -> Html:
         *([f"began {run.began}"] if run.began else []),
     ]
     notes = []
+    if "start" in status:
+        notes.append(
+            f"It began with {start_words(status['start']['good'], status['start']['bad'])}"
+            ", from which it learned before round 0."
+        )
     if status["state"] != "finished":
         notes.append("The run is not finished: this is what there was when the page was written.")
     if status["line"]:
@@ -89,7 +95,8 @@ def _cards(run: RunFacts) -> Html:
     judged = [r for r in run.submitted if r.labelled]
     if judged:
         first, last = judged[0], judged[-1]
-        shown.append((f"Round {first.number}, of the model as it was", first.success))
+        as_it_was = "begun with pictures" if "start" in run.status else "of the model as it was"
+        shown.append((f"Round {first.number}, {as_it_was}", first.success))
         if last is not first:
             shown.append((f"Round {last.number}", last.success))
     for noise in run.finals:

@@ -6,18 +6,22 @@ it, and `record` the one object that both sides work with.
 
 from hero_engine.run.record.record import Record
 from hero_engine.run.record.rows import (
+    START,
     Command,
     Noise,
     Progress,
     Round,
     RunState,
     SecondLook,
+    Start,
     Try,
+    start_words,
 )
 from hero_engine.run.record.schema import SCHEMA_VERSION
 
 __all__ = [
     "SCHEMA_VERSION",
+    "START",
     "Command",
     "Noise",
     "Progress",
@@ -25,5 +29,7 @@ __all__ = [
     "Round",
     "RunState",
     "SecondLook",
+    "Start",
     "Try",
+    "start_words",
 ]

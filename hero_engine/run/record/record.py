@@ -18,16 +18,19 @@ from hero_engine.run.labels import Labels, problem_with
 from hero_engine.run.record.database import Database
 from hero_engine.run.record.evaluations import Evaluations
 from hero_engine.run.record.rows import (
+    START,
     Command,
     Noise,
     Progress,
     Round,
     RunState,
     SecondLook,
+    Start,
     Try,
     labels_of,
     round_of,
     second_look_of,
+    start_of,
     try_of,
 )
 
@@ -141,6 +144,31 @@ class Record:
         """Marks `command` as obeyed."""
         with self._writing() as connection:
             connection.execute("UPDATE commands SET taken = 1 WHERE command = ?", (command,))
+
+    # -- pictures to start from --------------------------------------------------------------
+
+    def set_start(self, labels: Mapping[int, bool], best: int | None) -> None:
+        """Says which pictures the run begins with: by number whether each is good; and the best."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT INTO start VALUES (?, ?, ?)",
+                [(image, int(good), int(image == best)) for image, good in labels.items()],
+            )
+
+    def start(self) -> Start | None:
+        """The pictures that the run began with; None: there were none."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT image, good, best FROM start").fetchall()
+            came_of_it = connection.execute("SELECT start_learned, start_outcome FROM run")
+            return start_of(rows, *came_of_it.fetchone())
+
+    def finish_start(self, metrics: Mapping[str, float], outcome: str = "") -> None:
+        """The checkpoint of what they have taught is complete."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE run SET start_learned = ?, start_outcome = ?", (time.time(), outcome)
+            )
+            _put_metrics(connection, START, {0: metrics})
 
     # -- rounds and pictures -----------------------------------------------------------------
 
@@ -429,7 +457,10 @@ class Record:
             return {int(image) for (image,) in rows}
 
     def reigning_best(self, before: int) -> tuple[int, int] | None:
-        """(round, image) of the best when round `before` is labelled, or None."""
+        """(round, image) of the best when round `before` is labelled, or None.
+
+        The round is `START` for the best of the pictures that the run began with.
+        """
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT round, best FROM edits JOIN rounds USING (round, step)"
@@ -440,6 +471,9 @@ class Record:
                 best = json.loads(text)
                 if isinstance(best, int):
                     return int(number), best
+            start = self.start()
+            if start is not None and isinstance(start.labels.best, int):
+                return START, start.labels.best
             return None
 
     def submit(self, number: int, given: Labels | None = None, line: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """What is read from a record: values, and rows that are checked when they become one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -11,6 +12,44 @@ Command = Literal["stop", "finish"]
 Noise = Literal["pi", "fresh", "base"]
 """What the final evaluation's pictures are of: the final model from its pool or from fresh noise,
 or the base model from the same fresh noise."""
+
+START = -1
+"""In the place of a round's number: the pictures that were labelled before the run began."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The pictures that were labelled before the run began.
+
+    Numbers that no picture has count as unsure in `labels`, so that, as in a round, nothing is
+    learned from them (picture n has prompt n mod P, and prompts may have unequal numbers).
+    """
+
+    labels: Labels
+    images: int
+    """One more than the largest number."""
+    learned: float | None = None
+    """When they had been learned from; None: not yet."""
+    outcome: str = ""
+    """What was not as usual, in words for the person."""
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the pictures that there are."""
+        return sorted(frozenset(range(self.images)) - self.labels.unsure)
+
+    @property
+    def words(self) -> str:
+        """How many there are, for the person."""
+        good = len(self.labels.good)
+        return start_words(good, len(self.numbers) - good)
+
+
+def start_words(good: int, bad: int) -> str:
+    """Pictures that were labelled before a run, in words: they are no part of its budget."""
+    count = good + bad
+    pictures = f"{count} labelled picture{'s' * (count != 1)}"
+    return f"{pictures} ({good} good, {bad} bad), apart from the budget"
 
 
 @dataclass(frozen=True)
@@ -136,6 +175,22 @@ def labels_of(good: str, best: str, unsure: str) -> Labels:
     if chosen is not None and chosen != KEEP and not isinstance(chosen, int):
         raise ValueError(f"best {best!r}")
     return Labels.of(goods, chosen, unsures)
+
+
+def start_of(
+    rows: Sequence[tuple[int, int, int]], learned: float | None, outcome: str
+) -> Start | None:
+    """The rows of `start`, and what came of them; None: the run began without."""
+    good = {int(image) for image, is_good, _ in rows if is_good}
+    best = [int(image) for image, _, is_best in rows if is_best]
+    images = 1 + max((int(image) for image, _, _ in rows), default=-1)
+    if images == 0:
+        return None
+    if len(best) > 1 or not good.issuperset(best) or min(image for image, _, _ in rows) < 0:
+        raise ValueError("the labels of the pictures to start from")
+    unsure = set(range(images)) - {int(image) for image, _, _ in rows}
+    labels = Labels.of(good, best[0] if best else None, unsure)
+    return Start(labels, images, _time_of(learned), str(outcome))
 
 
 def second_look_of(number: int, image: int, first: str, second: str) -> SecondLook:

@@ -1,12 +1,18 @@
 """The tables of run.sqlite, their version, and how a record of an earlier version gets there."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 TABLES = """
 CREATE TABLE run (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
     state TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', created REAL NOT NULL,
-    judge TEXT  -- whose judgement the figures are; NULL: the oracle's
+    judge TEXT,  -- whose judgement the figures are; NULL: the oracle's
+    start_learned REAL,  -- when the pictures of `start` had been learned from
+    start_outcome TEXT NOT NULL DEFAULT ''
+);
+-- Pictures that were labelled before the run began; they teach it before round 0.
+CREATE TABLE start (
+    image INTEGER PRIMARY KEY, good INTEGER NOT NULL, best INTEGER NOT NULL
 );
 -- A round's times are seconds since the epoch, each set once, in this order.
 CREATE TABLE rounds (
@@ -141,6 +147,15 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         CREATE TABLE measured (
             round INTEGER NOT NULL, source TEXT NOT NULL, images INTEGER NOT NULL,
             name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (round, source, images, name)
+        )
+        """,
+    ),
+    5: (
+        "ALTER TABLE run ADD COLUMN start_learned REAL",
+        "ALTER TABLE run ADD COLUMN start_outcome TEXT NOT NULL DEFAULT ''",
+        """
+        CREATE TABLE start (
+            image INTEGER PRIMARY KEY, good INTEGER NOT NULL, best INTEGER NOT NULL
         )
         """,
     ),

@@ -1,0 +1,62 @@
+"""The size of a model's pictures, by its settings, before any weight is read."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hero_engine.errors import InputError
+from hero_engine.run.modelfiles import PIPELINES, V2_CONTEXT, find_source, read_single_file
+from hero_engine.run.task import Task
+
+_SETTINGS = ("unet/config.json", "vae/config.json")
+
+
+def picture_size(task: Task) -> tuple[int, int]:
+    """Width and height in pixels. Of a name on the hub, two small files are fetched if need be.
+
+    Raises:
+        InputError: it cannot be known before the model is here.
+    """
+    source = find_source(task.model)
+    if not source.is_file():
+        return _of_pipeline(task.model, task.revision)
+    if task.config is not None:
+        return _of_pipeline(task.config, None)
+    single = read_single_file(source)
+    # As diffusers' loader of single files takes them.
+    if single.pipeline == PIPELINES[1]:
+        return 1024, 1024
+    return (768, 768) if single.context == V2_CONTEXT else (512, 512)
+
+
+def _of_pipeline(model: str, revision: str | None) -> tuple[int, int]:
+    source = find_source(model)
+    try:
+        file = _in_folder(source) if source.is_dir() else _on_hub(model, revision)
+        unet, vae = (json.loads(file(name).read_text("utf-8")) for name in _SETTINGS)
+        return _size(unet, vae)
+    except Exception as error:  # of whichever library speaks HTTP for the hub's, too
+        said = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--start-from: the size of the pictures of {model} is not known before its "
+            f"{' and '.join(_SETTINGS)} are here ({said}); fetch it (`hf download {model}`), or "
+            "name its folder"
+        ) from None
+
+
+def _in_folder(folder: Path) -> Callable[[str], Path]:
+    return folder.joinpath
+
+
+def _on_hub(model: str, revision: str | None) -> Callable[[str], Path]:
+    from huggingface_hub import hf_hub_download
+
+    return lambda name: Path(hf_hub_download(model, name, revision=revision))
+
+
+def _size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> tuple[int, int]:
+    latent = unet["sample_size"]
+    height, width = latent if isinstance(latent, list) else (latent, latent)
+    scale = 2 ** (len(vae["block_out_channels"]) - 1)
+    return int(width) * scale, int(height) * scale
