@@ -369,6 +369,27 @@ def test_the_size_of_a_models_pictures_is_known_from_its_settings(tmp_path: Path
     elsewhere = TASK.model_copy(update={"model": str(tmp_path)})
     with pytest.raises(InputError, match=r"size .* is not known before its unet/config\.json"):
         picture_size(elsewhere)
+    for part, text in (("unet", '{"sample_size": [32, 64]}'),
+                       ("vae", '{"block_out_channels": [8, 8, 8, 8]}')):  # fmt: skip
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(text)
+    assert picture_size(elsewhere) == (512, 256)
+
+
+def test_of_a_model_in_the_hubs_cache_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    (tmp_path / "unet.json").write_text('{"sample_size": 64}')
+    (tmp_path / "vae.json").write_text('{"block_out_channels": [8, 8, 8, 8]}')
+    monkeypatch.setattr(
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda model, name, revision: str(tmp_path / f"{name.partition('/')[0]}.json"),
+    )
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
+    assert picture_size(TASK.model_copy(update={"model": "some/model"})) == (512, 512)
 
 
 # -- into the run's folder -------------------------------------------------------------------

@@ -50,9 +50,16 @@ def _in_folder(folder: Path) -> Callable[[str], Path]:
 
 
 def _on_hub(model: str, revision: str | None) -> Callable[[str], Path]:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    return lambda name: Path(hf_hub_download(model, name, revision=revision))
+    def file(name: str) -> Path:
+        # What is here is not asked after first, which takes long where there is no network.
+        here = try_to_load_from_cache(model, name, revision=revision)
+        return Path(
+            here if isinstance(here, str) else hf_hub_download(model, name, revision=revision)
+        )
+
+    return file
 
 
 def _size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> tuple[int, int]:

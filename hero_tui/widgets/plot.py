@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from hero_engine.run.intervals import Rate
+from hero_engine.run.methods import CLEAN_LATENTS
 from hero_tui.client.runview import RunView
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget
@@ -64,8 +65,10 @@ class SuccessPlot(RunWidget):
         view = self.view
         title = Content.styled("Good pictures by round\n", "bold $text")
         if not view.outcomes:
+            taught = view.start is not None and view.task.update.objective in CLEAN_LATENTS
+            can = "has learned already" if taught else "can do alone"
             return Content.assemble(
-                title, ("  The first round shows what the model can do alone.", QUIET)
+                title, (f"  The first round shows what the model {can}.", QUIET)
             )
         width, height = self.content_size
         rates = [(str(o.round.number), o.success_rate) for o in view.outcomes]
