@@ -135,6 +135,8 @@ StartFrom = Annotated[
     ),
 ]
 RUNS_DIR = Path("runs")
+MANY_PICTURES = 100
+"""Large photos of so many take seconds to look at."""
 PROGRAM = "hero-tui"
 
 
@@ -808,7 +810,11 @@ def _labeler(
 def _start_pictures(folders: list[Path], task: "Task") -> "StartPictures":
     from hero_engine.run.startpictures import start_pictures, what_they_teach
 
-    found = start_pictures(folders, task)
+    def tell(count: int) -> None:
+        if count >= MANY_PICTURES:
+            message(f"Looking at {count} labelled pictures ...")
+
+    found = start_pictures(folders, task, tell)
     for remark in found.remarks:
         message(remark)
     has_best = found.best is not None

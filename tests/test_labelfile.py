@@ -33,6 +33,16 @@ def load(path: Path, rounds: str, submitted: list[Labels] | None = None) -> list
     return labelfile.load(path, TASK, submitted or [])
 
 
+def test_the_best_of_pictures_that_the_run_begins_with_can_stay_in_its_first_round(
+    path: Path,
+) -> None:
+    path.write_text("task: black-cat\nrounds: [{good: [1], best: keep}, {good: [2]}]\n")
+    with pytest.raises(InputError, match="round 0: best: there is no reigning best to keep"):
+        labelfile.load(path, TASK)
+    kept = [Labels.of([1], KEEP), Labels.of([2], KEEP)]
+    assert labelfile.load(path, TASK, has_best=True) == kept
+
+
 def test_the_documented_example_is_read(path: Path) -> None:
     rounds = load(
         path,

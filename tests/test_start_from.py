@@ -21,13 +21,17 @@ from hero_engine.errors import EngineError
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import diffusion
 from hero_engine.results.report.write import write_report
-from hero_engine.run import rollback
+from hero_engine.run import process, rollback
 from hero_engine.run.folder import RunFolder, create_run, engine_holder
 from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.options import EngineOptions
 from hero_engine.run.record import START
 from hero_engine.run.startpictures import start_pictures
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
+from hero_tui.client.runview import RunReader
+from hero_tui.screens.working import best_so_far, headline
+from hero_tui.widgets.side import of_round, task_text
 from tests.engine_runs import final_hashes, label_open_round, run_here, start_engine, wait_until
 
 FinishedRun = Callable[[Task, Sequence[Labels]], RunFolder]
@@ -289,6 +293,24 @@ def test_killed_at_any_phase_it_ends_in_the_same_bits(
     assert final_hashes(folder) == final_hashes(undisturbed)
 
 
+@pytest.mark.slow
+def test_two_processes_learn_the_same_from_them(
+    task: Callable[..., Task], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for rounding: the helper reads the latents from the run's folder."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    alone = finished(tmp_path, task(), pictures, name="alone")
+    folder = begun(tmp_path, task(), pictures, name="two")
+    with closing(folder.open_record()) as record:
+        engine = process.start_engine(folder, EngineOptions(num_processes=2))
+        wait_until(lambda: record.state()[0] == "labeling", "round 0")
+        record.send("stop")
+        engine.wait(timeout=60)
+    assert folder.rollout(START).read_bytes() == alone.rollout(START).read_bytes()
+    learned = lora_of(alone, START)
+    assert (lora_of(folder, START) - learned).abs().mean() < 0.005 * learned.abs().mean()
+
+
 def test_going_back_keeps_them(task: Callable[..., Task], pictures: Path, tmp_path: Path) -> None:
     run = finished(tmp_path, task(), pictures)
     left = rollback.roll_back(run, 0)
@@ -331,6 +353,34 @@ def test_a_runs_rounds_are_given_to_another_and_counted_apart(
     assert "| after the pictures it began with | fresh, N(0, I) | 8 |" in card
     write_report(run, tmp_path / "report.html")
     assert f"It began with {words}" in (tmp_path / "report.html").read_text()
+
+
+def test_the_interface_says_what_is_learned_and_whose_best_reigns(
+    task: Callable[..., Task], pictures: Path, tmp_path: Path
+) -> None:
+    wanted = task()
+    folder = begun(tmp_path, wanted, pictures)
+    with closing(folder.open_record()) as record:
+        reader = RunReader(folder, record, wanted)
+        record.set_state("training")
+        view = reader.read("running")
+        assert view.stage == "working"
+        assert headline(view) == "The model learns from pictures that are labelled already"
+        assert "13 labelled pictures (7 good, 6 bad), apart from the budget" in str(task_text(view))
+        assert best_so_far(view) == folder.image(START, 6)
+        assert view.labels_used == 0
+        record.finish_start({})
+        for number, labels in enumerate(SCRIPT):
+            record.begin_round(number, 8)
+            record.finish_sampling(number, {})
+            view = reader.read("running")
+            assert view.reigning_best == (START, 6)
+            assert view.reigning_best_image == folder.image(START, 6)
+            record.label(number, labels)
+            record.submit(number)
+        assert of_round(*view.reigning_best) == "6 of those begun with"
+        assert reader.read("running").as_of(1).reigning_best == (START, 6)
+        assert reader.read("running").labels_used == 16
 
 
 # -- by the command --------------------------------------------------------------------------

@@ -5,7 +5,7 @@ then has copies of its own, scaled to its model's size, so that it needs the fol
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +100,13 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def start_pictures(folders: Sequence[Path], task: Task) -> StartPictures:
+def start_pictures(
+    folders: Sequence[Path], task: Task, tell: Callable[[int], None] = lambda count: None
+) -> StartPictures:
     """The pictures of all `folders`, each looked at.
+
+    Args:
+        tell: called with their number before that, which takes a minute for hundreds of photos.
 
     Raises:
         InputError: the task learns nothing from them, or what is wrong with the folders and their
@@ -118,6 +123,7 @@ def start_pictures(folders: Sequence[Path], task: Task) -> StartPictures:
             "leave out some"
         )
     else:
+        tell(len(named))
         checked = _check(named, size, problems)
     _say(problems)
     remarks = [remark for each in listings for remark in each.remarks]
