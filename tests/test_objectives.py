@@ -15,7 +15,7 @@ from hero_engine.method.lesson import Lesson
 from hero_engine.method.nft import NFT, forward_loss
 from hero_engine.method.supervised import Supervised
 from hero_engine.method.update import Objective, update
-from hero_engine.model import ddim, diffusion, seeds
+from hero_engine.model import diffusion, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
 
@@ -58,16 +58,6 @@ def test_the_forward_loss_draws_good_pictures_nearer_and_bad_ones_away() -> None
         assert v.grad is not None
         moved = old - 0.1 * v.grad
         assert bool(((moved - target).norm() < (old - target).norm()) == nearer)
-
-
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_predictions_are_compared_as_epsilon(prediction_type: ddim.PredictionType) -> None:
-    z_0, epsilon = drawn(1), drawn(2)
-    alpha_bar = torch.linspace(0.01, 0.99, 5, dtype=torch.float64)
-    z_t = ddim.noised(z_0, epsilon, alpha_bar)
-    right = ddim.target(prediction_type, z_0, epsilon, alpha_bar)
-    found = ddim.as_epsilon(prediction_type, right, z_t, alpha_bar)
-    torch.testing.assert_close(found, epsilon)
 
 
 # -- d3po ------------------------------------------------------------------------------------

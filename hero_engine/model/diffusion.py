@@ -21,6 +21,7 @@ from hero_engine.model.family import family_of
 from hero_engine.model.finite import not_finite
 from hero_engine.model.memory import Sizes
 from hero_engine.model.pretrained import load_pipeline
+from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Precision, Task
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Model:
     """
 
     pipeline: Any
-    schedule: ddim.Schedule
+    schedule: Schedule
     prompts: Conditioning
     negative: Conditioning
     latent_shape: tuple[int, int, int]
@@ -135,13 +136,13 @@ class Model:
             prompts: which of the task's `all_prompts` each picture has, [B], int64.
             guidance_scale: 1 leaves the unconditional half out.
         """
-        timesteps = self.schedule.timesteps
+        timesteps = self.schedule.levels.timesteps
         return self.predict_at(z_t, timesteps[i.to(timesteps.device)], prompts, guidance_scale)
 
     def predict_at(
         self, z_t: Tensor, timesteps: Tensor, prompts: Tensor, guidance_scale: float
     ) -> Tensor:
-        """`predict` at `timesteps` [B], int64, of those that the model was trained at."""
+        """`predict` at `timesteps` [B], of those that the model was trained at."""
         timesteps = timesteps.to(self.device)
         latents, conditioning = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
