@@ -21,7 +21,7 @@ def test_a_new_lora_changes_nothing_and_is_the_same_for_the_same_seed(
     step, prompts = torch.tensor([0, 3]), torch.zeros(2, dtype=torch.int64)
     with torch.no_grad():
         with_lora = model.predict(z_t, step, prompts, 5.0)
-        model.unet.disable_adapters()
+        model.denoiser.disable_adapters()
         assert torch.equal(model.predict(z_t, step, prompts, 5.0), with_lora)
     torch.manual_seed(123)
     again = diffusion.load(task).lora()
@@ -65,8 +65,8 @@ def test_guidance_is_the_pipelines(tiny_task: Callable[..., Task]) -> None:
     prompts = torch.zeros(2, dtype=torch.int64)
     t = model.schedule.timesteps[1]
     with torch.no_grad():
-        negative = model.unet(z_t, t, model.negative.states.expand(2, -1, -1)).sample
-        positive = model.unet(z_t, t, model.prompts.states[[0, 0]]).sample
+        negative = model.denoiser(z_t, t, model.negative.states.expand(2, -1, -1)).sample
+        positive = model.denoiser(z_t, t, model.prompts.states[[0, 0]]).sample
         expected = negative + 7.5 * (positive - negative)
         torch.testing.assert_close(model.predict(z_t, step, prompts, 7.5), expected)
         torch.testing.assert_close(model.predict(z_t, step, prompts, 1), positive)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.model import diffusion, lora
+from hero_engine.model.family import FAMILIES
 from hero_engine.model.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
@@ -36,7 +37,7 @@ def pipeline_folder(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Pa
 def taught(folder: Path) -> Any:
     """The pipeline with the engine's own LoRA, its B drawn at random."""
     pipeline = DiffusionPipeline.from_pretrained(folder)
-    diffusion.add_lora(pipeline.unet, RANK, seed=1)
+    diffusion.add_lora(pipeline.unet, FAMILIES["v1"].lora_targets, RANK, seed=1)
     for name, parameter in sorted(pipeline.unet.named_parameters()):
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(len(name)))
@@ -66,7 +67,7 @@ def predicted(unet: Any) -> Tensor:
 
 
 def base_of(pipeline: Any) -> LoraBase:
-    return LoraBase.of(pipeline.unet, pipeline.vae, pipeline.scheduler.config)
+    return LoraBase.of(pipeline)
 
 
 def metadata(base: LoraBase) -> dict[str, str]:
@@ -92,8 +93,8 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
     before = predicted(fresh.unet)
     fresh.load_lora_weights(tmp_path, weight_name="lora.safetensors")
     loaded = {n.replace("default_0", "default") for n, _ in fresh.unet.named_parameters()}
-    assert loaded == {n for n, _ in engine.unet.named_parameters()}
-    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.unet))
+    assert loaded == {n for n, _ in engine.denoiser.named_parameters()}
+    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.denoiser))
     assert not torch.allclose(predicted(fresh.unet), before, atol=0.01)
 
 
@@ -151,7 +152,7 @@ def test_an_sdxl_of_one_layer_a_block_loads_whole(tmp_path: Path, mid_block: str
     (tmp_path / "lora.safetensors").write_bytes(lora.serialise(tensors, {}))
     fresh = DiffusionPipeline.from_pretrained(folder)
     fresh.load_lora_weights(tmp_path, weight_name="lora.safetensors")
-    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.unet))
+    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.denoiser))
 
 
 def test_blocks_of_unlike_layers_are_numbered_as_in_their_original_unet(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_the_lines_draw_what_the_engine_draws(
     settings = {**write(kind, tmp_path), **kind.task}
     task = tiny_task_of(tmp_path, **settings)
     model, mu = taught(task, tmp_path)
-    base = LoraBase.of(model.unet, model.vae, model.pipeline.scheduler.config)
+    base = LoraBase.of(model.pipeline)
     monkeypatch.chdir(tmp_path)
     exec(use(task, base, str(tmp_path), kind.with_pool), {})  # noqa: S102, lines of our own
 

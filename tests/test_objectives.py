@@ -202,12 +202,12 @@ def test_dreambooths_loss_is_the_denoising_error(tiny_task: Callable[..., Task])
     model = diffusion.load(task)
     made = Supervised.of(model, lesson_of(model, task))
     _, metrics = made.losses(model, torch.tensor([1]))
-    t, epsilon = made.timestep[1, 0], made.epsilon[1, 0][None]
+    t, epsilon = made.time[1, 0], made.epsilon[1, 0][None]
     alpha_bar = model.pipeline.scheduler.alphas_cumprod.double()[t]
     z_t = alpha_bar.sqrt() * made.lesson.examples[1] + (1 - alpha_bar).sqrt() * epsilon
     with torch.no_grad():
         states = model.prompts.states[3][None]
-        predicted = model.unet(z_t.float(), t, states, return_dict=False)[0]
+        predicted = model.denoiser(z_t.float(), t, states, return_dict=False)[0]
     expected = (predicted - epsilon).pow(2).mean()
     torch.testing.assert_close(metrics["example_error"][0], expected, rtol=1e-4, atol=1e-5)
 

@@ -154,7 +154,8 @@ def _sample_together(
                 seeds.generator(task.seed, "steps", round_number, image),
             )
             for image in images.tolist()
-        ]
+        ],
+        dtype=torch.int64,
     )  # fmt: skip
     epsilon = seeds.normal(
         task.seed, "eta", round_number, images.tolist(),

@@ -6,12 +6,16 @@ adds to the ODE's step, of z_0 and epsilon, only -g^2 |dt| / (2 t) epsilon, and 
 g sqrt(|dt|), with g = eta sqrt(t / (1 - t)).
 """
 
+import re
 from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from hero_engine.model.schedule import Levels, Schedule
+
+_DISTILLED = re.compile(r"turbo|schnell|lightning|distill\w*", re.IGNORECASE)
+"""Nothing but the name says of Z-Image and Stable Diffusion 3 which is which."""
 
 
 def make_schedule(scheduler: Any, eta: float) -> Schedule:
@@ -41,3 +45,18 @@ def make_schedule(scheduler: Any, eta: float) -> Schedule:
         direction=then - g_squared * step / (2 * now),
         sigma=(g_squared * step).sqrt(),
     )
+
+
+def why_not(pipeline: Any) -> str:
+    """Why a flow model's steps cannot be taken here; "" if they can."""
+    name, scheduler = str(pipeline.config.get("_name_or_path", "")), pipeline.scheduler
+    if distilled := _DISTILLED.search(name):
+        return (
+            f"it is distilled to few steps ('{distilled[0]}'), and what it was distilled to do is "
+            "lost when it learns; take the base model that it was made from"
+        )
+    if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+        return f"its scheduler is a {type(scheduler).__name__}, expected flow matching by Euler's"
+    if scheduler.config.get("stochastic_sampling") or scheduler.config.get("invert_sigmas"):
+        return "its scheduler_config.json has stochastic_sampling or invert_sigmas"
+    return ""
