@@ -83,7 +83,10 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
 ) -> None:
     engine = taught(pipeline_folder)
     if kind == "diffusers":
-        save_file(lora.diffusers_state_dict(parameters(engine)), tmp_path / "lora.safetensors")
+        save_file(
+            lora.diffusers_state_dict(parameters(engine), base_of(engine)),
+            tmp_path / "lora.safetensors",
+        )
     else:
         base = base_of(engine)
         tensors = lora.kohya_state_dict(parameters(engine), base)
@@ -93,8 +96,8 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
     before = predicted(fresh.unet)
     fresh.load_lora_weights(tmp_path, weight_name="lora.safetensors")
     loaded = {n.replace("default_0", "default") for n, _ in fresh.unet.named_parameters()}
-    assert loaded == {n for n, _ in engine.denoiser.named_parameters()}
-    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.denoiser))
+    assert loaded == {n for n, _ in engine.unet.named_parameters()}
+    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.unet))
     assert not torch.allclose(predicted(fresh.unet), before, atol=0.01)
 
 
@@ -152,7 +155,7 @@ def test_an_sdxl_of_one_layer_a_block_loads_whole(tmp_path: Path, mid_block: str
     (tmp_path / "lora.safetensors").write_bytes(lora.serialise(tensors, {}))
     fresh = DiffusionPipeline.from_pretrained(folder)
     fresh.load_lora_weights(tmp_path, weight_name="lora.safetensors")
-    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.denoiser))
+    torch.testing.assert_close(predicted(fresh.unet), predicted(engine.unet))
 
 
 def test_blocks_of_unlike_layers_are_numbered_as_in_their_original_unet(tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ class Family:
         latent_shape: (C, H, W).
         for_vae: clean latents as the VAE decodes them.
         drawing: arguments of the pipeline's own call. drawn: z_0 of the latents that it gives.
+        guidance_offset: how much more `sampling.guidance_scale` is than the pipeline's own.
         patch: places of the VAE's latents, each way, in one of the latents.
-        lora_targets: the layers of the denoiser that get a LoRA, as peft takes them: the ends of their
-            names, or an expression for the whole of them.
+        lora_targets: the layers of the denoiser that get a LoRA, as peft takes them: the ends of
+            their names, or an expression for the whole of them.
         modelspec: ModelSpec's name of the architecture, by what the model predicts.
         sd_scripts: the same of sd-scripts.
         names: how a LoRA's layers are called in the file for other programs: as sd-scripts does,
@@ -72,6 +73,7 @@ class Family:
     names: Literal["sd-scripts", "original", "diffusers"]
     drawn: Callable[[Any, Tensor], Tensor] = _as_it_is
     patch: int = 1
+    guidance_offset: int = 0
 
 
 _FROM_TEXT_ALONE = {"feature_extractor": None, "image_encoder": None}
@@ -147,6 +149,7 @@ FAMILIES: Mapping[Architecture, Family] = {
         latent_shape=z_image.latent_shape,
         for_vae=z_image.for_vae,
         drawing=z_image.drawing,
+        guidance_offset=z_image.GUIDANCE_OFFSET,
         lora_targets=z_image.LORA_TARGETS,
         modelspec={"flow": "z-image"},
         sd_scripts={"flow": "zimage"},

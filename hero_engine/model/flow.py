@@ -7,6 +7,7 @@ g sqrt(|dt|), with g = eta sqrt(t / (1 - t)).
 """
 
 import re
+from pathlib import PurePath
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ def make_schedule(scheduler: Any, eta: float) -> Schedule:
 
 def why_not(pipeline: Any) -> str:
     """Why a flow model's steps cannot be taken here; "" if they can."""
-    name, scheduler = str(pipeline.config.get("_name_or_path", "")), pipeline.scheduler
+    name = PurePath(str(pipeline.config.get("_name_or_path", ""))).name
+    scheduler = pipeline.scheduler
     if distilled := _DISTILLED.search(name):
         return (
             f"it is distilled to few steps ('{distilled[0]}'), and what it was distilled to do is "

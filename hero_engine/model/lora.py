@@ -101,14 +101,16 @@ def peft_state_dict(lora: Mapping[str, Tensor], adapter: str = "default") -> dic
     return {name.replace(f".{adapter}.", "."): tensor for name, tensor in lora.items()}
 
 
-def diffusers_state_dict(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def diffusers_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Tensor]:
     """What `load_lora_weights` of a diffusers pipeline takes.
 
     Args:
         lora: of `peft_state_dict`.
     """
-    converted = convert_state_dict_to_diffusers(dict(lora))
-    return {f"unet.{name}": tensor.contiguous() for name, tensor in converted.items()}
+    denoiser = FAMILIES[base.architecture].denoiser
+    # For a UNet, the names of before peft; transformers have had peft's from the beginning.
+    converted = convert_state_dict_to_diffusers(dict(lora)) if denoiser == "unet" else lora
+    return {f"{denoiser}.{name}": tensor.contiguous() for name, tensor in converted.items()}
 
 
 def _layers_by_names(names: Iterable[str]) -> tuple[int, ...]:
@@ -122,6 +124,7 @@ def kohya_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Te
 
     Names are those of sd-scripts' own LoRAs: diffusers' for 1.x and 2.x, and for SDXL those of
     the original UNet (`input_blocks_4_1`), which each of the three, and diffusers, maps to its own.
+    Of transformers ComfyUI knows diffusers' own names (comfy/lora.py), and no alpha is the rank.
 
     Args:
         lora: of `peft_state_dict`.
@@ -129,6 +132,8 @@ def kohya_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Te
     Raises:
         ValueError: by no name would each of the layers be found.
     """
+    if FAMILIES[base.architecture].names == "diffusers":
+        return diffusers_state_dict(lora, base)
     converted = convert_state_dict_to_kohya({f"unet.{name}": t for name, t in lora.items()})
     if FAMILIES[base.architecture].names == "original":
         converted = {_original_name(name, base.layers): t for name, t in converted.items()}
@@ -187,7 +192,7 @@ def kohya_metadata(
         "modelspec.trigger_phrase": trigger,
         "modelspec.date": date,
         "modelspec.resolution": resolution,
-        "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": base.prediction_type.removesuffix("_prediction"),
         "ss_base_model_version": family.sd_scripts[base.prediction_type],
         "ss_v2": str(base.architecture == "v2"),
         "ss_network_module": "networks.lora",

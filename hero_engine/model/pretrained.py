@@ -65,6 +65,7 @@ class PipelineFiles:
         folder: that its model_index.json is in: its own, or of the hub's cache.
         family: by the class that the index names.
         parts: of `modelfiles.PARTS`, which it has.
+        absent: parts that its index names, and says are not there.
         sizes: bytes of its files, as 'part/file': of all there are, also those still on the hub.
         variant: of its weight files.
     """
@@ -72,6 +73,7 @@ class PipelineFiles:
     folder: Path
     family: Family
     parts: Sequence[str]
+    absent: Sequence[str]
     sizes: Mapping[str, int]
     variant: str | None
 
@@ -111,7 +113,8 @@ def find_pipeline(model: str, revision: str | None, variant: str | None) -> Pipe
         log.info(
             "model %s: its weights are there as '%s' only; that variant is taken", model, chosen
         )
-    return PipelineFiles(folder, family, parts, sizes, chosen)
+    absent = [name for name, value in index.items() if value == [None, None]]
+    return PipelineFiles(folder, family, parts, absent, sizes, chosen)
 
 
 def variant_here(model: str, revision: str | None, variant: str | None) -> str | None:
@@ -199,7 +202,7 @@ def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
         dtype=dtype if family.half_vae else {"vae": torch.float32, "default": dtype},
         use_safetensors=True,
         local_files_only=local,
-        **family.left_out,
+        **{**dict.fromkeys(found.absent), **family.left_out},
     )
 
 

@@ -21,6 +21,9 @@ LENGTH = 512
 SIDE = 1024
 """Pixels: the pictures that the pipeline draws by default."""
 PATCH = 2
+GUIDANCE_OFFSET = 1
+"""Its pipeline adds its guidance_scale times the difference of both halves to the conditional one,
+where others add it to the unconditional one."""
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """The attention projections, as in diffusers' DreamBooth script for Z-Image."""
@@ -103,15 +106,11 @@ def for_vae(vae: Any, z_0: Tensor) -> Tensor:
 def drawing(
     pipeline: Any, conditioning: Conditioning, negative: Conditioning, sampling: Sampling
 ) -> Mapping[str, Any]:
-    """What the pipeline's own call takes in place of prompts and of `sampling`'s guidance.
-
-    It adds its guidance_scale times the difference to the conditional half, where others add it to
-    the unconditional one.
-    """
+    """What the pipeline's own call takes in place of prompts and of `sampling`'s guidance."""
     return {
         "prompt_embeds": _unpadded(conditioning),
         "negative_prompt_embeds": _unpadded(negative),
-        "guidance_scale": sampling.guidance_scale - 1,
+        "guidance_scale": sampling.guidance_scale - GUIDANCE_OFFSET,
     }
 
 
