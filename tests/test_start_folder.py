@@ -367,13 +367,19 @@ def test_a_reward_says_itself_whether_it_uses_the_embedding() -> None:
 def test_the_size_of_a_models_pictures_is_known_from_its_settings(tmp_path: Path) -> None:
     assert picture_size(TASK) == SIZE
     elsewhere = TASK.model_copy(update={"model": str(tmp_path)})
-    with pytest.raises(InputError, match=r"size .* is not known before its unet/config\.json"):
+    with pytest.raises(InputError, match=r"size .* is not known before its settings"):
         picture_size(elsewhere)
-    for part, text in (("unet", '{"sample_size": [32, 64]}'),
-                       ("vae", '{"block_out_channels": [8, 8, 8, 8]}')):  # fmt: skip
+    for part, text in (
+        ("unet", '{"sample_size": [32, 64]}'),
+        ("transformer", "{}"),
+        ("vae", '{"block_out_channels": [8, 8, 8, 8]}'),
+    ):
         (tmp_path / part).mkdir()
         (tmp_path / part / "config.json").write_text(text)
+    (tmp_path / "model_index.json").write_text('{"unet": ["diffusers", "UNet2DConditionModel"]}')
     assert picture_size(elsewhere) == (512, 256)
+    (tmp_path / "model_index.json").write_text('{"transformer": ["diffusers", "Flux2"]}')
+    assert picture_size(elsewhere) == (1024, 1024)
 
 
 def test_of_a_model_in_the_hubs_cache_nothing_is_asked(
@@ -381,12 +387,13 @@ def test_of_a_model_in_the_hubs_cache_nothing_is_asked(
 ) -> None:
     import huggingface_hub
 
+    (tmp_path / "model_index.json").write_text('{"unet": ["diffusers", "UNet2DConditionModel"]}')
     (tmp_path / "unet.json").write_text('{"sample_size": 64}')
     (tmp_path / "vae.json").write_text('{"block_out_channels": [8, 8, 8, 8]}')
     monkeypatch.setattr(
         huggingface_hub,
         "try_to_load_from_cache",
-        lambda model, name, revision: str(tmp_path / f"{name.partition('/')[0]}.json"),
+        lambda model, name, revision: str(tmp_path / name.replace("/config", "")),
     )
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
     assert picture_size(TASK.model_copy(update={"model": "some/model"})) == (512, 512)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hero_engine.engine.startlatents import most_central
 from hero_engine.errors import EngineError
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import diffusion
+from hero_engine.model.family import FAMILIES, Architecture
 from hero_engine.results.report.write import write_report
 from hero_engine.run import process, rollback
 from hero_engine.run.folder import RunFolder, create_run, engine_holder
@@ -111,6 +113,20 @@ def test_encoding_is_the_mode_of_the_posterior_and_as_decoding_has_it() -> None:
     assert float((again.float() - both.float()).abs().mean()) < 8
     with pytest.raises(EngineError, match="pictures of 32x64 have latents"):
         model.encode(both[:, :, :32])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_familys_latents_come_back_from_the_vaes(name: Architecture) -> None:
+    random = torch.Generator().manual_seed(0)
+    mean, deviation = torch.randn(16, generator=random), torch.rand(16, generator=random) + 0.5
+    config = {"scaling_factor": 0.3, "shift_factor": 0.1, "batch_norm_eps": 1e-4}
+    config |= {"latents_mean": mean.tolist(), "latents_std": deviation.tolist()}
+    statistics = SimpleNamespace(running_mean=mean, running_var=deviation)
+    vae = SimpleNamespace(config=SimpleNamespace(**config), bn=statistics)
+    z_0 = torch.randn((2, 16, 4, 4), generator=random)
+    family = FAMILIES[name]
+    assert family.for_vae(vae, z_0).shape == (2, 16 // family.patch**2, *(2 * [4 * family.patch]))
+    torch.testing.assert_close(family.from_vae(vae, family.for_vae(vae, z_0)), z_0)
 
 
 def test_the_anchor_without_a_best_is_the_most_central_good_picture() -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from hero_engine.errors import InputError
-from hero_engine.run.modelfiles import PIPELINES, V2_CONTEXT, find_source, read_single_file
+from hero_engine.run.modelfiles import INDEX, V2_CONTEXT, find_source, read_single_file
 from hero_engine.run.task import Task
 
-_SETTINGS = ("unet/config.json", "vae/config.json")
+USUAL_SIDE = 1024
+"""Pixels, of models whose denoiser was made for no size: what their pipelines draw by default."""
 
 
 def picture_size(task: Task) -> tuple[int, int]:
-    """Width and height in pixels. Of a name on the hub, two small files are fetched if need be.
+    """Width and height in pixels. Of a name on the hub, three small files are fetched if need be.
 
     Raises:
         InputError: it cannot be known before the model is here.
@@ -25,7 +26,7 @@ def picture_size(task: Task) -> tuple[int, int]:
         return _of_pipeline(task.config, None)
     single = read_single_file(source)
     # As diffusers' loader of single files takes them.
-    if single.pipeline == PIPELINES[1]:
+    if single.pipeline == "StableDiffusionXLPipeline":
         return 1024, 1024
     return (768, 768) if single.context == V2_CONTEXT else (512, 512)
 
@@ -34,13 +35,13 @@ def _of_pipeline(model: str, revision: str | None) -> tuple[int, int]:
     source = find_source(model)
     try:
         file = _in_folder(source) if source.is_dir() else _on_hub(model, revision)
-        unet, vae = (json.loads(file(name).read_text("utf-8")) for name in _SETTINGS)
-        return _size(unet, vae)
+        denoiser = "transformer" if _read(file(INDEX)).get("transformer") else "unet"
+        return _size(*(_read(file(f"{part}/config.json")) for part in (denoiser, "vae")))
     except Exception as error:  # of whichever library speaks HTTP for the hub's, too
         said = " ".join(str(error).split())[:200]
         raise InputError(
             f"--start-from: the size of the pictures of {model} is not known before its "
-            f"{' and '.join(_SETTINGS)} are here ({said}); fetch it (`hf download {model}`), or "
+            f"settings are here ({said}); fetch it (`hf download {model}`), or "
             "name its folder"
         ) from None
 
@@ -62,8 +63,15 @@ def _on_hub(model: str, revision: str | None) -> Callable[[str], Path]:
     return file
 
 
-def _size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> tuple[int, int]:
-    latent = unet["sample_size"]
+def _read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+def _size(denoiser: Mapping[str, Any], vae: Mapping[str, Any]) -> tuple[int, int]:
+    latent = denoiser.get("sample_size")
+    if latent is None:
+        return USUAL_SIDE, USUAL_SIDE
     height, width = latent if isinstance(latent, list) else (latent, latent)
     scale = 2 ** (len(vae["block_out_channels"]) - 1)
     return int(width) * scale, int(height) * scale
