@@ -44,7 +44,7 @@ class Family:
         denoise: what the denoiser predicts for latents [B, C, H, W] at timesteps [B].
         schedule: of so many steps and of `sampling.eta`.
         latent_shape: (C, H, W).
-        for_vae: clean latents as the VAE decodes them.
+        for_vae: clean latents as the VAE decodes them. from_vae: the inverse.
         drawing: arguments of the pipeline's own call. drawn: z_0 of the latents that it gives.
         guidance_offset: how much more `sampling.guidance_scale` is than the pipeline's own.
         patch: places of the VAE's latents, each way, in one of the latents.
@@ -66,6 +66,7 @@ class Family:
     schedule: Callable[[Any, int, float], Schedule]
     latent_shape: Callable[[Any], tuple[int, int, int]]
     for_vae: Callable[[Any, Tensor], Tensor]
+    from_vae: Callable[[Any, Tensor], Tensor]
     drawing: Callable[[Any, Conditioning, Conditioning, Sampling], Mapping[str, Any]]
     lora_targets: Sequence[str] | str
     modelspec: Mapping[PredictionType, str]
@@ -90,6 +91,7 @@ _V1 = Family(
     schedule=stable_diffusion.schedule,
     latent_shape=stable_diffusion.latent_shape,
     for_vae=stable_diffusion.for_vae,
+    from_vae=stable_diffusion.from_vae,
     drawing=stable_diffusion.drawing,
     lora_targets=stable_diffusion.LORA_TARGETS,
     modelspec={"epsilon": "stable-diffusion-v1", "v_prediction": "stable-diffusion-v1"},
@@ -131,6 +133,7 @@ FAMILIES: Mapping[Architecture, Family] = {
         schedule=stable_diffusion_3.schedule,
         latent_shape=stable_diffusion_3.latent_shape,
         for_vae=stable_diffusion_3.for_vae,
+        from_vae=stable_diffusion_3.from_vae,
         drawing=stable_diffusion_3.drawing,
         lora_targets=stable_diffusion_3.LORA_TARGETS,
         modelspec={"flow": "stable-diffusion-3"},
@@ -148,6 +151,7 @@ FAMILIES: Mapping[Architecture, Family] = {
         schedule=z_image.schedule,
         latent_shape=z_image.latent_shape,
         for_vae=z_image.for_vae,
+        from_vae=z_image.from_vae,
         drawing=z_image.drawing,
         guidance_offset=z_image.GUIDANCE_OFFSET,
         lora_targets=z_image.LORA_TARGETS,
@@ -166,8 +170,9 @@ FAMILIES: Mapping[Architecture, Family] = {
         schedule=flux_2.schedule,
         latent_shape=flux_2.latent_shape,
         for_vae=flux_2.for_vae,
+        from_vae=flux_2.from_vae,
         drawing=flux_2.drawing,
-        drawn=flux_2.drawn,
+        drawn=flux_2.from_vae,
         patch=flux_2.PATCH,
         lora_targets=flux_2.LORA_TARGETS,
         modelspec={"flow": "flux-2-klein"},
