@@ -424,7 +424,7 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     """Makes `path` appear only when it is whole: written beside, synced, then renamed.
 
     `write` is given the temporary path, which it may make a file or a folder; an old file or
-    folder at `path` is replaced.
+    folder at `path` is replaced, but a folder is by a folder alone: somebody's files may be in it.
 
     Raises:
         OSError: it cannot be written; names the file. Nothing is left of it.
@@ -443,6 +443,9 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
             error.filename = str(path)
         raise
     if path.is_dir():
+        if not temporary.is_dir():
+            remove(temporary)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         remove(path)
     temporary.replace(path)
     _sync(path.parent)
