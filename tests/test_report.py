@@ -355,13 +355,16 @@ def test_what_cannot_be_done_is_said(
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").touch()
     (tmp_path / "file").touch()
+    (tmp_path / "notes.md").write_text("kept")
     for target, said in [
+        ("notes.md", "no page of hero-tui"),
         ("kept", "it is a folder"),
         ("file/page.html", "cannot be written"),
     ]:
         assert main(["report", str(tmp_path / target), str(run.path)]) == 2
         assert said in capsys.readouterr().err
     assert (tmp_path / "kept" / "file").exists()
+    assert (tmp_path / "notes.md").read_text() == "kept"
     assert main(["report", str(tmp_path / "page.html"), str(tmp_path)]) == 2
     assert "task.yaml" in capsys.readouterr().err
     assert main(["compare", str(tmp_path / "page.html")]) == 2
