@@ -292,6 +292,11 @@ def trained_round(folder: RunFolder, wanted: int | None) -> int:
     """
     with closing(folder.open_record()) as record:
         trained = [r.number for r in record.rounds() if r.trained is not None]
+    if not trained and not folder.task().feedback.rounds:
+        raise InputError(
+            f"{folder.path}: a run without rounds learns nothing: there is no model of its own, "
+            "only the base model's evaluation (`hero-tui report`)"
+        )
     if not trained:
         raise InputError(f"{folder.path}: no round is trained yet; label and submit one first")
     if wanted is not None and wanted not in trained:

@@ -143,7 +143,7 @@ def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
         "labels": task.labels_budget,
         "labeler": cell.labeler if task.labels_budget else None,
         "labelled": task.asks_for_labels,
-        "has_pool": task.noise.pool != "none" and task.feedback.rounds > 0,
+        "has_pool": task.has_pool,
         "settings": settings_of(task),
         "prompts": list(task.prompts),
         "state": "missing",
