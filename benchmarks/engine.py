@@ -566,10 +566,10 @@ def _short(bench: Bench) -> Bench:
 def _alone(model: Model, other: Model) -> Iterator[None]:
     """Keeps the other model's weights off the accelerator, so that peaks are of one."""
     if model.device.type == "cuda":
-        other.unet.to("cpu")
+        other.denoiser.to("cpu")
         other.vae.to("cpu")
         torch.cuda.empty_cache()
-        model.unet.to(model.device)
+        model.denoiser.to(model.device)
         model.vae.to(model.device)
     yield
 

@@ -42,8 +42,8 @@ class Samples:
 
 def unfuse(model: Model) -> Model:
     """The model with attention as separate operations and in the default memory layout."""
-    model.unet.set_attn_processor(AttnProcessor())
-    for module in (model.unet, model.vae):
+    model.denoiser.set_attn_processor(AttnProcessor())
+    for module in (model.denoiser, model.vae):
         module.to(memory_format=torch.contiguous_format)
     return model
 

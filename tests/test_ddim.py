@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler
 from hero_engine.errors import InputError
 from hero_engine.model import ddim, samplers
 from hero_engine.model.samplers import check_steps
+from hero_engine.model.schedule import Schedule, log_prob, transition
 
 CONFIG = {
     "beta_start": 0.00085,
@@ -20,9 +21,7 @@ CONFIG = {
 }
 
 
-def make(
-    steps: int = 20, eta: float = 1.0, **changes: object
-) -> tuple[ddim.Schedule, DDIMScheduler]:
+def make(steps: int = 20, eta: float = 1.0, **changes: object) -> tuple[Schedule, DDIMScheduler]:
     scheduler = DDIMScheduler(**(CONFIG | changes))
     scheduler.set_timesteps(steps)
     return ddim.make_schedule(scheduler.config, steps, eta), scheduler
@@ -37,7 +36,7 @@ def test_a_trajectory_is_the_one_that_diffusers_takes(prediction_type: str, eta:
     for position, timestep in enumerate(scheduler.timesteps):
         prediction = torch.randn(3, 4, 8, 8, generator=generator)
         noise = torch.randn(3, 4, 8, 8, generator=generator)
-        mean, sigma = ddim.transition(schedule, ours, prediction, torch.full((3,), position))
+        mean, sigma = transition(schedule, ours, prediction, torch.full((3,), position))
         ours = mean + sigma * noise
         theirs = scheduler.step(prediction, timestep, theirs, eta=eta, variance_noise=noise)[0]
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -66,7 +65,7 @@ def test_log_prob_matches_float64_from_the_definition(prediction_type: str, zero
     z_t = torch.randn(20, 4, 8, 8, generator=generator)
     output = torch.randn(20, 4, 8, 8, generator=generator)
     step = torch.arange(20)
-    mean, sigma = ddim.transition(schedule, z_t, output, step)
+    mean, sigma = transition(schedule, z_t, output, step)
     z_prev = mean + sigma * torch.randn(20, 4, 8, 8, generator=generator)
 
     bar = alpha_bars(zero_snr)
@@ -81,14 +80,14 @@ def test_log_prob_matches_float64_from_the_definition(prediction_type: str, zero
         std = ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
         centre = a_prev.sqrt() * z_0 + (1 - a_prev - std**2).clamp(min=0).sqrt() * epsilon
         expected = torch.distributions.Normal(centre, std).log_prob(z_prev[i].double()).mean()
-        found = ddim.log_prob(z_prev[i : i + 1], mean[i : i + 1], sigma[i : i + 1])
+        found = log_prob(z_prev[i : i + 1], mean[i : i + 1], sigma[i : i + 1])
         assert float(found) == pytest.approx(float(expected), abs=2e-5)
 
 
 def test_log_prob_of_the_mean_is_the_density_of_a_gaussian_at_its_top() -> None:
     mean, sigma = torch.zeros(1, 4, 8, 8), torch.full((1, 1, 1, 1), 0.5)
     top = -math.log(0.5) - 0.5 * math.log(2 * math.pi)
-    assert float(ddim.log_prob(mean, mean, sigma)) == pytest.approx(top)
+    assert float(log_prob(mean, mean, sigma)) == pytest.approx(top)
 
 
 def test_a_last_step_without_noise_is_not_trainable() -> None:
@@ -100,9 +99,9 @@ def test_a_last_step_without_noise_is_not_trainable() -> None:
 
 def test_zero_terminal_snr_starts_from_noise_alone() -> None:
     schedule = make(prediction_type="v_prediction", **ZERO_SNR)[0]
-    assert float(schedule.alpha_bar[0]) == 0
+    assert float(schedule.levels.signal[0]) == 0
     z_T, v = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    mean, sigma = ddim.transition(schedule, z_T, v, torch.tensor([0]))
+    mean, sigma = transition(schedule, z_T, v, torch.tensor([0]))
     # With alpha_bar = 0, z_0 is -v and sigma^2 is all that z_{t-1} has beside it: no direction.
     bar = alpha_bars(zero_snr=True)[949]
     torch.testing.assert_close(mean.double(), -bar.sqrt() * v.double(), rtol=1e-5, atol=1e-6)
@@ -121,7 +120,7 @@ def test_diffusers_takes_the_engines_trajectory_from_zero_snr(steps: int) -> Non
     ours = theirs = torch.randn(1, 4, 8, 8, generator=generator)
     for position, timestep in enumerate(scheduler.timesteps):
         v, noise = torch.randn(2, 1, 4, 8, 8, generator=generator)
-        mean, sigma = ddim.transition(schedule, ours, v, torch.tensor([position]))
+        mean, sigma = transition(schedule, ours, v, torch.tensor([position]))
         ours = mean + sigma * noise
         theirs = scheduler.step(v, timestep, theirs, eta=eta, variance_noise=noise)[0]
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-2)
@@ -140,8 +139,8 @@ def test_eta_is_changed_only_where_diffusers_needs_it() -> None:
 )
 def test_steps_that_begin_near_pure_noise_are_taken(steps: int, spacing: str) -> None:
     schedule, _ = make(steps, timestep_spacing=spacing)
-    assert len(schedule.timesteps) == steps
-    assert int(schedule.timesteps[0]) >= 800
+    assert len(schedule.levels.timesteps) == steps
+    assert int(schedule.levels.timesteps[0]) >= 800
 
 
 @pytest.mark.parametrize(

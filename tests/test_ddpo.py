@@ -168,7 +168,7 @@ def test_half_precision_weights_keep_the_ratio_at_one(
     task = tiny_task(precision=precision)
     model = diffusion.load(task)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    assert {p.dtype for p in model.unet.parameters() if not p.requires_grad} == {dtype}
+    assert {p.dtype for p in model.denoiser.parameters() if not p.requires_grad} == {dtype}
     assert {p.dtype for p in model.lora().values()} == {torch.float32}
     drawn = drawn_by(model, task)
     assert drawn.log_prob.dtype == drawn.z_0.dtype == torch.float32

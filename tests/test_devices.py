@@ -17,8 +17,8 @@ from hero_engine.method import ddpo, embedding, rollout, state
 from hero_engine.method.ddpo import DDPO
 from hero_engine.method.update import update
 from hero_engine.model import diffusion
-from hero_engine.model.ddim import Schedule
 from hero_engine.model.diffusion import Model
+from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Task
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_xl_pipeline
 

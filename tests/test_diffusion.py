@@ -7,7 +7,7 @@ import torch
 
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method import rollout
-from hero_engine.model import conditioning, diffusion, seeds
+from hero_engine.model import diffusion, seeds
 from hero_engine.run.task import Task
 
 
@@ -21,7 +21,7 @@ def test_a_new_lora_changes_nothing_and_is_the_same_for_the_same_seed(
     step, prompts = torch.tensor([0, 3]), torch.zeros(2, dtype=torch.int64)
     with torch.no_grad():
         with_lora = model.predict(z_t, step, prompts, 5.0)
-        model.unet.disable_adapters()
+        model.denoiser.disable_adapters()
         assert torch.equal(model.predict(z_t, step, prompts, 5.0), with_lora)
     torch.manual_seed(123)
     again = diffusion.load(task).lora()
@@ -63,10 +63,10 @@ def test_guidance_is_the_pipelines(tiny_task: Callable[..., Task]) -> None:
     model = diffusion.load(tiny_task(negative_prompt="a dog"))
     z_t, step = torch.randn(2, *model.latent_shape), torch.tensor([1, 1])
     prompts = torch.zeros(2, dtype=torch.int64)
-    t = model.schedule.timesteps[1]
+    t = model.schedule.levels.timesteps[1]
     with torch.no_grad():
-        negative = model.unet(z_t, t, model.negative.states.expand(2, -1, -1)).sample
-        positive = model.unet(z_t, t, model.prompts.states[[0, 0]]).sample
+        negative = model.denoiser(z_t, t, model.negative.states.expand(2, -1, -1)).sample
+        positive = model.denoiser(z_t, t, model.prompts.states[[0, 0]]).sample
         expected = negative + 7.5 * (positive - negative)
         torch.testing.assert_close(model.predict(z_t, step, prompts, 7.5), expected)
         torch.testing.assert_close(model.predict(z_t, step, prompts, 1), positive)
@@ -143,7 +143,7 @@ def test_a_weight_that_is_no_number_is_named(
     module = getattr(model.pipeline, part)
     (broken,) = [p for name, p in module.named_parameters() if name.endswith(weight)]
     broken.data[(0,) * broken.ndim] = float("nan")
-    model.prompts, model.negative = conditioning.encode(model.pipeline, task.prompts, "")
+    model.prompts, model.negative = model.family.encode(model.pipeline, task.prompts, "", False)
     with pytest.raises(EngineError, match=rf"{said} are not all numbers \(.*{weight}\), in any"):
         sampled(model, task)
 

@@ -67,7 +67,7 @@ def test_a_lora_predicts_what_the_engine_does(file: str, run: RunFolder) -> None
     embeds = torch.randn(2, 77, 16)
     with torch.no_grad():
         theirs = pipeline.unet(z_t, t, embeds).sample
-        ours = engine.unet(z_t, t, embeds).sample
+        ours = engine.denoiser(z_t, t, embeds).sample
         pipeline.unet.disable_lora()
         base = pipeline.unet(z_t, t, embeds).sample
     torch.testing.assert_close(theirs, ours)

@@ -69,14 +69,14 @@ def test_a_model_that_only_fits_with_checkpointing_is_measured_so(
 ) -> None:
     task = tiny_task()
     model = diffusion.load(task)
-    forward = model.unet.forward
+    forward = model.denoiser.forward
 
     def limited(*inputs: Any, **named: Any) -> Any:
-        if torch.is_grad_enabled() and not model.unet.is_gradient_checkpointing:
+        if torch.is_grad_enabled() and not model.denoiser.is_gradient_checkpointing:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return forward(*inputs, **named)
 
-    monkeypatch.setattr(model.unet, "forward", limited)
+    monkeypatch.setattr(model.denoiser, "forward", limited)
     assert fitting.fit(model, task, "16", held=0).checkpointing
     limit(monkeypatch, model, 0)
     with pytest.raises(EngineError, match="one transition of this model"):
@@ -110,7 +110,7 @@ def test_parts_that_wait_off_the_accelerator_give_the_same_pictures(
     task = tiny_task()
     whole, sliced = diffusion.load(task), diffusion.load(task)
     fitting.apply(Plan(4, 8, slicing=True, offload=True), sliced)
-    assert sliced.resident == [sliced.unet]
+    assert sliced.resident == [sliced.denoiser]
     z_0 = torch.randn(3, *whole.latent_shape)
     off = (whole.decode(z_0).int() - sliced.decode(z_0).int()).abs()
     assert off.max() <= 1

@@ -110,7 +110,7 @@ def test_memory_that_was_taken_meanwhile_is_explained(
     def fail(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(trained.model.unet, "to", fail)
+    monkeypatch.setattr(trained.model.denoiser, "to", fail)
     with pytest.raises(EngineError, match="taken while nobody labeled"):
         offload.come_back()
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hero_engine.errors import EngineError
 from hero_engine.model import diffusion, lora
+from hero_engine.model.family import FAMILIES
 from hero_engine.model.lora import LoraBase
 from tests.tiny_pipeline import save_tiny_pipeline, save_tiny_v2_pipeline, save_tiny_xl_pipeline
 
@@ -36,7 +37,7 @@ def pipeline_folder(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Pa
 def taught(folder: Path) -> Any:
     """The pipeline with the engine's own LoRA, its B drawn at random."""
     pipeline = DiffusionPipeline.from_pretrained(folder)
-    diffusion.add_lora(pipeline.unet, RANK, seed=1)
+    diffusion.add_lora(pipeline.unet, FAMILIES["v1"].lora_targets, RANK, seed=1)
     for name, parameter in sorted(pipeline.unet.named_parameters()):
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(len(name)))
@@ -66,7 +67,7 @@ def predicted(unet: Any) -> Tensor:
 
 
 def base_of(pipeline: Any) -> LoraBase:
-    return LoraBase.of(pipeline.unet, pipeline.vae, pipeline.scheduler.config)
+    return LoraBase.of(pipeline)
 
 
 def metadata(base: LoraBase) -> dict[str, str]:
@@ -82,7 +83,10 @@ def test_a_fresh_pipeline_with_the_file_predicts_what_the_engine_does(
 ) -> None:
     engine = taught(pipeline_folder)
     if kind == "diffusers":
-        save_file(lora.diffusers_state_dict(parameters(engine)), tmp_path / "lora.safetensors")
+        save_file(
+            lora.diffusers_state_dict(parameters(engine), base_of(engine)),
+            tmp_path / "lora.safetensors",
+        )
     else:
         base = base_of(engine)
         tensors = lora.kohya_state_dict(parameters(engine), base)

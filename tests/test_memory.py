@@ -31,14 +31,14 @@ def shortage(device: str) -> RuntimeError:
 
 def limit(monkeypatch: pytest.MonkeyPatch, model: Model, most: int) -> None:
     """Lets the UNet take at most `most` latents at once (two a picture, with guidance)."""
-    forward = model.unet.forward
+    forward = model.denoiser.forward
 
     def limited(latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
         if len(latents) > most:
             raise shortage("cuda")
         return forward(latents, *rest, **named)
 
-    monkeypatch.setattr(model.unet, "forward", limited)
+    monkeypatch.setattr(model.denoiser, "forward", limited)
 
 
 def drawn_by(model: Model, task: Task) -> tuple[Rollout, list[list[int]]]:

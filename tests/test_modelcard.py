@@ -93,7 +93,9 @@ def taught(task: Task, export: Path) -> tuple[diffusion.Model, torch.Tensor]:
     with torch.no_grad():
         for parameter in model.lora().values():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    tensors = lora.diffusers_state_dict(lora.peft_state_dict(model.lora()))
+    tensors = lora.diffusers_state_dict(
+        lora.peft_state_dict(model.lora()), LoraBase.of(model.pipeline)
+    )
     save_file({n: t.detach() for n, t in tensors.items()}, export / DIFFUSERS_FILE)
     mu = torch.randn(model.latent_shape, generator=generator)
     save_file({"best_z_T": mu}, export / POOL_FILE)
@@ -108,7 +110,7 @@ def test_the_lines_draw_what_the_engine_draws(
     settings = {**write(kind, tmp_path), **kind.task}
     task = tiny_task_of(tmp_path, **settings)
     model, mu = taught(task, tmp_path)
-    base = LoraBase.of(model.unet, model.vae, model.pipeline.scheduler.config)
+    base = LoraBase.of(model.pipeline)
     monkeypatch.chdir(tmp_path)
     exec(use(task, base, str(tmp_path), kind.with_pool), {})  # noqa: S102, lines of our own
 

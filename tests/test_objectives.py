@@ -15,7 +15,7 @@ from hero_engine.method.lesson import Lesson
 from hero_engine.method.nft import NFT, forward_loss
 from hero_engine.method.supervised import Supervised
 from hero_engine.method.update import Objective, update
-from hero_engine.model import ddim, diffusion, seeds
+from hero_engine.model import diffusion, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.run.task import Task
 
@@ -58,16 +58,6 @@ def test_the_forward_loss_draws_good_pictures_nearer_and_bad_ones_away() -> None
         assert v.grad is not None
         moved = old - 0.1 * v.grad
         assert bool(((moved - target).norm() < (old - target).norm()) == nearer)
-
-
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_predictions_are_compared_as_epsilon(prediction_type: ddim.PredictionType) -> None:
-    z_0, epsilon = drawn(1), drawn(2)
-    alpha_bar = torch.linspace(0.01, 0.99, 5, dtype=torch.float64)
-    z_t = ddim.noised(z_0, epsilon, alpha_bar)
-    right = ddim.target(prediction_type, z_0, epsilon, alpha_bar)
-    found = ddim.as_epsilon(prediction_type, right, z_t, alpha_bar)
-    torch.testing.assert_close(found, epsilon)
 
 
 # -- d3po ------------------------------------------------------------------------------------
@@ -212,12 +202,12 @@ def test_dreambooths_loss_is_the_denoising_error(tiny_task: Callable[..., Task])
     model = diffusion.load(task)
     made = Supervised.of(model, lesson_of(model, task))
     _, metrics = made.losses(model, torch.tensor([1]))
-    t, epsilon = made.timestep[1, 0], made.epsilon[1, 0][None]
+    t, epsilon = made.time[1, 0], made.epsilon[1, 0][None]
     alpha_bar = model.pipeline.scheduler.alphas_cumprod.double()[t]
     z_t = alpha_bar.sqrt() * made.lesson.examples[1] + (1 - alpha_bar).sqrt() * epsilon
     with torch.no_grad():
         states = model.prompts.states[3][None]
-        predicted = model.unet(z_t.float(), t, states, return_dict=False)[0]
+        predicted = model.denoiser(z_t.float(), t, states, return_dict=False)[0]
     expected = (predicted - epsilon).pow(2).mean()
     torch.testing.assert_close(metrics["example_error"][0], expected, rtol=1e-4, atol=1e-5)
 

@@ -117,7 +117,7 @@ def test_a_single_file_says_itself_that_it_predicts_v(tiny_task: Make, tmp_path:
     save_file(load_file(path) | marks, path)
     schedule = diffusion.load(tiny_task(model=str(path), config=str(folder))).schedule
     assert schedule.prediction_type == "v_prediction"
-    assert float(schedule.alpha_bar[0]) == 0
+    assert float(schedule.levels.signal[0]) == 0
 
 
 def test_the_vae_of_xl_is_decoded_in_float32(tiny_task: Make, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_another_architecture_is_refused(
         vae.save_pretrained(folder / "vae")
     refused = refusal(tiny_task(model=str(folder)))
     assert said in refused
-    assert "expected a Stable Diffusion 1.x, 2.x or XL model" in refused
+    assert "expected a Stable Diffusion (1.x, 2.x, XL, 3.x)" in refused
 
 
 def test_a_name_that_cannot_be_one_of_the_hub_is_taken_for_a_path(tiny_task: Make) -> None:

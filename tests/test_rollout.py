@@ -8,7 +8,8 @@ import torch
 
 from hero_engine.method import rollout
 from hero_engine.method.rollout import Rollout, chunks_of, trained_steps
-from hero_engine.model import ddim, diffusion, seeds
+from hero_engine.model import diffusion, seeds
+from hero_engine.model.schedule import log_prob, transition
 from hero_engine.run.task import Task
 
 
@@ -90,8 +91,8 @@ def test_kept_transitions_have_the_log_prob_of_the_model(tiny_task: Callable[...
     for k in range(6):
         with torch.no_grad():
             prediction = model.predict(drawn.z_t[:, k], drawn.step[:, k], prompts, 5.0)
-        mean, sigma = ddim.transition(model.schedule, drawn.z_t[:, k], prediction, drawn.step[:, k])
-        found = ddim.log_prob(drawn.z_prev[:, k], mean, sigma)
+        mean, sigma = transition(model.schedule, drawn.z_t[:, k], prediction, drawn.step[:, k])
+        found = log_prob(drawn.z_prev[:, k], mean, sigma)
         torch.testing.assert_close(found, drawn.log_prob[:, k], rtol=1e-5, atol=1e-5)
 
 

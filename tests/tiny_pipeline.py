@@ -31,10 +31,10 @@ _DDIM = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
 def save_tiny_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
     """Writes a pipeline as Stable Diffusion 1.x: 8x8 latents of 4 channels, pictures of 16x16."""
     torch.manual_seed(0)
-    tokenizer = _tokenizer(folder)
+    tokenizer = words(folder)
     pipeline = StableDiffusionPipeline(
         vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config(tokenizer, hidden_size=16)),
+        text_encoder=CLIPTextModel(text_config(tokenizer, hidden_size=16)),
         tokenizer=tokenizer,
         unet=UNet2DConditionModel(
             sample_size=8,
@@ -51,17 +51,17 @@ def save_tiny_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return _saved(pipeline, folder)
+    return saved(pipeline, folder)
 
 
 def save_tiny_v2_pipeline(folder: Path, prediction_type: str = "v_prediction") -> Path:
     """Writes a pipeline as Stable Diffusion 2.x; latents and pictures as `save_tiny_pipeline`."""
     torch.manual_seed(0)
-    tokenizer = _tokenizer(folder)
+    tokenizer = words(folder)
     pipeline = StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=CLIPTextModel(
-            _text_config(tokenizer, hidden_size=24, hidden_act="gelu", num_hidden_layers=2)
+            text_config(tokenizer, hidden_size=24, hidden_act="gelu", num_hidden_layers=2)
         ),
         tokenizer=tokenizer,
         unet=UNet2DConditionModel(
@@ -80,7 +80,7 @@ def save_tiny_v2_pipeline(folder: Path, prediction_type: str = "v_prediction") -
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return _saved(pipeline, folder)
+    return saved(pipeline, folder)
 
 
 def save_tiny_xl_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
@@ -89,15 +89,15 @@ def save_tiny_xl_pipeline(folder: Path, prediction_type: str = "epsilon") -> Pat
     The UNet has SDXL's blocks and layers, so that its LoRA's weights are named as SDXL's are.
     """
     torch.manual_seed(0)
-    tokenizer = _tokenizer(folder)
+    tokenizer = words(folder)
     pooled = 12
     pipeline = StableDiffusionXLPipeline(
         vae=_vae(scaling_factor=0.13025, force_upcast=True),
         text_encoder=CLIPTextModel(
-            _text_config(tokenizer, hidden_size=16, num_hidden_layers=2, projection_dim=16)
+            text_config(tokenizer, hidden_size=16, num_hidden_layers=2, projection_dim=16)
         ),
         text_encoder_2=CLIPTextModelWithProjection(
-            _text_config(
+            text_config(
                 tokenizer,
                 hidden_size=24,
                 hidden_act="gelu",
@@ -125,15 +125,17 @@ def save_tiny_xl_pipeline(folder: Path, prediction_type: str = "epsilon") -> Pat
         scheduler=EulerDiscreteScheduler(**_NOISE, steps_offset=1, prediction_type=prediction_type),
         add_watermarker=False,
     )
-    return _saved(pipeline, folder)
+    return saved(pipeline, folder)
 
 
-def _saved(pipeline: Any, folder: Path) -> Path:
+def saved(pipeline: Any, folder: Path) -> Path:
+    """Writes a pipeline into `folder`; returns where."""
     pipeline.save_pretrained(folder / "pipeline", safe_serialization=True)
     return folder / "pipeline"
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def words(folder: Path) -> CLIPTokenizer:
+    """A tokenizer that knows letters."""
     characters = [chr(c) for c in range(97, 123)]
     vocabulary = [
         *characters,
@@ -141,22 +143,23 @@ def _tokenizer(folder: Path) -> CLIPTokenizer:
         "<|startoftext|>",
         "<|endoftext|>",
     ]
-    words = folder / "words"
-    words.mkdir(parents=True)
-    (words / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(vocabulary)}))
-    (words / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(str(words / "vocab.json"), str(words / "merges.txt"), model_max_length=77)
+    place = folder / "words"
+    place.mkdir(parents=True)
+    (place / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(vocabulary)}))
+    (place / "merges.txt").write_text("#version: 0.2\n")
+    return CLIPTokenizer(str(place / "vocab.json"), str(place / "merges.txt"), model_max_length=77)
 
 
-def _text_config(tokenizer: CLIPTokenizer, hidden_size: int, **changes: Any) -> CLIPTextConfig:
-    words = len(tokenizer)
+def text_config(tokenizer: CLIPTokenizer, hidden_size: int, **changes: Any) -> CLIPTextConfig:
+    """Of a CLIP of one layer, unless `changes` say otherwise."""
+    known = len(tokenizer)
     return CLIPTextConfig(
-        vocab_size=words,
+        vocab_size=known,
         hidden_size=hidden_size,
         intermediate_size=16,
         num_attention_heads=2,
-        bos_token_id=words - 2,
-        eos_token_id=words - 1,
+        bos_token_id=known - 2,
+        eos_token_id=known - 1,
         **{"num_hidden_layers": 1} | changes,
     )
 

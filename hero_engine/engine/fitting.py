@@ -65,7 +65,7 @@ class Plan:
 
 
 def plan(costs: Costs, spare: int, task: Task, device: torch.device) -> Plan:
-    """The quickest plan for `spare` bytes beside the UNet, with chunks of at most the task's.
+    """The quickest plan for `spare` bytes beside the denoiser, with chunks of at most the task's.
 
     What is planned may still not fit: then the engine halves (`memory`).
     """
@@ -114,10 +114,10 @@ def fit(model: Model, task: Task, memory: Memory, held: int) -> Plan:
         there = 0 if model.offload else costs.spare_weights
         spare = int(MARGIN * _free(model.device)) + there - held
     else:
-        spare = int(MARGIN * int(memory) * 2**30) - _bytes_of(model.unet) - held
+        spare = int(MARGIN * int(memory) * 2**30) - _bytes_of(model.denoiser) - held
     chosen = plan(costs, max(0, spare), task, model.device)
     apply(chosen, model)
-    log.info("memory %s: %.1f GiB beside the UNet, %s: %s", memory, spare / 2**30, costs, chosen)
+    log.info("memory %s: %.1f GiB beside weights, %s: %s", memory, spare / 2**30, costs, chosen)
     return chosen
 
 
@@ -126,9 +126,9 @@ def apply(chosen: Plan, model: Model) -> None:
     model.sizes.chunk, model.sizes.micro_batch = chosen.chunk, chosen.micro_batch
     model.set_offload(chosen.offload)
     if chosen.checkpointing:
-        model.unet.enable_gradient_checkpointing()
+        model.denoiser.enable_gradient_checkpointing()
     else:
-        model.unet.disable_gradient_checkpointing()
+        model.denoiser.disable_gradient_checkpointing()
     if chosen.slicing:
         model.vae.enable_slicing()
     if chosen.tiling:
@@ -163,9 +163,9 @@ def measure(model: Model, task: Task) -> Costs:
             model.decode(latent.clone().requires_grad_(device.type != "cuda"))
 
     transition = _cost(device, model, train)
-    model.unet.enable_gradient_checkpointing()
+    model.denoiser.enable_gradient_checkpointing()
     checkpointed, picture = (_cost(device, model, work) for work in (train, sample))
-    model.unet.disable_gradient_checkpointing()
+    model.denoiser.disable_gradient_checkpointing()
     if TOO_MUCH in (checkpointed, picture):
         raise EngineError(
             "there is not enough memory to train one transition of this model, even with its "

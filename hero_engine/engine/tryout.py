@@ -16,7 +16,6 @@ from hero_engine.method.pool import NoisePool, sample_initial_noise
 from hero_engine.method.rollout import sample_pictures
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
-from hero_engine.model.family import family_of
 from hero_engine.model.memory import Sizes
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.pictures import save_picture
@@ -69,8 +68,7 @@ def pictures_of(model: Model, task: Task, prompt: str, pool: NoisePool | None) -
         EngineError: there is not enough memory for one picture.
     """
     with model.at_work(*model.text_encoders):
-        encode = family_of(model.pipeline).encode
-        encoded, _ = encode(
+        encoded, _ = model.family.encode(
             model.pipeline, [prompt], task.negative_prompt, task.long_prompts == "cut"
         )
     # Sizes of its own: what memory did not suffice for here changes nothing in the run.

@@ -11,8 +11,9 @@ from hero_engine.errors import EngineError
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.update import LearnsFrom, in_passes, until_it_fits
-from hero_engine.model import ddim, seeds
+from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
+from hero_engine.model.schedule import log_prob, transition
 from hero_engine.run.task import Task
 
 RATIO_TOLERANCE = 1e-5
@@ -34,8 +35,8 @@ def log_probs(model: Model, rollout: Rollout, items: Tensor, task: Task) -> Tens
     z_t, z_prev = z_t.to(model.device), z_prev.to(model.device)
     prompts = prompts_of(images, task).to(model.device)
     scale = task.sampling.guidance_scale if task.update.guidance else 1.0
-    mean, sigma = ddim.transition(model.schedule, z_t, model.predict(z_t, i, prompts, scale), i)
-    return ddim.log_prob(z_prev, mean, sigma)
+    mean, sigma = transition(model.schedule, z_t, model.predict(z_t, i, prompts, scale), i)
+    return log_prob(z_prev, mean, sigma)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ weights, what depends on the weights is (tests/test_objectives.py shows it in fl
 
 with r the picture's optimality: a picture with c = 1 draws the prediction towards its own target,
 one with c = -1 away from it, and beta holds it near the policy that drew the round. Measured in the
-space of epsilon, since in that of z_0 the noisy times weigh without bound.
+space of what the network predicts, epsilon or a velocity, since in that of z_0, where the published
+form is, epsilon's errors at the noisy times weigh without bound.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,9 @@ from hero_engine.errors import EngineError
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.rollout import prompts_of
 from hero_engine.method.update import LearnsFrom, in_passes, until_it_fits
-from hero_engine.model import ddim, seeds
+from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
+from hero_engine.model.schedule import noised, target
 
 DRIFT_TOLERANCE = {torch.float32: 1e-8, torch.bfloat16: 1e-3, torch.float16: 1e-4}
 """Of mean |v - v_old|^2 before the first step, where it is 0 but for rounding; predictions are
@@ -114,7 +116,7 @@ class NFT:
 
     def _prediction(self, model: Model, items: Tensor) -> tuple[Tensor, Tensor]:
         """What the model as it is predicts for the draws `items` [B], and what is right, both
-        [B, C, H, W]; in the space of epsilon.
+        [B, C, H, W].
         """
         task, images = self.lesson.task, self.image[items]
         z_0, epsilon, i, prompts = (
@@ -126,11 +128,10 @@ class NFT:
                 prompts_of(images, task),
             )
         )
-        alpha_bar = model.schedule.alpha_bar[i.to(model.schedule.alpha_bar.device)]
-        z_t = ddim.noised(z_0, epsilon, alpha_bar)
+        level = model.schedule.levels.at(i, z_0)
         scale = task.sampling.guidance_scale if task.update.guidance else 1.0
-        prediction = model.predict(z_t, i, prompts, scale)
-        return ddim.as_epsilon(model.schedule.prediction_type, prediction, z_t, alpha_bar), epsilon
+        prediction = model.predict(noised(z_0, epsilon, level), i, prompts, scale)
+        return prediction, target(model.schedule.prediction_type, z_0, epsilon, level)
 
     def check(self, model: Model, metrics: Mapping[str, float]) -> None:
         """Before the first step the model must predict what it predicted a moment ago.

@@ -1,4 +1,4 @@
-"""Sampling a batch with DDIM, keeping what training will need of each trajectory."""
+"""Sampling a batch, keeping what training will need of each trajectory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.errors import EngineError
-from hero_engine.model import ddim, seeds
+from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import in_chunks
+from hero_engine.model.schedule import log_prob, transition
 from hero_engine.model.tensorfile import save_tensors
 from hero_engine.run.task import Task
 
@@ -153,7 +154,8 @@ def _sample_together(
                 seeds.generator(task.seed, "steps", round_number, image),
             )
             for image in images.tolist()
-        ]
+        ],
+        dtype=torch.int64,
     )  # fmt: skip
     epsilon = seeds.normal(
         task.seed, "eta", round_number, images.tolist(),
@@ -243,10 +245,10 @@ def denoise(
     for position in range(model.schedule.steps):
         i = steps[position].expand(len(z_t))
         prediction = model.predict(z_t, i, prompts, task.sampling.guidance_scale)
-        mean, sigma = ddim.transition(model.schedule, z_t, prediction, i)
+        mean, sigma = transition(model.schedule, z_t, prediction, i)
         z_t = mean + sigma * epsilon[:, position]
         log_probs.append(
-            ddim.log_prob(z_t, mean, sigma)
+            log_prob(z_t, mean, sigma)
             if position in trainable
             else torch.zeros(len(z_t), device=device)
         )

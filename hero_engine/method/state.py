@@ -107,7 +107,7 @@ def _drop_moments(path: Path) -> None:
 def _write(state: TrainingState, path: Path) -> None:
     path.mkdir()
     model = state.model
-    base = lora.LoraBase.of(model.unet, model.vae, model.pipeline.scheduler.config)
+    base = lora.LoraBase.of(model.pipeline)
     lora.save_checkpoint(path / "lora.safetensors", model.lora(), base)
     save_tensors(
         {n: p.detach().cpu().contiguous() for n, p in state.embedder.state_dict().items()},

@@ -15,8 +15,9 @@ from torch import Tensor
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.rollout import prompts_of, sample_latents
 from hero_engine.method.update import LearnsFrom
-from hero_engine.model import ddim, seeds
+from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
+from hero_engine.model.schedule import noised, target
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Supervised:
     Attributes:
         prior: the pretrained model's clean latents, [R, C, H, W].
         example, of_prior: each draw's example and picture of the prior, int64 [D].
-        timestep: of both, int64 [D, 2]. epsilon: [D, 2, C, H, W].
+        time: of both, among those that the model was trained at, int64 [D, 2].
+        epsilon: [D, 2, C, H, W].
     """
 
     learns_from: ClassVar[LearnsFrom] = "examples"
@@ -40,7 +42,7 @@ class Supervised:
     prior: Tensor
     example: Tensor
     of_prior: Tensor
-    timestep: Tensor
+    time: Tensor
     epsilon: Tensor
 
     @classmethod
@@ -59,7 +61,7 @@ class Supervised:
             prior,
             turns % len(lesson.examples),
             turns % len(prior),
-            torch.randint(len(model.schedule.cumulative), (draws, 2), generator=generator),
+            torch.randint(len(model.schedule.trained.noise), (draws, 2), generator=generator),
             torch.randn((draws, 2, *model.latent_shape), generator=generator),
         )
 
@@ -78,13 +80,12 @@ class Supervised:
             ]
         )
         z_0 = torch.cat([lesson.examples[example], self.prior[of_prior]]).to(model.device)
-        timestep = self.timestep[items].T.flatten()
+        level = model.schedule.trained.at(self.time[items].T.flatten(), z_0)
         epsilon = self.epsilon[items].transpose(0, 1).flatten(0, 1).to(model.device)
-        alpha_bar = model.schedule.cumulative[timestep.to(model.schedule.cumulative.device)]
-        z_t = ddim.noised(z_0, epsilon, alpha_bar)
-        prediction = model.predict_at(z_t, timestep, prompts.to(model.device), 1.0)
-        target = ddim.target(model.schedule.prediction_type, z_0, epsilon, alpha_bar)
-        errors = (prediction - target).pow(2).flatten(1).mean(1)
+        z_t = noised(z_0, epsilon, level)
+        prediction = model.predict_at(z_t, level.timesteps, prompts.to(model.device), 1.0)
+        right = target(model.schedule.prediction_type, z_0, epsilon, level)
+        errors = (prediction - right).pow(2).flatten(1).mean(1)
         of_examples, of_prior_pictures = errors.chunk(2)
         return of_examples + task.update.prior_weight * of_prior_pictures, {
             "example_error": of_examples.detach(),

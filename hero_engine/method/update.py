@@ -102,7 +102,7 @@ def update(
         _check_finite(metrics["loss"])
         if number == 1 and (corrected := objective.check(model, metrics)) is not None:
             objective = corrected
-            model.unet.zero_grad()
+            model.denoiser.zero_grad()
             metrics, scale = set_gradient(objective, model, items, scale)
             objective.check(model, metrics)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, task.update.max_grad_norm))
@@ -110,7 +110,7 @@ def update(
         if optimizer is not None:
             optimizer.step()
         sharding.copy_from_main(parameters, model.accelerator)
-        model.unet.zero_grad()
+        model.denoiser.zero_grad()
         history.append(metrics | {"grad_norm": norm})
         on_step(number, len(steps), history[-1])
     return history
@@ -156,7 +156,7 @@ def until_it_fits(
         done = memory.attempt(work, model.sizes, "micro_batch", largest)
         if done is not None:
             return done
-        model.unet.zero_grad()
+        model.denoiser.zero_grad()
 
 
 def set_gradient(
@@ -184,7 +184,7 @@ def set_gradient(
         gradients = [p.grad for p in parameters if p.grad is not None]
         if scale == 1 or all(bool(gradient.isfinite().all()) for gradient in gradients):
             break
-        model.unet.zero_grad()
+        model.denoiser.zero_grad()
         scale = max(1.0, scale / 16)
     for gradient in gradients:
         gradient /= scale

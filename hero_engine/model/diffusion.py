@@ -1,8 +1,8 @@
-"""A Stable Diffusion pipeline as the method needs it: UNet with a LoRA, VAE, encoded prompts."""
+"""A pipeline as the method needs it: denoiser with a LoRA, VAE, encoded prompts."""
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +15,16 @@ from peft import LoraConfig
 from torch import Tensor, nn
 
 from hero_engine.errors import EngineError
-from hero_engine.model import ddim, seeds
-from hero_engine.model.conditioning import Conditioning, latent_size
-from hero_engine.model.family import family_of
+from hero_engine.model import seeds
+from hero_engine.model.conditioning import Conditioning
+from hero_engine.model.family import Family, family_of
 from hero_engine.model.finite import not_finite
 from hero_engine.model.memory import Sizes
 from hero_engine.model.pretrained import load_pipeline
+from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Precision, Task
 
 log = logging.getLogger(__name__)
-
-LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-"""The attention projections, as in the official code."""
 
 
 SMALL_LATENTS = 1024
@@ -38,8 +36,8 @@ class Model:
     """What sampling and training share.
 
     Attributes:
-        pipeline: diffusers' own, with the LoRA in its UNet.
-        prompts: what the UNet is conditioned on, for each of the task's `all_prompts`.
+        pipeline: diffusers' own, with the LoRA in its denoiser.
+        prompts: what the denoiser is conditioned on, for each of the task's `all_prompts`.
         negative: the same of the unconditional half of guidance, one row.
         latent_shape: (C, H, W).
         dtype: of the frozen weights; latents, means and log-probs are float32 whatever it is.
@@ -48,7 +46,7 @@ class Model:
     """
 
     pipeline: Any
-    schedule: ddim.Schedule
+    schedule: Schedule
     prompts: Conditioning
     negative: Conditioning
     latent_shape: tuple[int, int, int]
@@ -58,8 +56,13 @@ class Model:
     offload: bool = False
 
     @property
-    def unet(self) -> Any:
-        return self.pipeline.unet
+    def family(self) -> Family:
+        return family_of(self.pipeline)
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or the transformer, which is taught."""
+        return self.pipeline.components[self.family.denoiser]
 
     @property
     def vae(self) -> Any:
@@ -70,25 +73,28 @@ class Model:
         return self.accelerator.device  # type: ignore[no-any-return]
 
     def compile(self) -> None:
-        """Compiles the blocks that the UNet repeats, one of each kind, where there is a CUDA GPU.
+        """Compiles the blocks that the denoiser repeats, one of each kind, on a CUDA GPU.
 
         A chunk or micro-batch of another size is compiled for again; rounding changes.
         """
         if self.device.type == "cuda":
-            self.unet.compile_repeated_blocks()
+            self.denoiser.compile_repeated_blocks()
         else:
             log.info("--compile does nothing: there is no CUDA GPU")
 
     @property
     def text_encoders(self) -> list[nn.Module]:
-        """One, or the two of SDXL."""
+        """One, the two of SDXL, or the three of Stable Diffusion 3."""
         parts = self.pipeline.components
-        return [parts[n] for n in ("text_encoder", "text_encoder_2") if parts.get(n) is not None]
+        return [
+            parts[name] for name in sorted(parts)
+            if name.startswith("text_encoder") and parts[name] is not None
+        ]  # fmt: skip
 
     @property
     def resident(self) -> list[nn.Module]:
         """The parts that are on the accelerator all the time."""
-        return [self.unet] if self.offload else [self.unet, self.vae, *self.text_encoders]
+        return [self.denoiser] if self.offload else [self.denoiser, self.vae, *self.text_encoders]
 
     def set_offload(self, offload: bool) -> None:
         """Has the VAE and the text encoders wait off the accelerator, or stay on it."""
@@ -110,7 +116,7 @@ class Model:
 
     def lora(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name, in a fixed order."""
-        return {n: p for n, p in sorted(self.unet.named_parameters()) if p.requires_grad}
+        return {n: p for n, p in sorted(self.denoiser.named_parameters()) if p.requires_grad}
 
     @property
     def is_untaught(self) -> bool:
@@ -120,11 +126,11 @@ class Model:
     @contextmanager
     def adapter_off(self) -> Iterator[None]:
         """The pretrained model, without its LoRA, while the block runs."""
-        self.unet.disable_adapters()
+        self.denoiser.disable_adapters()
         try:
             yield
         finally:
-            self.unet.enable_adapters()
+            self.denoiser.enable_adapters()
 
     def predict(self, z_t: Tensor, i: Tensor, prompts: Tensor, guidance_scale: float) -> Tensor:
         """The network's output under classifier-free guidance, float32.
@@ -135,29 +141,24 @@ class Model:
             prompts: which of the task's `all_prompts` each picture has, [B], int64.
             guidance_scale: 1 leaves the unconditional half out.
         """
-        timesteps = self.schedule.timesteps
+        timesteps = self.schedule.levels.timesteps
         return self.predict_at(z_t, timesteps[i.to(timesteps.device)], prompts, guidance_scale)
 
     def predict_at(
         self, z_t: Tensor, timesteps: Tensor, prompts: Tensor, guidance_scale: float
     ) -> Tensor:
-        """`predict` at `timesteps` [B], int64, of those that the model was trained at."""
+        """`predict` at `timesteps` [B], of those that the model was trained at."""
         timesteps = timesteps.to(self.device)
         latents, conditioning = z_t, self.prompts.rows(prompts)
         if guidance_scale != 1:
             latents, timesteps = torch.cat([z_t, z_t]), torch.cat([timesteps, timesteps])
             conditioning = self.negative.rows(torch.zeros_like(prompts)).then(conditioning)
-        output = self.unet(
-            latents.to(self.dtype),
-            timesteps,
-            conditioning.states,
-            added_cond_kwargs=conditioning.added or None,
-            return_dict=False,
-        )[0].float()
+        latents = latents.to(self.dtype)
+        output = self.family.denoise(self.denoiser, latents, timesteps, conditioning).float()
         if guidance_scale != 1:
             unconditional, conditional = output.chunk(2)
             output = unconditional + guidance_scale * (conditional - unconditional)
-        return output  # type: ignore[no-any-return]
+        return output
 
     def decode(self, z_0: Tensor) -> Tensor:
         """Pictures of clean latents [B, C, H, W]: uint8 [B, height, width, 3] on the CPU.
@@ -169,7 +170,8 @@ class Model:
         """
         if not z_0.isfinite().all():
             encoders = {f"text encoder {n}": e for n, e in enumerate(self.text_encoders, start=1)}
-            raise not_finite("UNet's output", {"UNet": self.unet, **encoders}, self.dtype)
+            part = "UNet" if self.family.denoiser == "unet" else "transformer"
+            raise not_finite(f"{part}'s output", {part: self.denoiser, **encoders}, self.dtype)
         pictures = self.decode_on_device(z_0)
         if not pictures.isfinite().all() and self.vae.dtype != torch.float32:
             log.warning(
@@ -184,17 +186,9 @@ class Model:
 
     def decode_on_device(self, z_0: Tensor) -> Tensor:
         """What the VAE makes of clean latents: float32 [B, 3, height, width], about -1 to 1."""
-        config = self.vae.config
-        z_0 = z_0 / config.scaling_factor
-        if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
-            # Of a few SDXL fine-tunes, which normalise each channel.
-            mean, std = (
-                torch.tensor(values, device=z_0.device).view(1, -1, 1, 1)
-                for values in (config.latents_mean, config.latents_std)
-            )
-            z_0 = z_0 * std + mean
         with self.at_work(self.vae):
-            pictures = self.vae.decode(z_0.to(self.vae.dtype), return_dict=False)[0]
+            latents = self.family.for_vae(self.vae, z_0).to(self.vae.dtype)
+            pictures = self.vae.decode(latents, return_dict=False)[0]
         return pictures.float()  # type: ignore[no-any-return]
 
 
@@ -202,10 +196,10 @@ def load(task: Task, offload: bool = False) -> Model:
     """The task's model with a new LoRA, whose B is zero: it draws as the pretrained model does.
 
     Args:
-        offload: the UNet comes to the accelerator after the other parts have left it.
+        offload: the denoiser comes to the accelerator after the other parts have left it.
 
     Raises:
-        InputError: the model cannot be found or read, or is not Stable Diffusion 1.x, 2.x or XL;
+        InputError: the model cannot be found or read, or is of no family that can be taught;
             or a prompt is longer than the text encoder reads.
         EngineError: there is not enough memory.
     """
@@ -221,34 +215,37 @@ def load(task: Task, offload: bool = False) -> Model:
     half_on_cpu = on_cpu and dtype != torch.float32
     layout = torch.contiguous_format if half_on_cpu else torch.channels_last
     pipeline = load_pipeline(task, dtype)
+    family = family_of(pipeline)
+    denoiser, latent_shape = pipeline.components[family.denoiser], family.latent_shape(pipeline)
     for name, module in pipeline.components.items():
         if isinstance(module, nn.Module):
             module.requires_grad_(False)
             module.eval()
-            waits = offload and module is pipeline.unet
+            waits = offload and module is denoiser
             device = torch.device("cpu") if waits else accelerator.device
             _move(module, device, layout, f"{task.model}: {name}")
-    if half_on_cpu or (on_cpu and math.prod(latent_size(pipeline)) <= SMALL_LATENTS):
-        pipeline.unet.set_attn_processor(AttnProcessor())
-    add_lora(pipeline.unet, task.update.lora_rank, task.seed)
-    prompts, negative = family_of(pipeline).encode(
+    small = math.prod(latent_shape[1:]) <= SMALL_LATENTS
+    if family.denoiser == "unet" and (half_on_cpu or (on_cpu and small)):
+        denoiser.set_attn_processor(AttnProcessor())
+    add_lora(denoiser, family.lora_targets, task.update.lora_rank, task.seed)
+    prompts, negative = family.encode(
         pipeline, task.all_prompts, task.negative_prompt, task.long_prompts == "cut"
     )
     model = Model(
         pipeline=pipeline,
-        schedule=ddim.make_schedule(
-            pipeline.scheduler.config, task.sampling.steps, task.sampling.eta
-        ).to(accelerator.device),
+        schedule=family.schedule(pipeline, task.sampling.steps, task.sampling.eta).to(
+            accelerator.device
+        ),
         prompts=prompts,
         negative=negative,
-        latent_shape=(pipeline.unet.config.in_channels, *latent_size(pipeline)),
+        latent_shape=latent_shape,
         accelerator=accelerator,
         dtype=dtype,
         sizes=Sizes(task.sampling.chunk_size, task.update.micro_batch_size),
     )
     if offload:
         model.set_offload(True)
-        _move(pipeline.unet, accelerator.device, layout, f"{task.model}: unet")
+        _move(denoiser, accelerator.device, layout, f"{task.model}: {family.denoiser}")
     return model
 
 
@@ -278,12 +275,22 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def add_lora(unet: Any, rank: int, seed: int) -> None:
-    """Adds a LoRA (alpha = rank, in float32) whose A is drawn from `seed` as peft draws it."""
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LORA_TARGETS)))
-    cast_training_params(unet, torch.float32)
+def add_lora(denoiser: Any, targets: Sequence[str] | str, rank: int, seed: int) -> None:
+    """Adds a LoRA (alpha = rank, in float32) whose A is drawn from `seed` as peft draws it.
+
+    Args:
+        targets: the layers that get one (`Family.lora_targets`).
+    """
+    denoiser.add_adapter(
+        LoraConfig(
+            r=rank,
+            lora_alpha=rank,
+            target_modules=targets if isinstance(targets, str) else list(targets),
+        )
+    )
+    cast_training_params(denoiser, torch.float32)
     generator = seeds.generator(seed, "lora")
-    for name, parameter in sorted(unet.named_parameters()):
+    for name, parameter in sorted(denoiser.named_parameters()):
         if "lora_A" in name:
             drawn = torch.empty(parameter.shape)
             nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator)

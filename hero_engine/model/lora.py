@@ -18,7 +18,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hero_engine.errors import EngineError
-from hero_engine.model.family import FAMILIES, Architecture, PredictionType, architecture_of
+from hero_engine.model.family import (
+    FAMILIES,
+    Architecture,
+    architecture_of,
+    family_of,
+    picture_size,
+)
+from hero_engine.model.schedule import PredictionType
 from hero_engine.model.tensorfile import save_tensors
 
 _BLOCK = re.compile(
@@ -34,7 +41,8 @@ class LoraBase:
 
     Attributes:
         width: of its pictures, in pixels, as `height`.
-        layers: of its UNet's blocks on the way down, a number each; up, each has one more.
+        layers: of its UNet's blocks on the way down, a number each; up, each has one more. () for a
+            transformer.
         zero_snr, spacing: `rescale_betas_zero_snr` and `timestep_spacing` of the DDIM that the run
             samples with; spacing is None in checkpoints of before they were kept.
     """
@@ -48,15 +56,16 @@ class LoraBase:
     spacing: str | None = None
 
     @classmethod
-    def of(cls, unet: Any, vae: Any, scheduler_config: Any) -> "LoraBase":
-        """Of a pipeline's parts."""
-        ddim = DDIMScheduler.from_config(scheduler_config).config
-        size, scale = unet.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1)
-        height, width = size if isinstance(size, list | tuple) else (size, size)
+    def of(cls, pipeline: Any) -> "LoraBase":
+        """Of a pipeline that is loaded."""
+        architecture, (height, width) = architecture_of(pipeline), picture_size(pipeline)
+        if family_of(pipeline).denoiser != "unet":
+            return cls(architecture, "flow", width, height, ())
+        unet, ddim = pipeline.unet, DDIMScheduler.from_config(pipeline.scheduler.config).config
         layers, blocks = unet.config.layers_per_block, len(unet.config.down_block_types)
         layers = tuple(layers) if isinstance(layers, list | tuple) else (layers,) * blocks
         return cls(
-            architecture_of(unet), ddim.prediction_type, width * scale, height * scale, layers,
+            architecture, ddim.prediction_type, width, height, layers,
             ddim.rescale_betas_zero_snr, ddim.timestep_spacing,
         )  # fmt: skip
 
@@ -92,14 +101,16 @@ def peft_state_dict(lora: Mapping[str, Tensor], adapter: str = "default") -> dic
     return {name.replace(f".{adapter}.", "."): tensor for name, tensor in lora.items()}
 
 
-def diffusers_state_dict(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def diffusers_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Tensor]:
     """What `load_lora_weights` of a diffusers pipeline takes.
 
     Args:
         lora: of `peft_state_dict`.
     """
-    converted = convert_state_dict_to_diffusers(dict(lora))
-    return {f"unet.{name}": tensor.contiguous() for name, tensor in converted.items()}
+    denoiser = FAMILIES[base.architecture].denoiser
+    # For a UNet, the names of before peft; transformers have had peft's from the beginning.
+    converted = convert_state_dict_to_diffusers(dict(lora)) if denoiser == "unet" else lora
+    return {f"{denoiser}.{name}": tensor.contiguous() for name, tensor in converted.items()}
 
 
 def _layers_by_names(names: Iterable[str]) -> tuple[int, ...]:
@@ -113,6 +124,7 @@ def kohya_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Te
 
     Names are those of sd-scripts' own LoRAs: diffusers' for 1.x and 2.x, and for SDXL those of
     the original UNet (`input_blocks_4_1`), which each of the three, and diffusers, maps to its own.
+    Of transformers ComfyUI knows diffusers' own names (comfy/lora.py), and no alpha is the rank.
 
     Args:
         lora: of `peft_state_dict`.
@@ -120,8 +132,10 @@ def kohya_state_dict(lora: Mapping[str, Tensor], base: LoraBase) -> dict[str, Te
     Raises:
         ValueError: by no name would each of the layers be found.
     """
+    if FAMILIES[base.architecture].names == "diffusers":
+        return diffusers_state_dict(lora, base)
     converted = convert_state_dict_to_kohya({f"unet.{name}": t for name, t in lora.items()})
-    if FAMILIES[base.architecture].original_names:
+    if FAMILIES[base.architecture].names == "original":
         converted = {_original_name(name, base.layers): t for name, t in converted.items()}
     elif len(set(base.layers)) > 1:
         # ComfyUI counts on as many layers in each block, and would put some of them elsewhere.
@@ -171,14 +185,14 @@ def kohya_metadata(
         "modelspec.architecture": family.modelspec[base.prediction_type] + "/lora",
         # Whose names the tensors have.
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
-        if family.original_names
+        if family.names == "original"
         else "diffusers",
         "modelspec.title": title,
         "modelspec.description": description,
         "modelspec.trigger_phrase": trigger,
         "modelspec.date": date,
         "modelspec.resolution": resolution,
-        "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": base.prediction_type.removesuffix("_prediction"),
         "ss_base_model_version": family.sd_scripts[base.prediction_type],
         "ss_v2": str(base.architecture == "v2"),
         "ss_network_module": "networks.lora",

@@ -1,4 +1,4 @@
-"""Reading a pretrained Stable Diffusion pipeline (1.x, 2.x or XL) with diffusers' own loaders.
+"""Reading a pretrained pipeline with diffusers' own loaders.
 
 A model is a folder, a name on the Hugging Face hub, or a single .safetensors file; the embedded
 model is a folder like any other. Weights are safetensors only, and no code of a model is run.
@@ -65,6 +65,7 @@ class PipelineFiles:
         folder: that its model_index.json is in: its own, or of the hub's cache.
         family: by the class that the index names.
         parts: of `modelfiles.PARTS`, which it has.
+        absent: parts that its index names, and says are not there.
         sizes: bytes of its files, as 'part/file': of all there are, also those still on the hub.
         variant: of its weight files.
     """
@@ -72,6 +73,7 @@ class PipelineFiles:
     folder: Path
     family: Family
     parts: Sequence[str]
+    absent: Sequence[str]
     sizes: Mapping[str, int]
     variant: str | None
 
@@ -111,7 +113,8 @@ def find_pipeline(model: str, revision: str | None, variant: str | None) -> Pipe
         log.info(
             "model %s: its weights are there as '%s' only; that variant is taken", model, chosen
         )
-    return PipelineFiles(folder, family, parts, sizes, chosen)
+    absent = [name for name, value in index.items() if value == [None, None]]
+    return PipelineFiles(folder, family, parts, absent, sizes, chosen)
 
 
 def variant_here(model: str, revision: str | None, variant: str | None) -> str | None:
@@ -199,7 +202,7 @@ def _from_pretrained(task: Task, dtype: torch.dtype) -> Any:
         dtype=dtype if family.half_vae else {"vae": torch.float32, "default": dtype},
         use_safetensors=True,
         local_files_only=local,
-        **family.left_out,
+        **{**dict.fromkeys(found.absent), **family.left_out},
     )
 
 
@@ -281,29 +284,7 @@ def _first_line(error: Exception) -> str:
 
 def _check_architecture(pipeline: Any, model: str) -> None:
     """Raises InputError for a model that has the class's name but not its inputs."""
-    unet, vae, scheduler = (p.config for p in (pipeline.unet, pipeline.vae, pipeline.scheduler))
-    wrong = ""
-    if unet.in_channels != vae.latent_channels:
-        wrong = f"its UNet takes {unet.in_channels} channels, as those for inpainting do"
-    elif unet.time_cond_proj_dim is not None:
-        wrong = "its guidance is distilled into its UNet (as in LCM): it has no guidance to set"
-    elif pipeline.text_encoder is None:
-        wrong = "it has only a second text encoder, as SDXL's refiner"
-    elif DDIMScheduler not in pipeline.scheduler.compatibles:
-        wrong = f"its {type(pipeline.scheduler).__name__} cannot be exchanged for DDIM"
-    elif scheduler.prediction_type not in ("epsilon", "v_prediction"):
-        wrong = f"it predicts {scheduler.prediction_type}"
-    elif scheduler.prediction_type == "epsilon" and scheduler.get("rescale_betas_zero_snr"):
-        wrong = (
-            "its scheduler_config.json has rescale_betas_zero_snr with epsilon-prediction, and "
-            "noise alone says nothing of the picture; one that was trained so predicts v "
-            "(`prediction_type: v_prediction`)"
-        )
-    elif unet.sample_size is None:
-        wrong = (
-            "its unet/config.json does not say for which size it was made; write the latents' "
-            'there: `"sample_size": 64` for pictures of 512x512, 96 for 768, 128 for 1024'
-        )
+    wrong = family_of(pipeline).why_not(pipeline)
     if wrong:
         raise InputError(f"model {model}: {wrong}; {EXPECTED}")
 

@@ -3,7 +3,7 @@
 from inspect import signature
 from typing import Any, NamedTuple
 
-from diffusers import DDIMScheduler, SchedulerMixin
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, SchedulerMixin
 
 from hero_engine.errors import InputError
 
@@ -51,11 +51,18 @@ def a1111_name(scheduler: Any) -> str:
 def scheduler_of(pipeline: Any, wanted: str | None) -> Any:
     """The scheduler named `wanted`, short or by its class, with the model's noise schedule.
 
-    None is DDIM, with which the run sampled. None of them clips z_0, as the engine does not.
+    None is what the run sampled with: DDIM, or a flow model's own, which takes no other. None of
+    them clips z_0, as the engine does not.
 
     Raises:
         InputError: the pipeline takes none of that name, or it needs a library that is not here.
     """
+    if isinstance(pipeline.scheduler, FlowMatchEulerDiscreteScheduler):
+        if wanted is not None:
+            raise InputError(
+                f"--scheduler {wanted}: a flow model is drawn with its own; leave --scheduler out"
+            )
+        return pipeline.scheduler
     name = "DDIMScheduler" if wanted is None else wanted
     if name.lower() in SAMPLERS:
         name = SAMPLERS[name.lower()].scheduler
@@ -84,12 +91,16 @@ def scheduler_of(pipeline: Any, wanted: str | None) -> Any:
 def check_steps(scheduler: Any, steps: int) -> None:
     """Refuses a number of steps that does not begin near pure noise, which z_T is.
 
+    Those of a flow model's scheduler always do.
+
     The spacing of Stable Diffusion ("leading") takes steps of whole timesteps from the clean end:
     600 of them, one each, would begin at timestep 600 of 1000.
 
     Raises:
         InputError: names the nearest numbers that will do.
     """
+    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+        return
     wrong = _what_is_wrong(scheduler, steps)
     if wrong:
         most = scheduler.config.num_train_timesteps

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from hero_engine.errors import EngineError
 from hero_engine.method import state
 from hero_engine.model import diffusion
-from hero_engine.model.family import family_of
 from hero_engine.results import measures
 from hero_engine.results.bar import PictureBar
 from hero_engine.results.evaluation import draw
@@ -76,8 +75,7 @@ def _draw(what: Evaluated, sources: Sequence[Source]) -> None:
             drawn_of, conditioned = task.model_copy(update={"prompts": prompts}), model
             if source in TRANSFERRED:
                 with model.at_work(*model.text_encoders):
-                    encode = family_of(model.pipeline).encode
-                    encoded, _ = encode(
+                    encoded, _ = model.family.encode(
                         model.pipeline, prompts, task.negative_prompt, task.long_prompts == "cut"
                     )
                 conditioned = replace(model, prompts=encoded)

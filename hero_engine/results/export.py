@@ -48,7 +48,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     pool = load_pool_tensors(checkpoint)
     try:
         paths = [destination / DIFFUSERS_FILE]
-        diffusers = lora.diffusers_state_dict(peft)
+        diffusers = lora.diffusers_state_dict(peft, base)
         write_complete(paths[0], lambda path: _write(path, save(diffusers, {"format": "pt"})))
         if kohya is not None:
             paths.append(destination / kohya_name)
@@ -80,8 +80,11 @@ def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, obje
         }[task.noise.pool],
         "mu": "best_z_T for best_ratio of a batch, then good_z_T in turn; epsilon is N(0, I)",
         "noise": task.noise.model_dump(),
-        "scheduler": "DDIMScheduler",
-        "clip_sample": False,
+        **(
+            {"scheduler": "FlowMatchEulerDiscreteScheduler"}
+            if base.prediction_type == "flow"
+            else {"scheduler": "DDIMScheduler", "clip_sample": False}
+        ),
         "steps": task.sampling.steps,
         "eta": task.sampling.eta,
         "guidance_scale": task.sampling.guidance_scale,

@@ -18,9 +18,9 @@ from hero_engine.errors import EngineError, InputError
 from hero_engine.method import state
 from hero_engine.method.pool import sample_initial_noise
 from hero_engine.model import diffusion, seeds
-from hero_engine.model.conditioning import picture_size, pipeline_arguments
 from hero_engine.model.diffusion import Model
-from hero_engine.model.samplers import a1111_name, check_steps, eta_in_diffusers, scheduler_of
+from hero_engine.model.family import picture_size
+from hero_engine.model.samplers import a1111_name, check_steps, scheduler_of
 from hero_engine.results.bar import PictureBar
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.picture_request import PictureRequest, requested_prompts
@@ -136,19 +136,17 @@ def run_pipeline(
 
     height, width = picture_size(pipeline)
     pipeline.set_progress_bar_config(disable=True)
-    z_0 = pipeline(
-        **pipeline_arguments(conditioning, instead),
+    latents = pipeline(
+        **model.family.drawing(pipeline, conditioning, instead, task.sampling),
         latents=z_T.to(model.device, model.dtype),
         height=height,
         width=width,
         num_inference_steps=task.sampling.steps,
-        guidance_scale=task.sampling.guidance_scale,
-        eta=eta_in_diffusers(pipeline.scheduler, task.sampling.eta),
         generator=[seeds.generator(task.seed, "generate", 1, i) for i in images.tolist()],
         output_type="latent",
         callback_on_step_end=ended,
     ).images
-    return model.decode(z_0.float())
+    return model.decode(model.family.drawn(pipeline.vae, latents.float()))
 
 
 def _shown(model: Model, task: Task) -> dict[str, object]:

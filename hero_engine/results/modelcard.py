@@ -43,9 +43,10 @@ def model_card(
     labels, unsure = labels_of(record, taught)
     left_out = f" ({unsure} unsure left out)" if unsure else ""
     kohya_file = next((n for n in hashes if n not in (DIFFUSERS_FILE, POOL_FILE)), None)
+    programs = "ComfyUI" if base.prediction_type == "flow" else "ComfyUI, A1111 and Forge"
     others = (
-        f"`{kohya_file}` is for ComfyUI, A1111 and Forge, at strength 1. They start from fresh "
-        "noise; what the noise pool adds needs the lines above, or `hero-tui generate`."
+        f"`{kohya_file}` is for {programs}, at strength 1. They start from fresh noise; what the "
+        "noise pool adds needs the lines above, or `hero-tui generate`."
         if kohya_file
         else "There is no file for ComfyUI, A1111 and Forge: their names do not fit its UNet."
     )
@@ -124,7 +125,8 @@ def front_matter(task: Task) -> dict[str, object]:
 
 def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     """Python that draws one picture with diffusers alone, from the export in `folder`."""
-    pipeline = FAMILIES[base.architecture].pipeline.__name__
+    family, is_flow = FAMILIES[base.architecture], base.prediction_type == "flow"
+    pipeline = family.pipeline.__name__
     s, around = f"{task.noise.s:g}", "torch.randn(mu.shape, generator=generator)"
     z_T = {
         "variance-preserving": f"(1 - {s}**2) ** 0.5 * mu + {s} * {around}",
@@ -141,12 +143,12 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
     embedded = is_embedded(task.model)
     if how == "from_pretrained" and not embedded:
         # As the engine loads it: what draws no picture may be missing, or blacken one.
-        left_out = FAMILIES[base.architecture].left_out
+        left_out = family.left_out
         given += (f"{name}={value}" for name, value in left_out.items())
         loaded = "\n    ".join([f"pipeline = {pipeline}.{how}(", *(f"{g}," for g in given)]) + "\n)"
     lines = [
         "import torch",
-        f"from diffusers import DDIMScheduler, {pipeline}",
+        f"from diffusers import {'' if is_flow else 'DDIMScheduler, '}{pipeline}",
         *(["from safetensors.torch import load_file"] if with_pool else []),
         *(["from hero_engine.cartoons import WEIGHTS as BASE"] if embedded else []),
         "",
@@ -154,8 +156,14 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         f"EXPORT = {_literal(folder)}",
         "",
         loaded,
-        "pipeline.scheduler = DDIMScheduler.from_config("
-        f"pipeline.scheduler.config, {_sampler_settings(task, base)})",
+        *(
+            []
+            if is_flow
+            else [
+                "pipeline.scheduler = DDIMScheduler.from_config("
+                f"pipeline.scheduler.config, {_sampler_settings(task, base)})"
+            ]
+        ),
         f'pipeline.load_lora_weights(EXPORT, weight_name="{DIFFUSERS_FILE}")',
         'pipeline.to("cuda" if torch.cuda.is_available() else "cpu")',
         "",
@@ -166,8 +174,8 @@ def use(task: Task, base: LoraBase, folder: str, with_pool: bool) -> str:
         *([f"    negative_prompt={_literal(task.negative_prompt)},"] * bool(task.negative_prompt)),
         *(["    latents=z_T[None],"] * with_pool),
         f"    num_inference_steps={task.sampling.steps},",
-        f"    guidance_scale={task.sampling.guidance_scale:g},",
-        f"    eta={_eta(task, base)}",
+        f"    guidance_scale={task.sampling.guidance_scale - family.guidance_offset:g},",
+        *([] if is_flow else [f"    eta={_eta(task, base)}"]),
         "    generator=generator,",
         ").images[0]",
         f'picture.save("{task.name}.png")',

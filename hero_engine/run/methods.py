@@ -85,7 +85,6 @@ METHODS: dict[str, Method] = {
             "update.learning_rate": (3e-5, "D3PO's code"),
             "update.batch_size": (1, "D3PO's code: a step for each pair and time"),
         },
-        {"update.learning_rate": (3e-4, "ten times Stable Diffusion's, as hero's is")},
     ),
     "ddpo": Method(
         "a reward function in place of labels (Black et al. 2024; paper, Table 4)",

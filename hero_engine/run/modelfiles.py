@@ -15,13 +15,19 @@ from hero_engine.cartoons import WEIGHTS, is_embedded
 from hero_engine.errors import InputError
 
 INDEX = "model_index.json"
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+PIPELINES = (
+    *("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
+    *("StableDiffusion3Pipeline", "ZImagePipeline", "Flux2KleinPipeline"),
+)
 """What can be taught, by the name in a model_index.json (`model.family` has the rest)."""
 
-EXPECTED = "expected a Stable Diffusion 1.x, 2.x or XL model that draws from text alone"
+EXPECTED = (
+    "expected a Stable Diffusion (1.x, 2.x, XL, 3.x), FLUX.2 klein base or Z-Image model that "
+    "draws from text alone"
+)
 WHOLE = "a whole checkpoint (UNet, VAE and text encoder), a pipeline folder, or a name on the hub"
 
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+PARTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 """The parts of a pipeline that have weights and are used."""
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +35,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "scheduler": ("scheduler_config.json",),
     "tokenizer": ("tokenizer.json", "vocab.json"),
     "tokenizer_2": ("tokenizer.json", "vocab.json"),
+    "tokenizer_3": ("tokenizer.json", "spiece.model"),
 }
 """A file, of which a part has one at least, by the part."""
 

@@ -91,7 +91,11 @@ class Sampling(Section):
         5.0, "paper, Table 7", "classifier-free guidance; 1 turns it off", ge=0, le=100
     )
     eta: float = setting(
-        1.0, "paper, Table 7", "DDIM's noise: 1 is stochastic, as DDPO needs", gt=0, le=1
+        1.0,
+        "paper, Table 7",
+        "noise of the steps: 1 is stochastic, as DDPO needs; 0: none",
+        ge=0,
+        le=1,
     )
     chunk_size: int = setting(
         8, "official code", "pictures sampled together (first a quarter of it), then shown",
@@ -298,6 +302,15 @@ class Task(Section):
             raise ValueError(
                 f"update.k is {self.update.k}, expected at most sampling.steps "
                 f"({self.sampling.steps})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_a_density(self) -> Self:
+        if self.sampling.eta == 0 and self.update.objective in ("ddpo", "d3po"):
+            raise ValueError(
+                "sampling.eta is 0, so that no step has a density, which update.objective "
+                f"{self.update.objective} learns from; expected more than 0"
             )
         return self
 

@@ -105,7 +105,7 @@ def gradient(model: Model, task: Task, drawn: Rollout, scale: float) -> tuple[Te
     objective = DDPO(ddpo.remeasured(model, drawn, task, 0), ADVANTAGE, task, 0)
     _, scale = set_gradient(objective, model, objective.steps()[0], scale)
     found = torch.cat([p.grad.flatten().cpu() for p in model.lora().values() if p.grad is not None])
-    model.unet.zero_grad()
+    model.denoiser.zero_grad()
     return found, scale
 
 
