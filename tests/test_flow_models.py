@@ -19,6 +19,7 @@ from hero_engine.model.families import flux_2, z_image
 from hero_engine.results.generate import generate
 from hero_engine.results.modelcard import DIFFUSERS_FILE
 from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.modelfiles import check_local_model
 from hero_engine.run.picture_request import picture_request
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
@@ -158,8 +159,9 @@ def test_a_prompt_that_is_not_read_to_its_end_is_refused(task: Callable[..., Tas
 
 def test_distilled_models_are_refused(tmp_path: Path) -> None:
     klein = save_tiny_flux_2(tmp_path / "klein", is_distilled=True)
-    with pytest.raises(InputError, match=r"its steps and its guidance are distilled .*klein-base"):
-        diffusion.load(tiny_task_of(klein))
+    for refuses in (check_local_model, lambda model: diffusion.load(tiny_task_of(Path(model)))):
+        with pytest.raises(InputError, match=r"its steps and its guidance are distilled .*-base"):
+            refuses(str(klein))
     turbo = save_tiny_z_image(tmp_path / "z").rename(tmp_path / "Z-Image-Turbo")
     with pytest.raises(InputError, match=r"distilled to few steps \('Turbo'\)"):
         diffusion.load(tiny_task_of(turbo))

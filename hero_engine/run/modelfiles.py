@@ -125,7 +125,7 @@ def read_index(folder: Path) -> Mapping[str, Any]:
     """A pipeline's model_index.json, of a class that can be taught.
 
     Raises:
-        ValueError: it cannot be understood, or names another class.
+        ValueError: it cannot be understood, names another class, or a distilled model.
         OSError: it cannot be read.
     """
     index = json.loads((folder / INDEX).read_text("utf-8"))
@@ -134,6 +134,11 @@ def read_index(folder: Path) -> Mapping[str, Any]:
     name = index.get("_class_name")
     if name not in PIPELINES:
         raise ValueError(f"it is a {name}; {EXPECTED}")
+    if index.get("is_distilled"):
+        raise ValueError(
+            "its steps and its guidance are distilled (klein without base), and what it was "
+            "distilled to do is lost when it learns; take black-forest-labs/FLUX.2-klein-base-4B"
+        )
     return index
 
 

@@ -119,11 +119,6 @@ def drawing(
 
 def why_not(pipeline: Any) -> str:
     """Why a pipeline that has the class's name cannot be taught; "" if it can."""
-    if pipeline.config.get("is_distilled"):
-        return (
-            "its steps and its guidance are distilled (klein without base), and what it was "
-            "distilled to do is lost when it learns; take black-forest-labs/FLUX.2-klein-base-4B"
-        )
     if pipeline.transformer.config.guidance_embeds:
         return "its guidance is distilled into its transformer: it has no guidance to set"
     return flow.why_not(pipeline)
