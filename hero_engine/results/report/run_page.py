@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hero_engine.results.report import curves, provenance
-from hero_engine.results.report.facts import NOISES, RoundFacts, RunFacts
+from hero_engine.results.report.facts import RoundFacts, RunFacts
 from hero_engine.results.report.html import (
     Html,
     element,
@@ -95,7 +95,7 @@ def _cards(run: RunFacts) -> Html:
     for noise in run.finals:
         final = run.final(noise)
         assert final is not None, "it is one of the finals"
-        shown.append((f"Evaluation: {NOISES.get(noise, noise)}", final))
+        shown.append((f"Evaluation: {run.noise_name(noise)}", final))
     cards = []
     for title, success in shown:
         big = NOTHING if success.rate is None else percent(success.rate)
@@ -187,7 +187,7 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
         yield table(
             ["Model and noise", "Pictures", "Good", "Success", "Diversity"],
             [
-                [NOISES.get(noise, noise).capitalize(), int(f["images"]), int(f["good"]),
+                [run.noise_name(noise).capitalize(), int(f["images"]), int(f["good"]),
                  rate(run.final(noise)), number(f.get("diversity"))]
                 for noise, f in run.finals.items()
             ],
@@ -202,7 +202,7 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
         rows = [("before", "before teaching", before), ("after", "after teaching", after)]
         yield bands(rows, thumbnails)
     for noise, found in pictures.items():
-        words = NOISES.get(noise, noise)
+        words = run.noise_name(noise)
         yield element("h3", words.capitalize())
         yield plain_sheet(words, found, thumbnails)
 
