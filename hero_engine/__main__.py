@@ -215,7 +215,13 @@ def _try_to_record(record: Record, failure: HeroError) -> None:
 
 def _reported(command: Callable[[], int]) -> int:
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Who reads has gone, as of `| head`; at the end Python would complain of it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return HeroError.exit_code
     except HeroError as error:
         print(f"hero-engine: {error}", file=sys.stderr)
         return error.exit_code

@@ -408,7 +408,7 @@ def status(
         print(json.dumps(found, indent=2))
         return
     with closing(folder.open_record()) as record:
-        show(found, error=record.state()[1], run=folder.reference)
+        show(found, folder.task(), error=record.state()[1], run=folder.reference)
 
 
 @app.command()

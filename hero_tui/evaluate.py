@@ -52,6 +52,14 @@ class Asked:
     def by_a_person(self) -> bool:
         return not (self.oracle or self.labeler or self.labels or self.scorers)
 
+    def command(self, run: str, *, again: bool = False) -> str:
+        """How a person asks for the same in a terminal."""
+        words = [f"hero-tui evaluate {run}"]
+        words += [] if self.round is None else [f"--round {self.round}"]
+        words += [] if self.images is None else [f"-n {self.images}"]
+        flags = {"--pairs": self.pairs, "--transfer": self.transfer, "--again": again}
+        return " ".join([*words, *(flag for flag, given in flags.items() if given)])
+
     @property
     def kind(self) -> Kind:
         if self.transfer:
@@ -81,10 +89,10 @@ def evaluate(folders: Sequence[RunFolder], asked: Asked, terminal: bool) -> int:
         if judge is not None:
             record_verdicts(judge, what)
         elif asked.by_a_person and not asked.again and _is_judged(what, asked.kind):
-            again = " --pairs" * asked.pairs + " --transfer" * asked.transfer + " --again"
+            again = asked.command(what.folder.reference, again=True)
             message(
                 f"{what.folder.name}: you have judged these pictures; judge them anew with "
-                f"`hero-tui evaluate {what.folder.reference}{again}`."
+                f"`{again}`."
             )
         elif asked.by_a_person and terminal:
             from hero_tui.start import judge as by_person
@@ -93,7 +101,7 @@ def evaluate(folders: Sequence[RunFolder], asked: Asked, terminal: bool) -> int:
             if code != 0:
                 return code
         elif asked.by_a_person:
-            _how_to_answer(what, asked.kind)
+            _how_to_answer(what, asked)
     for number, (what, _) in enumerate(plans):
         print("\n" * (number > 0), end="")
         _print(what)
@@ -170,13 +178,13 @@ def _unmeasured(what: Evaluated, sources: Sequence[Source], scorers: Sequence[st
     )
 
 
-def _how_to_answer(what: Evaluated, kind: Kind) -> None:
+def _how_to_answer(what: Evaluated, asked: Asked) -> None:
     """For who has no terminal here: the pictures in their order, and what answers."""
-    run, shown = what.folder.reference, order(what, kind)
-    flags = " --pairs" * is_pairs(kind) + " --transfer" * kind.startswith("transfer")
+    run, kind = what.folder.reference, asked.kind
+    shown = order(what, kind)
     said = (
-        f"{what.folder.name}: there is no terminal to judge in. Judge blind in one with `hero-tui "
-        f"evaluate {run}{flags}`"
+        f"{what.folder.name}: there is no terminal to judge in. Judge blind in one with "
+        f"`{asked.command(run, again=asked.again)}`"
     )
     if not is_pairs(kind):
         path = what.folder.path / "evaluations" / what.place / f"{kind}-{what.count}.png"

@@ -5,11 +5,12 @@ from hero_engine.run.intervals import Rate
 from hero_engine.run.record import start_words
 from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
+from hero_engine.run.task import Task
 from hero_tui.output import table
 from hero_tui.text import plain
 
 
-def show(status: Status, error: str, run: str) -> None:
+def show(status: Status, task: Task, error: str, run: str) -> None:
     """Prints the status, and why the engine failed if it did, on stdout.
 
     `run` names the run in a command.
@@ -20,9 +21,14 @@ def show(status: Status, error: str, run: str) -> None:
     if status["line"]:
         print(f"line {status['line']}: it has gone back to an earlier round, see lines/")
     print(f"task {plain(status['task'])}, model {plain(status['model'])}")
+    asked = task.labels_budget > 0
     print(
-        f"{len(status['history'])} of {status['rounds']} rounds labelled, "
-        f"{status['labels_used']} of {status['labels_budget']} labels used"
+        f"{len(status['history'])} of {status['rounds']} rounds {'labelled' if asked else 'done'}, "
+        + (
+            f"{status['labels_used']} of {status['labels_budget']} labels used"
+            if asked
+            else "no labels"
+        )
     )
     if "start" in status:
         start = status["start"]
@@ -37,7 +43,9 @@ def show(status: Status, error: str, run: str) -> None:
                 [
                     str(r["round"]),
                     f"{r['good']}/{r['good'] + r['bad']}"
-                    + (f", {r['unsure']} unsure" if r["unsure"] else ""),
+                    + (f", {r['unsure']} unsure" if r["unsure"] else "")
+                    if asked
+                    else "",
                     ""
                     if r["success_rate"] is None
                     else Rate(r["good"], r["good"] + r["bad"]).percent,
@@ -62,7 +70,7 @@ def show(status: Status, error: str, run: str) -> None:
         looks = status["second_look"]
         print(LabelNoise(looks["pictures"], looks["corrected"]).words)
     names = {
-        "pi": "final, from the run's own noise",
+        "pi": f"final, from {own_noise(task)}",
         "fresh": "final, from fresh noise",
         "base": "base model, from fresh noise",
     }
@@ -73,6 +81,11 @@ def show(status: Status, error: str, run: str) -> None:
             f"{names[noise]}: {rate.percent} of {final['images']}, "
             f"diversity {final['diversity']:.3f} ({judge})"
         )
+
+
+def own_noise(task: Task) -> str:
+    """What the final evaluation's `pi` is of, in words."""
+    return "the run's own noise" if task.has_pool else "other fresh noise"
 
 
 def _seconds(value: float | None) -> str:

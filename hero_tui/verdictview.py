@@ -5,7 +5,7 @@ from contextlib import closing
 from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Record
 from hero_engine.run.record.evaluations import Evaluation, Source
-from hero_engine.run.sources import NAMES, SOURCES, TRANSFERRED, Evaluated
+from hero_engine.run.sources import SOURCES, TRANSFERRED, Evaluated
 from hero_engine.run.verdict import (
     Tally,
     by_prompt,
@@ -72,7 +72,7 @@ class _Lines:
                 tally = tallies[source]
                 self._row(
                     evaluation.judge,
-                    NAMES[source],
+                    self._what.name(source),
                     counted(tally),
                     tally.rate.percent,
                     _diversity(measured.get(source, {})),
@@ -89,7 +89,7 @@ class _Lines:
                 )
         else:
             self._judges.add(evaluation.judge)
-        self._say(evaluation.judge, conclusions(tallies))
+        self._say(evaluation.judge, conclusions(self._what, tallies))
 
     def at_the_end(self) -> None:
         """What the engine's own evaluation at the end of the run found, if nobody did after it."""
@@ -102,8 +102,10 @@ class _Lines:
             if noise in figures:
                 tallies[noise] = Tally(Rate.of(figures[noise]), 0)
                 rate, diversity = tallies[noise].rate, _diversity(dict(figures[noise]))
-                self._row(judge, NAMES[noise], counted(tallies[noise]), rate.percent, diversity)
-        self._say(judge, conclusions(tallies))
+                self._row(
+                    judge, self._what.name(noise), counted(tallies[noise]), rate.percent, diversity
+                )
+        self._say(judge, conclusions(self._what, tallies))
 
     def scored(self) -> None:
         scores = self._record.evaluations.scores(self._what.round)
@@ -113,7 +115,7 @@ class _Lines:
             if score is not None:
                 self._row(
                     scorer,
-                    NAMES[source],
+                    self._what.name(source),
                     f"{score.images} scored",
                     f"{score.mean:.4g} +- {score.error:.2g}",
                 )

@@ -191,6 +191,11 @@ def test_seeds() -> None:
         ("label-noise", {"model": "somebody/model"}, "--model embedded or none"),
         ("table-3", {"model": "somebody/model"}, "can only judge the cartoons"),
         ("table-3", {"overrides": ("nosuch=1",)}, "--set nosuch=1"),
+        ("table-3", {"overrides": ("seed=5",)}, "--set seed=5: expected --seeds"),
+        ("table-3", {"overrides": ("name=x",)}, "--set name=x: a table tells"),
+        ("table-3", {"overrides": ("reward.name=binary",)}, "binary and no-embedding are the same"),
+        ("table-5", {"overrides": ("update.k=3",)}, "first 1 and first 2 are the same run of hand"),
+        ("table-3", {"labeler": "nosuch:judge", "model": "embedded"}, "cannot import nosuch"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(
@@ -206,6 +211,53 @@ def test_a_results_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -
     with pytest.raises(InputError, match="results: no results can be written there"):
         bench(asked("table-3", tmp_path))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_for_the_runs_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(InputError, match=r"no runs can be written there.*--runs-dir"):
+        bench(asked("table-3", tmp_path))
+
+
+def test_tasks_of_one_name_do_not_share_rows(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("name: narcissus\nprompts: [a lily]\ncriteria: [x]\noracle: narcissus\n")
+    tasks = ("narcissus", "narcissus", str(mine))
+    with pytest.raises(InputError, match="two tasks are called narcissus"):
+        cells_of(find_experiment("table-3"), Asked("table-3", ("0",), tasks))
+    once = cells_of(find_experiment("table-3"), Asked("table-3", ("0",), tasks[:2]))
+    assert len(once) == len(find_experiment("table-3").variants)
+    # Nor those of an earlier table.
+    told = found_of("table-3")
+    (tmp_path / "table-3.json").write_text(json.dumps(told))
+    cells = cells_of(find_experiment("table-3"), Asked("table-3", ("5",), (str(mine),)))
+    with pytest.raises(InputError, match="with another prompts"):
+        Known.of(tmp_path, tmp_path / "table-3.json").check_same_rows(cells, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b'{"cells": {"a": 1}}',
+        b'{"cells": [{"row": "hero", "run": "r", "state": "finished"}]}',
+        "a folder",
+    ],
+)
+def test_damaged_results_are_not_written_over(tmp_path: Path, damaged: bytes | str) -> None:
+    given = asked("table-3", tmp_path)
+    file = given.output / "table-3.json"
+    given.output.mkdir()
+    if isinstance(damaged, str):
+        file.mkdir()
+    else:
+        file.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"json: (it is damaged|cannot be read)"):
+        bench(given)
+    assert file.is_dir() or file.read_bytes() == damaged
+    assert not given.runs_dir.exists()
 
 
 def test_a_dry_run_begins_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

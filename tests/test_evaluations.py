@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from hero_engine.errors import InputError
+from hero_engine.results.modelcard import _success
+from hero_engine.results.report.facts import read_run
 from hero_engine.run import answers, verdict
 from hero_engine.run.blind import order, taught_is_left
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Record
 from hero_engine.run.record.evaluations import PERSON
-from hero_engine.run.sources import Evaluated, evaluated
+from hero_engine.run.sources import SOURCES, Evaluated, evaluated
 from hero_engine.run.status import status
 from hero_engine.run.verdict import Tally, by_prompt, by_source, compared, pairs_in_words, score_of
-from hero_tui import cli, evaluate
+from hero_tui import cli, evaluate, statusview
 from hero_tui.evaluate import Asked
+from hero_tui.headless.drive import summary
 from hero_tui.headless.judging import function_judge, record_verdicts
 from tests.interface_runs import make_finished_run
 
@@ -294,6 +297,28 @@ def test_the_command_judges_and_prints_a_table_with_intervals(
     assert "not shown to be better or worse than the base model" in out
 
 
+@pytest.mark.parametrize("pool", ["variance-preserving", "none"])
+def test_a_run_without_a_pool_has_no_figure_of_one(
+    pool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_finished_run(tmp_path, noise={"pool": pool})
+    path = tmp_path / "answers.yaml"
+    path.write_text(FILE + "  good: []\n", "utf-8")
+    assert evaluate.evaluate([run], Asked(labels=path), terminal=False) == 0
+    out = capsys.readouterr().out
+    assert ("taught, other fresh noise" in out) == (pool == "none")
+    assert ("noise pool" in out) == (pool != "none")
+    with closing(run.open_record()) as record:
+        said = summary(run, record)
+    statusview.show(status(run), run.task(), "", "RUN")
+    card = _success(run.open_record(), run.task(), 0)
+    page = read_run(run)
+    for words in (said, capsys.readouterr().out, page.noise_name("pi")):
+        assert ("other fresh noise" in words) == (pool == "none")
+    assert ("other draws" in card) == (pool == "none")
+    assert ("the noise pool" in card) == (pool != "none")
+
+
 def test_a_function_judges_the_transfer_prompts_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,6 +347,24 @@ def test_without_a_terminal_a_numbered_sheet_can_be_answered(
     said = capsys.readouterr().err
     assert (run.path / "evaluations" / "final" / "pictures-4.png").is_file()
     assert "--labels FILE" in said
+    assert f"`hero-tui evaluate {run.reference}`" in said
+
+
+def test_a_command_to_judge_is_about_the_pictures_that_were_asked_for(
+    run: RunFolder, record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in SOURCES:
+        record.evaluations.add_measured(0, source, 2, "diversity", 0.25)
+    fewer = Asked(round=0, images=2)
+    assert evaluate.evaluate([run], fewer, terminal=False) == 0
+    command = f"hero-tui evaluate {run.reference} --round 0 -n 2"
+    assert f"`{command}`" in capsys.readouterr().err
+    fewer_of = evaluated(run, 0, 2)
+    mine = record.evaluations.begin(0, "pictures", PERSON, 2)
+    record.evaluations.say(mine.number, dict.fromkeys(order(fewer_of, "pictures"), "good"))
+    verdict.close(record, fewer_of, mine)
+    assert evaluate.evaluate([run], fewer, terminal=False) == 0
+    assert f"`{command} --again`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

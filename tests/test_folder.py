@@ -419,3 +419,11 @@ def test_a_file_or_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
 
         write_complete(tmp_path / "folder", folder)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]
+
+
+def test_a_folder_in_a_files_place_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "somebodys").touch()
+    with pytest.raises(IsADirectoryError, match="place"):
+        write_complete(tmp_path / "place", lambda path: path.write_text("a file") and None)
+    assert [path.name for path in tmp_path.rglob("*")] == ["place", "somebodys"]

@@ -1,6 +1,7 @@
 """Each system of the paper is settings of the one loop: what they are, and that each one learns."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,12 +16,15 @@ from hero_engine.method.lesson import Lesson
 from hero_engine.method.objectives import objective_of
 from hero_engine.method.update import LearnsFrom
 from hero_engine.model.diffusion import Model
-from hero_engine.run.folder import RunFolder
+from hero_engine.results.export import export
+from hero_engine.run.folder import RunFolder, trained_round
 from hero_engine.run.labels import Labels
 from hero_engine.run.methods import METHODS, Method
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
+from hero_tui import statusview
+from hero_tui.headless.drive import summary
 from tests.engine_runs import new_run, run_here
 
 TASK = """
@@ -93,11 +97,21 @@ def test_a_method_learns_each_round(
 
 
 def test_no_labels_are_asked_for_where_a_function_rewards(
-    run_method: Callable[..., RunFolder],
+    run_method: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = status(run_method("ddpo", *LEARNING["ddpo"]))
+    folder = run_method("ddpo", *LEARNING["ddpo"])
+    found = status(folder)
     assert found["labels_budget"] == 0
     assert [r["success_rate"] for r in found["history"]] == [None, None]
+    statusview.show(found, folder.task(), "", "RUN")
+    said = capsys.readouterr().out
+    assert "2 of 2 rounds done, no labels" in said
+    assert "unsure" not in said
+    export(folder, folder.exports)
+    card = (folder.exports / "README.md").read_text("utf-8")
+    assert "after 2 rounds of rewards by a function." in card
+    assert "nobody was asked which are" in card
+    assert "HERO turned" not in card
 
 
 def test_noise_alone_learns_nothing_and_fills_the_pool(
@@ -117,6 +131,11 @@ def test_without_rounds_the_base_model_is_only_evaluated(
     folder = run_method(method)
     found = status(folder)
     assert (found["state"], found["labels_used"], found["history"]) == ("finished", 0, [])
+    with closing(folder.open_record()) as record:
+        said = summary(folder, record)
+    assert "no LoRA to export" in said
+    with pytest.raises(InputError, match="a run without rounds learns nothing"):
+        trained_round(folder, None)
     asked = folder.task().prompts
     assert asked == (("a cat",) if method == "pretrained" else ("a cat, sharp, in a warm light",))
 

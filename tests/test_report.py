@@ -1,6 +1,9 @@
 """`hero-tui report` and `hero-tui compare`: what the pages say, and that they only say it."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -355,16 +358,31 @@ def test_what_cannot_be_done_is_said(
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").touch()
     (tmp_path / "file").touch()
+    (tmp_path / "notes.md").write_text("kept")
     for target, said in [
+        ("notes.md", "no page of hero-tui"),
         ("kept", "it is a folder"),
         ("file/page.html", "cannot be written"),
     ]:
         assert main(["report", str(tmp_path / target), str(run.path)]) == 2
         assert said in capsys.readouterr().err
     assert (tmp_path / "kept" / "file").exists()
+    assert (tmp_path / "notes.md").read_text() == "kept"
     assert main(["report", str(tmp_path / "page.html"), str(tmp_path)]) == 2
     assert "task.yaml" in capsys.readouterr().err
     assert main(["compare", str(tmp_path / "page.html")]) == 2
+
+
+def test_a_reader_that_has_gone_is_no_bug(run: RunFolder, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "hero_engine", "report", str(tmp_path / "a.html")]
+    ended = subprocess.run(
+        [*command, str(run.path)], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (tmp_path / "a.html").exists()
 
 
 # -- in a browser ----------------------------------------------------------------------------

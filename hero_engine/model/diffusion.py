@@ -27,10 +27,6 @@ from hero_engine.run.task import Precision, Task
 log = logging.getLogger(__name__)
 
 
-SMALL_LATENTS = 1024
-"""Positions; the memory of plain attention grows with their square."""
-
-
 @dataclass
 class Model:
     """What sampling and training share.
@@ -241,11 +237,9 @@ def load(task: Task, offload: bool = False) -> Model:
     if dtype == torch.float32:
         # With TF32's ten bits, convolutions of other batch shapes fail the check of the ratios.
         torch.backends.cudnn.allow_tf32 = False
-    # Measured on CPUs: with so few channels a group, GroupNorm in bfloat16 and channels last takes
-    # 30 times as long; and fused attention, which saves memory, is slower than the plain one, in
-    # bfloat16 its backward pass and in float32 the forward pass.
-    on_cpu = accelerator.device.type == "cpu"
-    half_on_cpu = on_cpu and dtype != torch.float32
+    # Measured on an AVX-512 CPU: with so few channels a group, GroupNorm in bfloat16 and channels
+    # last takes 30 times as long, and the fused attention's backward pass is slower than none.
+    half_on_cpu = accelerator.device.type == "cpu" and dtype != torch.float32
     layout = torch.contiguous_format if half_on_cpu else torch.channels_last
     pipeline = load_pipeline(task, dtype)
     family = family_of(pipeline)
@@ -257,8 +251,7 @@ def load(task: Task, offload: bool = False) -> Model:
             waits = offload and module is denoiser
             device = torch.device("cpu") if waits else accelerator.device
             _move(module, device, layout, f"{task.model}: {name}")
-    small = math.prod(latent_shape[1:]) <= SMALL_LATENTS
-    if family.denoiser == "unet" and (half_on_cpu or (on_cpu and small)):
+    if half_on_cpu and family.denoiser == "unet":
         denoiser.set_attn_processor(AttnProcessor())
     add_lora(denoiser, family.lora_targets, task.update.lora_rank, task.seed)
     prompts, negative = family.encode(

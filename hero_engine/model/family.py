@@ -44,7 +44,7 @@ class Family:
         denoise: what the denoiser predicts for latents [B, C, H, W] at timesteps [B].
         schedule: of so many steps and of `sampling.eta`.
         latent_shape: (C, H, W).
-        for_vae: clean latents as the VAE decodes them. from_vae: its inverse.
+        for_vae: clean latents as the VAE decodes them. from_vae: the inverse.
         drawing: arguments of the pipeline's own call. drawn: z_0 of the latents that it gives.
         guidance_offset: how much more `sampling.guidance_scale` is than the pipeline's own.
         patch: places of the VAE's latents, each way, in one of the latents.
@@ -170,9 +170,9 @@ FAMILIES: Mapping[Architecture, Family] = {
         schedule=flux_2.schedule,
         latent_shape=flux_2.latent_shape,
         for_vae=flux_2.for_vae,
-        from_vae=flux_2.drawn,
+        from_vae=flux_2.from_vae,
         drawing=flux_2.drawing,
-        drawn=flux_2.drawn,
+        drawn=flux_2.from_vae,
         patch=flux_2.PATCH,
         lora_targets=flux_2.LORA_TARGETS,
         modelspec={"flow": "flux-2-klein"},

@@ -18,6 +18,7 @@ from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
 from hero_engine.run.intervals import Rate
+from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.record import Record, Round
 from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
@@ -50,15 +51,23 @@ def model_card(
         if kohya_file
         else "There is no file for ComfyUI, A1111 and Forge: their names do not fit its UNet."
     )
-    pool = f"{pool_size} and the best of them" if pool_size else "none: no picture was good"
+    nobody = "no picture was good" if task.asks_for_labels else "nobody was asked which are"
+    pool = f"{pool_size} and the best of them" if pool_size else f"none: {nobody}"
+    if not task.asks_for_labels:
+        teacher, how = "a reward function", f"after {_rounds(len(taught))} of rewards by a function"
+    else:
+        teacher, how = "labels", f"after {labels} labels in {_rounds(len(taught))}{left_out}"
+        how += _begun_with(record)
+        how += ". A person, or a judge in their place, marked its pictures good or bad"
+        if task.has_pool:
+            how += (
+                "; HERO turned that into a LoRA and a pool of initial noises. Both are the result: "
+                "the LoRA alone is less of it"
+            )
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
-        f"# {plain(task.name)}: a LoRA taught by labels",
-        f"{plain(_base_name(task))} after {labels} labels in {_rounds(len(taught))}{left_out}"
-        f"{_begun_with(record)}. "
-        "A person, or a judge in their place, marked its pictures good or bad; HERO turned that "
-        "into a LoRA and a pool of initial noises. Both are the result: the LoRA alone is less of "
-        "it.",
+        f"# {plain(task.name)}: a LoRA taught by {teacher}",
+        f"{plain(_base_name(task))} {how}.",
         "## What it was taught",
         "\n".join(
             [
@@ -69,7 +78,7 @@ def model_card(
             ]
         ),
         "## Success",
-        _success(record, round_number),
+        _success(record, task, round_number),
         *_label_noise(record, round_number),
         "## Use",
         "With diffusers, from this folder:",
@@ -220,16 +229,18 @@ def _base_name(task: Task) -> str:
     return task.model + (f" at {task.revision}" if task.revision else "")
 
 
-def _success(record: Record, round_number: int) -> str:
+def _success(record: Record, task: Task, round_number: int) -> str:
     """A row a round, and the final evaluation if it is of this round's model."""
-    around, fresh = "the noise pool", "fresh, N(0, I)"
+    fresh = "fresh, N(0, I)"
+    around = "the noise pool" if task.has_pool else fresh
     rows = []
     for r in record.rounds():
         # A round's pictures are of the model before its training: those of the next round, drawn
         # from this one's noise pool, tell what this export does.
         if r.submitted is not None and r.number <= round_number + 1:
-            before = "before" if record.start() is None else "after the pictures it began with"
-            model = f"after {_rounds(r.number)}" if r.number else before
+            taught = record.start() is not None and task.update.objective in CLEAN_LATENTS
+            first = "after the pictures it began with" if taught else "before"
+            model = f"after {_rounds(r.number)}" if r.number else first
             noise = around if r.number else fresh
             rows.append(
                 (model, noise, labels_of(record, [r])[0], len(record.labels(r.number).good))
@@ -237,7 +248,9 @@ def _success(record: Record, round_number: int) -> str:
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
         judged = record.figures()
         for which, figures in judged.items():
-            noise = around if which == "pi" else fresh
+            noise = fresh
+            if which == "pi":
+                noise = around if task.has_pool else f"{fresh}, other draws"
             model = "final evaluation" + (", base model" if which == "base" else "")
             rows.append((model, noise, int(figures["images"]), int(figures["good"])))
     else:

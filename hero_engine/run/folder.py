@@ -306,6 +306,11 @@ def trained_round(folder: RunFolder, wanted: int | None) -> int:
     """
     with closing(folder.open_record()) as record:
         trained = [r.number for r in record.rounds() if r.trained is not None]
+    if not trained and not folder.task().feedback.rounds:
+        raise InputError(
+            f"{folder.path}: a run without rounds learns nothing: there is no model of its own, "
+            "only the base model's evaluation (`hero-tui report`)"
+        )
     if not trained:
         raise InputError(f"{folder.path}: no round is trained yet; label and submit one first")
     if wanted is not None and wanted not in trained:
@@ -438,7 +443,7 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     """Makes `path` appear only when it is whole: written beside, synced, then renamed.
 
     `write` is given the temporary path, which it may make a file or a folder; an old file or
-    folder at `path` is replaced.
+    folder at `path` is replaced, but a folder is by a folder alone: somebody's files may be in it.
 
     Raises:
         OSError: it cannot be written; names the file. Nothing is left of it.
@@ -457,6 +462,9 @@ def write_complete(path: Path, write: Callable[[Path], None]) -> None:
             error.filename = str(path)
         raise
     if path.is_dir():
+        if not temporary.is_dir():
+            remove(temporary)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         remove(path)
     temporary.replace(path)
     _sync(path.parent)

@@ -56,6 +56,11 @@ class Evaluated:
         prompts = len(self.task.transfer_prompts)
         return list(range(prompts * max(1, self.count // prompts))) if prompts else []
 
+    def name(self, source: Source) -> str:
+        """What it is called; what a run without a pool calls `pi` is fresh noise once more."""
+        pooled = source != "pi" or self.task.has_pool
+        return NAMES[source] if pooled else "taught, other fresh noise"
+
     @property
     def place(self) -> str:
         """Of what there is of this round, in the run folder's `evaluations`."""

@@ -336,6 +336,11 @@ class Task(Section):
         return self.reward.name != "function"
 
     @property
+    def has_pool(self) -> bool:
+        """Whether rounds after the first start from a noise pool: else from fresh noise, too."""
+        return self.noise.pool != "none" and self.feedback.rounds > 0
+
+    @property
     def labels_budget(self) -> int:
         """Labels of a whole run: pictures a round times rounds."""
         if not self.asks_for_labels:

@@ -60,7 +60,7 @@ def score_of(scores: Mapping[int, float]) -> Score | None:
     return Score(len(values), mean(values), error)
 
 
-def conclusions(tallies: Mapping[Source, Tally]) -> list[str]:
+def conclusions(what: Evaluated, tallies: Mapping[Source, Tally]) -> list[str]:
     """Whether the sources of pictures differ, in words for the person."""
     said = []
     against: tuple[tuple[Source, Source, str], ...] = (
@@ -69,7 +69,7 @@ def conclusions(tallies: Mapping[Source, Tally]) -> list[str]:
         ("transfer-fresh", "transfer-base", "On the transfer prompts, the taught model is"),
     )
     for one, other, begin in against:
-        if one in tallies and other in tallies:
+        if one in tallies and other in tallies and (one != "pi" or what.task.has_pool):
             than = "than from fresh noise" if one == "pi" else "than the base model"
             said.append(f"{begin} {compared(tallies[one].rate, tallies[other].rate, than)}")
     return said

@@ -26,12 +26,20 @@ from hero_tui.bench.side_by_side import (
 )
 from hero_tui.bench.tables import markdown
 from hero_tui.bench.work import Outcome, Workshop
+from hero_tui.headless.labelers import from_function
 from hero_tui.output import message, table
 
 RESULTS = Path("benchmarks") / "results"
 RUNS = Path("runs") / "bench"
 SEEDS = (0, 1, 2)
 FINISHED, PAUSED = 0, 3
+SETTLED = {
+    "seed": "expected --seeds in its place",
+    "model": "expected --model in its place",
+    "method": "each row has its own; hero-tui run tries another",
+    "name": "a table tells its tasks apart by their own names",
+}
+"""What `--set` cannot change here, and why."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,10 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     if dry_run:
         _show(cells, wanting, second, jobs)
         return FINISHED
-    check_writable(asked.output)
+    if asked.labeler is not None:
+        from_function(asked.labeler)
+    check_writable(asked.output, "results", "-o")
+    check_writable(asked.runs_dir, "runs", "--runs-dir")
     how = {"command": asked.command, "model": asked.model}
     threads = 1 if is_embedded(asked.model) else None
     done = [cell for cell in once if cell.name not in {each.name for each in todo}]
@@ -134,14 +145,18 @@ def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
             f"hero-tui bench {asked.name}: it has raters of its own, who see the pictures of the "
             "embedded model only; expected no --labeler, and --model embedded or none"
         )
-    tasks = _words(asked.tasks) or list(experiment.tasks)
+    for setting in asked.overrides:
+        reason = SETTLED.get(setting.partition("=")[0].strip())
+        if reason is not None:
+            raise InputError(f"--set {setting}: {reason}")
+    tasks = list(dict.fromkeys(_words(asked.tasks))) or list(experiment.tasks)
     limited = {task for variant in experiment.variants for task in variant.tasks}
     if limited and not set(tasks) <= limited:
         raise InputError(
             f"--tasks {','.join(tasks)}: expected, of {experiment.name}, "
             f"{' or '.join(sorted(limited))}: whoever judges looks at what only these show"
         )
-    return [
+    cells = [
         settle(
             variant, task, seed,
             model=asked.model, labeler=asked.labeler, overrides=asked.overrides,
@@ -151,6 +166,32 @@ def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
         for variant in experiment.variants
         if not variant.tasks or task in variant.tasks
     ]  # fmt: skip
+    _check_told_apart(experiment, cells)
+    return cells
+
+
+def _check_told_apart(experiment: Experiment, cells: Sequence[Cell]) -> None:
+    """A table of rows that are one run, or of a row that is two tasks, would say what is not so.
+
+    Raises:
+        InputError: it would.
+    """
+    runs: dict[str, Cell] = {}
+    rows: dict[tuple[str, str, int], Cell] = {}
+    for cell in cells:
+        one = runs.setdefault(cell.name, cell)
+        if one.row != cell.row:
+            raise InputError(
+                f"hero-tui bench {experiment.name}: with these settings {one.row} and {cell.row} "
+                f"are the same run of {cell.task.name}; expected no --set, and no task, that takes "
+                "away what they differ in"
+            )
+        task = cell.task.name
+        if rows.setdefault((task, cell.row, cell.task.seed), cell).name != cell.name:
+            raise InputError(
+                f"--tasks: two tasks are called {task}, and would share its rows; give one of "
+                "them another name"
+            )
 
 
 def seeds_of(given: Sequence[str]) -> list[int]:

@@ -19,7 +19,7 @@ from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.status import status
 from hero_tui.bench.cell import Cell, settings_of
 from hero_tui.bench.experiments import Experiment
-from hero_tui.bench.measures import Result
+from hero_tui.bench.measures import COLUMNS, Result
 
 PACKAGES = ("torch", "diffusers", "peft", "transformers", "numpy")
 
@@ -57,12 +57,26 @@ class Known:
 
     @classmethod
     def of(cls, runs_dir: Path, results: Path) -> "Known":
-        """What is known of an experiment, whose results are in a JSON file or will be."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        """What is known of an experiment, whose results are in a JSON file or will be.
+
+        Raises:
+            InputError: the file is damaged, and would be lost if it were written anew.
+        """
+        try:
             cells = json.loads(results.read_text("utf-8"))["cells"]
             finished = {(e["row"], e["run"]): e for e in cells if e["state"] == "finished"}
-            return cls(runs_dir, finished)
-        return cls(runs_dir, {})
+            for each in finished.values():
+                _check_known(each)
+        except (FileNotFoundError, NotADirectoryError):  # whether it can be is found out later
+            return cls(runs_dir, {})
+        except OSError as error:
+            raise InputError(f"{results}: cannot be read: {error.strerror}") from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{results}: it is damaged, or no results of hero-tui bench; restore it, remove "
+                "it, or choose another folder with -o"
+            ) from None
+        return cls(runs_dir, finished)
 
     def result_of(self, cell: Cell) -> Result:
         """A cell, as the JSON file has it.
@@ -87,7 +101,7 @@ class Known:
             if cell is None:
                 continue
             theirs, ours = (
-                {"labeler": e["labeler"], **e["settings"]}
+                {"labeler": e["labeler"], "prompts": e["prompts"], **e["settings"]}
                 for e in (earlier, result_of(cell, self.runs_dir))
             )
             differing = [name for name in ours if ours[name] != theirs.get(name)]
@@ -101,6 +115,15 @@ class Known:
     def is_done(self, cell: Cell) -> bool:
         """Whether a cell's run is finished, and its pictures are judged as its row wants."""
         return bool(self.result_of(cell)["state"] == "finished")
+
+
+def _check_known(earlier: Result) -> None:
+    """Reads a finished cell of the JSON file as a table does, and raises what that raises."""
+    missing = {"task", "variant", "seed", "labels", "labeler", "prompts"} - earlier.keys()
+    if missing or not isinstance(earlier["settings"], dict):
+        raise ValueError(missing)
+    for column in COLUMNS.values():
+        column.of(earlier)
 
 
 def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
@@ -120,7 +143,7 @@ def result_of(cell: Cell, runs_dir: Path) -> dict[str, Any]:
         "labels": task.labels_budget,
         "labeler": cell.labeler if task.labels_budget else None,
         "labelled": task.asks_for_labels,
-        "has_pool": task.noise.pool != "none" and task.feedback.rounds > 0,
+        "has_pool": task.has_pool,
         "settings": settings_of(task),
         "prompts": list(task.prompts),
         "state": "missing",
@@ -198,8 +221,12 @@ def write_results(folder: Path, found: Mapping[str, Any], table: str) -> None:
         ) from None
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, what: str, option: str) -> None:
     """Makes the folder, and finds out whether files can be made in it, before hours of work.
+
+    Args:
+        what: is written there.
+        option: chooses it.
 
     Raises:
         InputError: they cannot.
@@ -211,8 +238,8 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(
-            f"{folder}: no results can be written there: {error.strerror}; expected a folder, or a "
-            "place for one, that you may write to; choose it with -o"
+            f"{folder}: no {what} can be written there: {error.strerror}; expected a folder, or a "
+            f"place for one, that you may write to; choose it with {option}"
         ) from None
 
 

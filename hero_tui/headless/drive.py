@@ -22,6 +22,7 @@ from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
 from hero_tui.headless.progress import RunProgress
+from hero_tui.statusview import own_noise
 
 FINISHED, PAUSED = 0, 3
 
@@ -223,9 +224,10 @@ def _outcome(
 
 def summary(folder: RunFolder, record: Record) -> str:
     """What a finished run has become."""
-    lines = ["Finished."]
+    lines, task = ["Finished."], folder.task()
+    learned = any(r.trained for r in record.rounds())
     names = {
-        "pi": "from the run's own noise",
+        "pi": f"from {own_noise(task)}",
         "fresh": "from fresh noise",
         "base": "the base model, from fresh noise",
     }
@@ -238,12 +240,16 @@ def summary(folder: RunFolder, record: Record) -> str:
         )
     if found:
         lines.append(f"  Judged by {record.judge()}; in brackets, 95 % intervals.")
-    if record.judge() != "person" and any(r.trained for r in record.rounds()):
+    if record.judge() != "person" and learned:
         lines.append(f"Judge base and taught model blind: hero-tui evaluate {folder.reference}")
     wrong = label_noise(record.second_looks())
     if wrong is not None:
         lines.append(f"  {wrong.words}")
-    lines.append(f"Its LoRA and noise pool: hero-tui export {folder.reference}")
+    if learned:
+        pool = " and noise pool" if task.has_pool else ""
+        lines.append(f"Its LoRA{pool}: hero-tui export {folder.reference}")
+    else:
+        lines.append("Nothing was learned, so there is no LoRA to export.")
     return "\n".join(lines)
 
 

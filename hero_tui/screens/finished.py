@@ -49,7 +49,8 @@ def result(view: RunView) -> Content:
     for noise, name in NOISES.items():
         if noise in view.figures:
             style = "bold" if noise == "base" else "bold $success"
-            lines += [f"  {name:13}", *_rate(Rate.of(view.figures[noise]), style)]
+            said = name if noise != "pi" or view.task.has_pool else "other noise"
+            lines += [f"  {said:13}", *_rate(Rate.of(view.figures[noise]), style)]
     if not view.figures:
         lines += [("  The final model has not been judged.\n", QUIET)]
     if not view.outcomes:

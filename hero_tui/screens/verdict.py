@@ -6,7 +6,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from hero_engine.run.sources import NAMES, SOURCES, TRANSFERRED
+from hero_engine.run.sources import SOURCES, TRANSFERRED
 from hero_engine.run.verdict import Tally, by_prompt, by_source, conclusions, pairs_in_words
 from hero_tui.client.judging import Judging
 from hero_tui.client.runview import RunView
@@ -29,8 +29,8 @@ def found(view: RunView, judging: Judging) -> Content:
         parts.append(("Good pictures, with 95 % intervals\n", "bold $primary"))
         for source in (*SOURCES, *TRANSFERRED):
             if source in tallies:
-                parts += _line(NAMES[source], tallies[source])
-        parts.append("\n" + "\n".join(conclusions(tallies)))
+                parts += _line(judging.what.name(source), tallies[source])
+        parts.append("\n" + "\n".join(conclusions(judging.what, tallies)))
     if judging.of_transfer:
         sources = TRANSFERRED[-1:] if judging.of_pairs else TRANSFERRED
         prompts = [by_prompt(judging.what, source, verdicts) for source in sources]

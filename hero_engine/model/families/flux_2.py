@@ -90,8 +90,8 @@ def for_vae(vae: Any, z_0: Tensor) -> Tensor:
     return latents
 
 
-def drawn(vae: Any, latents: Tensor) -> Tensor:
-    """z_0 of what the pipeline's own call gives for latents, which are those that the VAE takes."""
+def from_vae(vae: Any, latents: Tensor) -> Tensor:
+    """The inverse of `for_vae`."""
     patches = Flux2KleinPipeline._patchify_latents(latents)
     mean, deviation = _statistics(vae, patches)
     z_0: Tensor = (patches - mean) / deviation

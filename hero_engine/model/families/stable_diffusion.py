@@ -107,29 +107,27 @@ def latent_shape(pipeline: Any) -> tuple[int, int, int]:
 
 def for_vae(vae: Any, z_0: Tensor) -> Tensor:
     """Clean latents [B, C, H, W] as the VAE decodes them."""
-    config = vae.config
-    z_0 = z_0 / config.scaling_factor
-    if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
-        # Of a few SDXL fine-tunes, which normalise each channel.
-        mean, std = (
-            torch.tensor(values, device=z_0.device).view(1, -1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
-        )
-        z_0 = z_0 * std + mean
-    return z_0
+    mean, std = _statistics(vae.config, z_0.device)
+    latents: Tensor = z_0 / vae.config.scaling_factor * std + mean
+    return latents
 
 
 def from_vae(vae: Any, latents: Tensor) -> Tensor:
-    """z_0 of latents as the VAE encodes them: the inverse of `for_vae`."""
-    config = vae.config
-    if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
-        mean, std = (
-            torch.tensor(values, device=latents.device).view(1, -1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
-        )
-        latents = (latents - mean) / std
-    z_0: Tensor = latents * config.scaling_factor
+    """The inverse of `for_vae`."""
+    mean, std = _statistics(vae.config, latents.device)
+    z_0: Tensor = (latents - mean) / std * vae.config.scaling_factor
     return z_0
+
+
+def _statistics(config: Any, device: torch.device) -> tuple[Tensor | float, Tensor | float]:
+    """Mean and deviation of each channel, by which a few SDXL fine-tunes normalise them."""
+    if not (getattr(config, "latents_mean", None) and getattr(config, "latents_std", None)):
+        return 0.0, 1.0
+    mean, std = (
+        torch.tensor(values, device=device).view(1, -1, 1, 1)
+        for values in (config.latents_mean, config.latents_std)
+    )
+    return mean, std
 
 
 def drawing(

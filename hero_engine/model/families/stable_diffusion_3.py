@@ -94,12 +94,12 @@ def latent_shape(pipeline: Any) -> tuple[int, int, int]:
 
 def for_vae(vae: Any, z_0: Tensor) -> Tensor:
     """Clean latents [B, C, H, W] as the VAE decodes them."""
-    scaled: Tensor = z_0 / vae.config.scaling_factor + vae.config.shift_factor
-    return scaled
+    latents: Tensor = z_0 / vae.config.scaling_factor + vae.config.shift_factor
+    return latents
 
 
 def from_vae(vae: Any, latents: Tensor) -> Tensor:
-    """z_0 of latents as the VAE encodes them: the inverse of `for_vae`."""
+    """The inverse of `for_vae`."""
     z_0: Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
     return z_0
 

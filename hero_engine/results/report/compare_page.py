@@ -105,7 +105,9 @@ def _unfinished(of: Lettered) -> Html:
 def _figures(of: Lettered) -> Html:
     """A column for each run."""
     runs = [run for _, run in of]
-    finals = [noise for noise in NOISES if any(noise in run.finals for run in runs)]
+    names = dict.fromkeys(
+        (noise, run.noise_name(noise)) for noise in NOISES for run in runs if noise in run.finals
+    )
     ends = [(run.submitted[0], run.submitted[-1]) if run.submitted else None for run in runs]
     last = [each[1].history if each else None for each in ends]
     rows: list[Sequence[object]] = [
@@ -117,8 +119,14 @@ def _figures(of: Lettered) -> Html:
         ["First round", *(rate(each[0].success if each else None) for each in ends)],
         ["Last round", *(rate(each[1].success if each else None) for each in ends)],
         *(
-            [NOISES[noise].capitalize(), *(rate(run.final(noise)) for run in runs)]
-            for noise in finals
+            [
+                name.capitalize(),
+                *(
+                    rate(run.final(noise) if run.noise_name(noise) == name else None)
+                    for run in runs
+                ),
+            ]
+            for noise, name in names
         ),
         ["Diversity, last round", *(number(each["diversity"] if each else None) for each in last)],
         ["Labelled", *(duration(run.seconds("label_s")) for run in runs)],

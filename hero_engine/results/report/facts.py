@@ -99,6 +99,12 @@ class RunFacts:
         for found in self.final_pictures.values():
             yield from found.values()
 
+    def noise_name(self, noise: str) -> str:
+        """What the final evaluation from a noise is called; without a pool, `pi` is no pool's."""
+        if noise == "pi" and not self.task.has_pool:
+            return "after, from other fresh noise"
+        return NOISES.get(noise, noise)
+
     def final(self, noise: str) -> Success | None:
         """Success of the final evaluation from a noise; None: it was not judged."""
         if noise not in self.finals:

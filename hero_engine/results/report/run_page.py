@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hero_engine.results.report import curves, provenance
-from hero_engine.results.report.facts import NOISES, RoundFacts, RunFacts
+from hero_engine.results.report.facts import RoundFacts, RunFacts
 from hero_engine.results.report.html import (
     Html,
     element,
@@ -27,6 +27,7 @@ from hero_engine.results.report.words import (
     rate,
 )
 from hero_engine.run.labels import KEEP
+from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.record import start_words
 from hero_engine.run.status import RoundStatus
 
@@ -95,14 +96,15 @@ def _cards(run: RunFacts) -> Html:
     judged = [r for r in run.submitted if r.labelled]
     if judged:
         first, last = judged[0], judged[-1]
-        as_it_was = "begun with pictures" if "start" in run.status else "of the model as it was"
+        taught = "start" in run.status and run.task.update.objective in CLEAN_LATENTS
+        as_it_was = "after the pictures it began with" if taught else "of the model as it was"
         shown.append((f"Round {first.number}, {as_it_was}", first.success))
         if last is not first:
             shown.append((f"Round {last.number}", last.success))
     for noise in run.finals:
         final = run.final(noise)
         assert final is not None, "it is one of the finals"
-        shown.append((f"Evaluation: {NOISES.get(noise, noise)}", final))
+        shown.append((f"Evaluation: {run.noise_name(noise)}", final))
     cards = []
     for title, success in shown:
         big = NOTHING if success.rate is None else percent(success.rate)
@@ -194,7 +196,7 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
         yield table(
             ["Model and noise", "Pictures", "Good", "Success", "Diversity"],
             [
-                [NOISES.get(noise, noise).capitalize(), int(f["images"]), int(f["good"]),
+                [run.noise_name(noise).capitalize(), int(f["images"]), int(f["good"]),
                  rate(run.final(noise)), number(f.get("diversity"))]
                 for noise, f in run.finals.items()
             ],
@@ -209,7 +211,7 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
         rows = [("before", "before teaching", before), ("after", "after teaching", after)]
         yield bands(rows, thumbnails)
     for noise, found in pictures.items():
-        words = NOISES.get(noise, noise)
+        words = run.noise_name(noise)
         yield element("h3", words.capitalize())
         yield plain_sheet(words, found, thumbnails)
 

@@ -15,6 +15,9 @@ from hero_engine.results.report.run_page import run_page
 from hero_engine.results.report.thumbnails import thumbnails
 from hero_engine.run.folder import RunFolder, write_complete
 
+BEGINS = b"<!DOCTYPE html>"
+"""How every page begins."""
+
 
 def write_report(folder: RunFolder, destination: Path) -> list[str]:
     """Writes the page of a run to the file `destination`; says which pictures are left out.
@@ -60,6 +63,21 @@ def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[st
 def _check(destination: Path) -> None:
     if destination.is_dir():
         raise InputError(f"{destination}: it is a folder; name the file to write with -o")
+    if destination.is_file() and not _is_page(destination):
+        raise InputError(
+            f"{destination}: there is a file that is no page of hero-tui; name another with -o, or "
+            "remove it"
+        )
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file may be replaced: it is a page, or there is nothing in it."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(BEGINS))
+    except OSError:
+        return True  # why it cannot be written either is said when it is
+    return begins in (b"", BEGINS)
 
 
 def _write(destination: Path, text: str) -> None:
