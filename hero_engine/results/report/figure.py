@@ -32,7 +32,8 @@ ON_WHITE: Mapping[Any, Any] = {
 }
 COLOURS = [LIGHT[name] for name in ("good", "best", "unsure", "foreground")]
 FILLS = [LIGHT[name] for name in ("quiet", "unsure", "best", "faint", "good", "foreground")]
-HATCHES = ("", "///", "...", "xxx")
+HATCHES = ("", "///", "|||", "xxx")
+"""Dots would take a hundred kilobytes of an SVG file."""
 
 
 def write_figure(source: Path, destination: Path) -> None:
