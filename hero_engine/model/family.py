@@ -6,6 +6,7 @@ entry and does as it says.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any, Literal
 
 from diffusers import (
@@ -77,23 +78,31 @@ class Family:
     guidance_offset: int = 0
 
 
+def _family(file: ModuleType, **values: Any) -> Family:
+    """A family whose functions are those of its file."""
+    return Family(
+        why_not=file.why_not,
+        encode=file.encode,
+        denoise=file.denoise,
+        schedule=file.schedule,
+        latent_shape=file.latent_shape,
+        for_vae=file.for_vae,
+        from_vae=file.from_vae,
+        drawing=file.drawing,
+        lora_targets=file.LORA_TARGETS,
+        **values,
+    )
+
+
 _FROM_TEXT_ALONE = {"feature_extractor": None, "image_encoder": None}
 _NO_CHECKER = {"safety_checker": None, "requires_safety_checker": False}
 
-_V1 = Family(
+_V1 = _family(
+    stable_diffusion,
     pipeline=StableDiffusionPipeline,
     denoiser="unet",
     left_out={**_FROM_TEXT_ALONE, **_NO_CHECKER},
     half_vae=True,
-    why_not=stable_diffusion.why_not,
-    encode=stable_diffusion.encode,
-    denoise=stable_diffusion.denoise,
-    schedule=stable_diffusion.schedule,
-    latent_shape=stable_diffusion.latent_shape,
-    for_vae=stable_diffusion.for_vae,
-    from_vae=stable_diffusion.from_vae,
-    drawing=stable_diffusion.drawing,
-    lora_targets=stable_diffusion.LORA_TARGETS,
     modelspec={"epsilon": "stable-diffusion-v1", "v_prediction": "stable-diffusion-v1"},
     sd_scripts={"epsilon": "sd_v1", "v_prediction": "sd_v1_v"},
     names="sd-scripts",
@@ -122,59 +131,35 @@ FAMILIES: Mapping[Architecture, Family] = {
         sd_scripts={"epsilon": "sdxl_base_v1-0", "v_prediction": "sdxl_base_v1-0"},
         names="original",
     ),
-    "sd3": Family(
+    "sd3": _family(
+        stable_diffusion_3,
         pipeline=StableDiffusion3Pipeline,
         denoiser="transformer",
         left_out=_FROM_TEXT_ALONE,
         half_vae=True,
-        why_not=stable_diffusion_3.why_not,
-        encode=stable_diffusion_3.encode,
-        denoise=stable_diffusion_3.denoise,
-        schedule=stable_diffusion_3.schedule,
-        latent_shape=stable_diffusion_3.latent_shape,
-        for_vae=stable_diffusion_3.for_vae,
-        from_vae=stable_diffusion_3.from_vae,
-        drawing=stable_diffusion_3.drawing,
-        lora_targets=stable_diffusion_3.LORA_TARGETS,
         modelspec={"flow": "stable-diffusion-3"},
         sd_scripts={"flow": "sd3"},
         names="diffusers",
     ),
-    "z-image": Family(
+    "z-image": _family(
+        z_image,
         pipeline=ZImagePipeline,
         denoiser="transformer",
         left_out={},
         half_vae=True,
-        why_not=z_image.why_not,
-        encode=z_image.encode,
-        denoise=z_image.denoise,
-        schedule=z_image.schedule,
-        latent_shape=z_image.latent_shape,
-        for_vae=z_image.for_vae,
-        from_vae=z_image.from_vae,
-        drawing=z_image.drawing,
         guidance_offset=z_image.GUIDANCE_OFFSET,
-        lora_targets=z_image.LORA_TARGETS,
         modelspec={"flow": "z-image"},
         sd_scripts={"flow": "zimage"},
         names="diffusers",
     ),
-    "flux2-klein": Family(
+    "flux2-klein": _family(
+        flux_2,
         pipeline=Flux2KleinPipeline,
         denoiser="transformer",
         left_out={},
         half_vae=True,
-        why_not=flux_2.why_not,
-        encode=flux_2.encode,
-        denoise=flux_2.denoise,
-        schedule=flux_2.schedule,
-        latent_shape=flux_2.latent_shape,
-        for_vae=flux_2.for_vae,
-        from_vae=flux_2.from_vae,
-        drawing=flux_2.drawing,
         drawn=flux_2.from_vae,
         patch=flux_2.PATCH,
-        lora_targets=flux_2.LORA_TARGETS,
         modelspec={"flow": "flux-2-klein"},
         sd_scripts={"flow": "flux2"},
         names="diffusers",
