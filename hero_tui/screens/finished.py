@@ -89,15 +89,16 @@ class FinishedScreen(RunScreen):
                 yield Static("Finished", classes="title")
                 self._numbers = Static()
                 yield self._numbers
-            with Vertical(id="best"):
+            with Vertical(id="best") as self._best:
                 yield Static("★ The last best", classes="title")
                 self._picture = Picture(self.pictures)
                 yield self._picture
-        yield SuccessPlot(self.view).data_bind(FinishedScreen.view)
+        self._plot = SuccessPlot(self.view).data_bind(FinishedScreen.view)
+        yield self._plot
         yield Footer(compact=True, show_command_palette=False)
 
     def show_view(self) -> None:
         self._numbers.update(result(self.view))
         self._picture.path = best_so_far(self.view)
-        for selector in ("#best", "SuccessPlot"):
-            self.query_one(selector).display = bool(self.view.outcomes)
+        for of_rounds in (self._best, self._plot):
+            of_rounds.display = bool(self.view.outcomes)

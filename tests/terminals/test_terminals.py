@@ -168,6 +168,9 @@ def test_a_terminal_shows_the_pictures_of_the_page(name: str, opened: Callable[.
 def test_in_tmux_the_pictures_are_there_again_when_it_is_come_back_to(
     name: str, opened: Callable[..., Shown], tmux: Tmux
 ) -> None:
+    # It asks a terminal for that whenever it is attached to, and does not wait long: on a busy
+    # machine the second client had 256 colours.
+    tmux.configure("set -as terminal-features ',*:RGB'")
     shown = opened(PROGRAMS[name], tmux.around)
     shown.is_page(FIRST)
     shown.press("space")

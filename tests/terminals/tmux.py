@@ -14,9 +14,6 @@ class Tmux:
         self._configuration = folder / "tmux.conf"
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", str(self._configuration)]
         self.configure("set -g allow-passthrough on")
-        # It asks a terminal for that whenever it is attached to, and does not wait long: on a busy
-        # machine the second client had 256 colours.
-        self.configure("set -as terminal-features ',xterm*:RGB'")
 
     def configure(self, line: str) -> None:
         """Adds a line to what it reads when it starts."""
