@@ -1,7 +1,7 @@
 """What a network is conditioned on beside the noisy latent and its time."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,16 +42,24 @@ class Conditioning:
         )
 
 
-def check_length(tokenizer: Any, length: int, field: str, prompt: str, cut: bool) -> None:
-    """Whether an encoder reads a prompt to its end; one that is to be cut is cut, and the log says
-    where.
+def check_lengths(
+    tokenizer: Any, length: int, prompts: Sequence[str], negative_prompt: str, cut: bool
+) -> None:
+    """Whether an encoder reads all prompts to their ends; those that are to be cut are cut, and the
+    log says where.
 
     Args:
         length: tokens that it reads, the end's among them.
 
     Raises:
-        InputError: it does not, and the prompt is not to be cut.
+        InputError: it does not, and they are not to be cut.
     """
+    for prompt in prompts:
+        _check_length(tokenizer, length, "prompt", prompt, cut)
+    _check_length(tokenizer, length, "negative_prompt", negative_prompt, cut)
+
+
+def _check_length(tokenizer: Any, length: int, field: str, prompt: str, cut: bool) -> None:
     tokens = tokenizer(prompt).input_ids
     if len(tokens) <= length:
         return

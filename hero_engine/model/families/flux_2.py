@@ -10,7 +10,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from torch import Tensor
 
 from hero_engine.model import flow
-from hero_engine.model.conditioning import Conditioning, check_length
+from hero_engine.model.conditioning import Conditioning, check_lengths
 from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Sampling
 
@@ -36,9 +36,7 @@ def encode(
     Raises:
         InputError: a prompt is longer than the encoder is given, and is not to be cut.
     """
-    for prompt in prompts:
-        check_length(pipeline.tokenizer, LENGTH, "prompt", prompt, cut)
-    check_length(pipeline.tokenizer, LENGTH, "negative_prompt", negative_prompt, cut)
+    check_lengths(pipeline.tokenizer, LENGTH, prompts, negative_prompt, cut)
     states, _ = pipeline.encode_prompt(
         [*prompts, negative_prompt],
         device=pipeline.text_encoder.device,
@@ -52,12 +50,14 @@ def denoise(
 ) -> Tensor:
     """The transformer's output, the velocity [B, C, H, W], a patch of the VAE's latents a place."""
     packed = Flux2KleinPipeline._pack_latents(latents)
+    # Every prompt has the same, since all are padded to the same length.
+    text_ids = Flux2KleinPipeline._prepare_text_ids(conditioning.states[:1])
     output: Tensor = transformer(
         hidden_states=packed,
         timestep=(timesteps / 1000).to(latents.dtype),
         guidance=None,
         encoder_hidden_states=conditioning.states,
-        txt_ids=Flux2KleinPipeline._prepare_text_ids(conditioning.states).to(latents.device),
+        txt_ids=text_ids.to(latents.device).expand(len(latents), -1, -1),
         img_ids=Flux2KleinPipeline._prepare_latent_ids(latents).to(latents.device),
         return_dict=False,
     )[0]

@@ -8,7 +8,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from hero_engine.model import ddim
-from hero_engine.model.conditioning import Conditioning, check_length
+from hero_engine.model.conditioning import Conditioning, check_lengths
 from hero_engine.model.samplers import eta_in_diffusers
 from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Sampling
@@ -67,9 +67,7 @@ def _encoded(
         tokenizer = getattr(pipeline, name, None)
         if tokenizer is not None:
             length = tokenizer.model_max_length
-            for prompt in prompts:
-                check_length(tokenizer, length, "prompt", prompt, cut)
-            check_length(tokenizer, length, "negative_prompt", negative_prompt, cut)
+            check_lengths(tokenizer, length, prompts, negative_prompt, cut)
     encoded: tuple[Tensor, ...] = pipeline.encode_prompt(
         list(prompts),
         device=pipeline.text_encoder.device,

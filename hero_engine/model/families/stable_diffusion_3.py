@@ -8,7 +8,7 @@ from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import c
 from torch import Tensor
 
 from hero_engine.model import flow
-from hero_engine.model.conditioning import Conditioning, check_length
+from hero_engine.model.conditioning import Conditioning, check_lengths
 from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Sampling
 
@@ -36,9 +36,7 @@ def encode(
     with_t5 = pipeline.text_encoder_3 is not None
     tokenizer = pipeline.tokenizer_3 if with_t5 else pipeline.tokenizer
     length = T5_LENGTH if with_t5 else pipeline.tokenizer_max_length
-    for prompt in prompts:
-        check_length(tokenizer, length, "prompt", prompt, cut)
-    check_length(tokenizer, length, "negative_prompt", negative_prompt, cut)
+    check_lengths(tokenizer, length, prompts, negative_prompt, cut)
     states, negative_states, pooled, negative_pooled = pipeline.encode_prompt(
         list(prompts),
         None,

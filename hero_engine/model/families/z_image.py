@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from hero_engine.model import flow
-from hero_engine.model.conditioning import Conditioning, check_length
+from hero_engine.model.conditioning import Conditioning, check_lengths
+from hero_engine.model.families.stable_diffusion_3 import for_vae as for_vae  # its own, too
+from hero_engine.model.families.stable_diffusion_3 import from_vae as from_vae
 from hero_engine.model.schedule import Schedule
 from hero_engine.run.task import Sampling
 
@@ -39,9 +41,7 @@ def encode(
     Raises:
         InputError: a prompt is longer than the encoder is given, and is not to be cut.
     """
-    for prompt in prompts:
-        check_length(pipeline.tokenizer, LENGTH, "prompt", prompt, cut)
-    check_length(pipeline.tokenizer, LENGTH, "negative_prompt", negative_prompt, cut)
+    check_lengths(pipeline.tokenizer, LENGTH, prompts, negative_prompt, cut)
     encoded, negative = pipeline.encode_prompt(
         list(prompts),
         device=pipeline.text_encoder.device,
@@ -95,18 +95,6 @@ def latent_shape(pipeline: Any) -> tuple[int, int, int]:
     """(C, H, W) of the latents of its pictures."""
     side = PATCH * (SIDE // (PATCH * pipeline.vae_scale_factor))
     return pipeline.transformer.config.in_channels, side, side
-
-
-def for_vae(vae: Any, z_0: Tensor) -> Tensor:
-    """Clean latents [B, C, H, W] as the VAE decodes them."""
-    latents: Tensor = z_0 / vae.config.scaling_factor + vae.config.shift_factor
-    return latents
-
-
-def from_vae(vae: Any, latents: Tensor) -> Tensor:
-    """The inverse of `for_vae`."""
-    z_0: Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
-    return z_0
 
 
 def drawing(
