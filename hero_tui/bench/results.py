@@ -6,20 +6,24 @@ Beside a run the bench keeps `bench.json`: when it worked on it, where, and what
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hero_engine import __version__
+from hero_engine.cartoons import EMBEDDED
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.status import status
 from hero_tui.bench.cell import Cell, settings_of
 from hero_tui.bench.experiments import Experiment
 from hero_tui.bench.measures import COLUMNS, Result
+from hero_tui.enginecommand import command
 
 PACKAGES = ("torch", "diffusers", "peft", "transformers", "numpy")
 
@@ -246,7 +250,7 @@ def check_writable(folder: Path, what: str, option: str) -> None:
 def here() -> dict[str, Any]:
     """This machine and the versions of what computes on it."""
     return {
-        "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
+        "machine": f"{_processor()}, {platform.system()} {platform.machine()}; {_computes_on()}",
         "versions": {
             "hero-tui": __version__,
             "python": platform.python_version(),
@@ -261,6 +265,15 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "a processor of unknown kind"
+
+
+@cache
+def _computes_on() -> str:
+    """The engine's device, and the precision that `auto` stands for there: only it loads torch."""
+    asked = subprocess.run(command("doctor", EMBEDDED), capture_output=True, text=True)
+    lines = (line.partition("  ") for line in asked.stdout.splitlines())
+    facts = {label: value.strip() for label, _, value in lines}
+    return f"{facts.get('device', 'an unknown device')}, {facts.get('precision', 'unknown')}"
 
 
 def _version(package: str) -> str:
