@@ -110,6 +110,13 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             show=False,
             id="run.finish",
         ),
+        Binding(
+            "ctrl+g",
+            "app.smaller_step",
+            "go on by half the step",
+            show=False,
+            id="run.smaller-step",
+        ),
         Binding("h", "app.history", "earlier rounds", show=False, id="history"),
         Binding("ctrl+l", "redraw", "draw the screen anew", show=False, priority=True, id="redraw"),
         Binding(
@@ -407,7 +414,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
                 self._client.ask(lambda record: record.send("finish"))
 
     def on_rollback_asked(self, message: RollbackAsked) -> None:
-        self._client.roll_back(message.round)
+        self._client.roll_back(message.round, message.smaller_step)
 
     # -- pictures outside the terminal ---------------------------------------------------------
 
@@ -447,6 +454,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             return self.view.engine == "running" and self.view.state != "finished" and not asked
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
+        if action == "smaller_step":
+            return self._trained_last() is not None
         if action == "judge":
             return any(each.trained is not None for each in self.view.rounds)
         if action == "history":
@@ -466,9 +475,27 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
         if isinstance(self.screen, RunScreen):
             number = self.view.outcomes[-1].round.number
-            if self.view.collapsed is not None and self.view.collapsed.back_to is not None:
-                number = self.view.collapsed.back_to  # who has read of it comes to go back
+            warned = self.view.collapsed or self.view.over_training
+            if warned is not None and warned.back_to is not None:
+                number = warned.back_to  # who has read of it comes to go back
             self.push_screen(HistoryScreen(self.view, self._pictures, number))
+
+    def action_smaller_step(self) -> None:
+        from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen
+
+        number = self._trained_last()
+        if isinstance(self.screen, RunScreen) and number is not None:
+            screen = ConfirmRollbackScreen(self.view, self._pictures, number, smaller_step=True)
+            self.push_screen(screen)
+
+    def _trained_last(self) -> int | None:
+        """The latest trained round, if another can come after it."""
+        view = self.view
+        trained = [each.number for each in view.rounds if each.trained is not None]
+        idle = view.engine not in {"running", "none", "crashed"}
+        if idle or not trained or trained[-1] == view.task.feedback.rounds - 1:
+            return None
+        return trained[-1]
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen

@@ -90,6 +90,7 @@ class EngineAsked(Message):
 
 @dataclass
 class RollbackAsked(Message):
-    """The person wants to go on from the state after training `round`."""
+    """The person wants to go on from the state after training `round`; maybe by half the step."""
 
     round: int
+    smaller_step: bool = False

@@ -2,6 +2,7 @@
 
 from hero_engine.run.collapse import way_back
 from hero_engine.run.intervals import Rate
+from hero_engine.run.overtraining import OverTraining, ways_out
 from hero_engine.run.record import start_words
 from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
@@ -66,6 +67,11 @@ def show(status: Status, task: Task, error: str, run: str) -> None:
         if found["round"] not in {r["round"] for r in status["history"]}:
             print(plain(f"round {found['round']}: {found['said']}"))
         print(plain(way_back(found["back_to"], run)))
+    if "over_training" in status and "collapse" not in status:
+        over = status["over_training"]
+        warned = OverTraining(over["round"], over["said"], over["back_to"])
+        latest = max(r["round"] for r in status["history"] if r["train_s"] is not None)
+        print(plain(f"{warned.words} {ways_out(warned, latest, task, run)}"))
     if "second_look" in status:
         looks = status["second_look"]
         print(LabelNoise(looks["pictures"], looks["corrected"]).words)

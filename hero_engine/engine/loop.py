@@ -25,9 +25,10 @@ from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, embedding, state
 from hero_engine.method.advantage import advantages
 from hero_engine.method.batch import Batch, LabelledBatch
+from hero_engine.method.drift import base_drift
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.objectives import objective_of
-from hero_engine.method.pool import NoisePool, norm_ratio, sample_initial_noise
+from hero_engine.method.pool import NoisePool, norm_ratio, round_noise
 from hero_engine.method.reward import REWARDS, by_function, similarity_to_best, uses_embedding
 from hero_engine.method.rollout import Rollout, prompts_of
 from hero_engine.method.state import TrainingState
@@ -86,9 +87,7 @@ def run_to_the_end(run: Run) -> None:
     try:
         for round_number in range(first_round, task.feedback.rounds):
             run.interrupts.check()
-            z_T = sample_initial_noise(
-                learned.pool, fresh_noise(run, learned, round_number), task.noise
-            )
+            z_T = round_noise(learned.pool, fresh_noise(run, learned, round_number), task)
             rollout = collect(run, learned, z_T, round_number)
             with in_background() as hand_over:
                 hand_over(partial(measure, run, rollout, round_number))
@@ -348,7 +347,7 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
 
 def tell_of_collapse(run: Run) -> None:
     """Says in the record and the log if what is known of the latest round shows a collapse."""
-    found = collapse.find_collapse(collapse.figures(run.record))
+    found = collapse.find_collapse(collapse.figures(run.record, run.task))
     latest = run.record.rounds()[-1]
     if found is not None and found.words != latest.collapse:
         run.record.set_collapse(latest.number, found.words, found.back_to)
@@ -371,6 +370,8 @@ def learn(
     outcome = " ".join(filter(None, (learned.begun_anew, said, outcome)))
     learned.begun_anew = ""
     state.save(learned, run.folder, round_number)
+    if run.task.update.objective != NO_UPDATE:
+        metrics["base_drift"] = base_drift(learned.model, run.task)
     metrics["train_s"] = time.monotonic() - started
     run.record.finish_training(round_number, metrics, outcome)
     log.info("round %d: %d good, trained in %.1f s. %s", round_number, len(labels.good),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hero_engine.run.task import Noise
+from hero_engine.run.task import Noise, Task
 
 POOL_FILE = "noise_pool.safetensors"
 """Of a checkpoint and of an export."""
@@ -54,6 +54,14 @@ def sample_initial_noise(pool: NoisePool | None, epsilon: Tensor, settings: Nois
     if pool is None or settings.pool == "none":
         return epsilon
     return perturb(component_means(pool, len(epsilon), settings.best_ratio), epsilon, settings)
+
+
+def round_noise(pool: NoisePool | None, epsilon: Tensor, task: Task) -> Tensor:
+    """A round's z_T [B, C, H, W] from standard normal `epsilon`: around the pool, but for the
+    pictures that start from fresh noise all the same.
+    """
+    around = epsilon[: task.fresh_images.start]
+    return torch.cat([sample_initial_noise(pool, around, task.noise), epsilon[len(around) :]])
 
 
 def norm_ratio(z_T: Tensor) -> float:

@@ -26,6 +26,7 @@ Purpose = Literal[
     "final-fresh",
     "transfer",
     "try",
+    "drift",
     "generate",
 ]
 

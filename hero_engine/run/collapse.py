@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hero_engine.run.intervals import wilson
 from hero_engine.run.record import Record
+from hero_engine.run.task import Task
 
 LOST_SUCCESS = 1 / 2
 """Of the best success so far: with less left, beyond what so few pictures vary, it is lost."""
@@ -42,6 +43,10 @@ class RoundFigures:
     good: int | None
     diversity: float | None
     contrast: float | None = None
+    fresh: int = 0
+    """Of `images`, those that started from fresh noise beside a pool."""
+    fresh_good: int | None = None
+    """Of `fresh`; None as `good`."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,19 @@ def find_collapse(rounds: Sequence[RoundFigures]) -> Collapse | None:
     return Collapse(f"Collapse: {'; '.join(signs)}.", sound[-1] - 1 if sound else None)
 
 
-def figures(record: Record) -> list[RoundFigures]:
+def figures(record: Record, task: Task) -> list[RoundFigures]:
     """What the record knows of each round."""
-    found = []
+    found, fresh_images = [], frozenset(task.fresh_images)
     for r in record.rounds():
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
         labels = record.labels(r.number)
         sure = r.images - len(labels.unsure)
-        good = len(labels.good) if r.submitted is not None and sure else None
+        is_judged = r.submitted is not None and sure > 0
+        good = len(labels.good) if is_judged else None
+        fresh_good = len(labels.good & fresh_images) if is_judged else None
         diversity, contrast = measured.get("diversity"), measured.get("latent_contrast")
-        found.append(RoundFigures(r.number, sure, good, diversity, contrast))
+        fresh = len(fresh_images - labels.unsure)
+        found.append(RoundFigures(r.number, sure, good, diversity, contrast, fresh, fresh_good))
     return found
 
 

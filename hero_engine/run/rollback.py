@@ -41,6 +41,13 @@ def with_next_seed(task: Task, record: Record) -> Task:
     return task.model_copy(update={"seed": seed})
 
 
+def with_smaller_step(task: Task, record: Record) -> Task:
+    """The task with the next line's own seed, and half the learning rate."""
+    task = with_next_seed(task, record)
+    update = task.update.model_copy(update={"learning_rate": task.update.learning_rate / 2})
+    return task.model_copy(update={"update": update})
+
+
 def roll_back(
     folder: RunFolder,
     round_number: int,

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
+from hero_engine.run.collapse import figures
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.intervals import Rate
 from hero_engine.run.labels import Best
+from hero_engine.run.overtraining import find_overtraining
 from hero_engine.run.record import Record, Round, RunState
 from hero_engine.run.second_look import label_noise
+from hero_engine.run.task import Task
 
 ACTIVE_STATES = ("sampling", "labeling", "training")
 
@@ -17,6 +20,9 @@ class RoundStatus(TypedDict):
     """A submitted round. Seconds, and measures that the engine has not written, may be None.
 
     `success_rate`: good over good and bad; None if every picture is unsure.
+    `fresh_images` and `fresh_good`: of those that started from fresh noise beside the pool, without
+    the unsure ones. `reward_spread`: the rewards' standard deviation. `base_drift`: mean square
+    difference of the trained model's predictions from the base model's (method/drift.py).
     `outcome`: in words, what was not as usual; "" for a usual round.
     """
 
@@ -29,6 +35,10 @@ class RoundStatus(TypedDict):
     success_rate: float | None
     diversity: float | None
     noise_norm: float | None
+    fresh_images: int
+    fresh_good: int
+    reward_spread: float | None
+    base_drift: float | None
     sample_s: float | None
     label_s: float | None
     train_s: float | None
@@ -48,6 +58,14 @@ class StartStatus(TypedDict):
     best: int | None
     learned: bool
     outcome: str
+
+
+class OverTrainingStatus(TypedDict):
+    """What the latest labelled round shows of it, and the trained round to go back to."""
+
+    round: int
+    said: str
+    back_to: int
 
 
 class CollapseStatus(TypedDict):
@@ -91,7 +109,7 @@ class Status(TypedDict):
     rounds, unsure ones too, which have used the budget; `final` is there once the
     final model has been judged from both noises (with the base model, but in earlier versions),
     `start` if the run began with labelled pictures, `collapse` if the latest round shows one, be it
-    labelled or not, and `second_look` after one.
+    labelled or not, `over_training` if the latest labelled one shows it, `second_look` after one.
     """
 
     run: str
@@ -106,6 +124,7 @@ class Status(TypedDict):
     history: list[RoundStatus]
     start: NotRequired[StartStatus]
     collapse: NotRequired[CollapseStatus]
+    over_training: NotRequired[OverTrainingStatus]
     second_look: NotRequired[SecondLookStatus]
     final: NotRequired[dict[str, FinalStatus]]
 
@@ -131,7 +150,7 @@ def status(folder: RunFolder) -> Status:
             if task.asks_for_labels
             else 0,
             "labels_budget": task.labels_budget,
-            "history": _history(record, rounds),
+            "history": _history(record, rounds, task),
         }
         start = record.start()
         if start is not None:
@@ -150,6 +169,13 @@ def status(folder: RunFolder) -> Status:
                 "round": last.number,
                 "said": last.collapse,
                 "back_to": last.back_to,
+            }
+        over = find_overtraining(figures(record, task))
+        if over is not None:
+            found["over_training"] = {
+                "round": over.round,
+                "said": over.words,
+                "back_to": over.back_to,
             }
         noise = label_noise(record.second_looks())
         if noise is not None:
@@ -173,11 +199,11 @@ def _live(written: RunState, folder: RunFolder) -> RunState:
     return written
 
 
-def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
+def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatus]:
     history: list[RoundStatus] = []
     asked: float | None = None
     """Since when somebody waited for the round's pictures."""
-    went_back = record.went_back()
+    went_back, fresh = record.went_back(), frozenset(task.fresh_images)
     for r in rounds:
         if r.submitted is None:
             continue
@@ -196,6 +222,10 @@ def _history(record: Record, rounds: list[Round]) -> list[RoundStatus]:
                 "success_rate": good / sure if sure else None,
                 "diversity": measured.get("diversity"),
                 "noise_norm": measured.get("noise_norm"),
+                "fresh_images": len(fresh - labels.unsure),
+                "fresh_good": len(labels.good & fresh),
+                "reward_spread": measured.get("reward_std"),
+                "base_drift": measured.get("base_drift"),
                 "sample_s": measured.get("sample_s"),
                 "label_s": _seconds(r.first_image, r.submitted),
                 "train_s": measured.get("train_s"),

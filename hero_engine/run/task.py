@@ -238,6 +238,9 @@ class Noise(Section):
     best_ratio: float = setting(
         0.5, "paper, Sec. 4.3", "beta: the share of a batch around the best", ge=0, le=1
     )
+    fresh_share: float = setting(
+        0.0, "paper", "the share of a batch that starts from fresh noise all the same", ge=0, le=1
+    )
 
 
 class Evaluation(Section):
@@ -339,6 +342,12 @@ class Task(Section):
     def has_pool(self) -> bool:
         """Whether rounds after the first start from a noise pool: else from fresh noise, too."""
         return self.noise.pool != "none" and self.feedback.rounds > 0
+
+    @property
+    def fresh_images(self) -> range:
+        """The pictures of a round, its last ones, that start from fresh noise all the same."""
+        count = self.feedback.batch_size
+        return range(count - round(self.noise.fresh_share * count), count)
 
     @property
     def labels_budget(self) -> int:

@@ -6,7 +6,7 @@ is run once; and one whose settings have changed is another cell.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,8 +62,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its run: for people, and a hash of what determines it."""
-        told = {"task": self.task.model_dump(mode="json"), "labeler": self.labeler}
+        """Of its run: for people, and a hash of what determines it.
+
+        What is at its default is left out: a setting that a later version has besides, which
+        leaves all as it was, makes no other cell.
+        """
+        settings = self.task.model_dump(mode="json", exclude_defaults=True)
+        told = {"task": settings, "labeler": self.labeler}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
         method = self.task.method.replace("+", "-plus")
         return f"{self.task.name}-{method}-s{self.task.seed}-{digest[:HASH_DIGITS]}"
@@ -163,6 +168,16 @@ def settle(
     if problem is not None:
         raise InputError(f"hero-tui bench, {settled.name}: {problem}, with --labeler")
     return Cell(variant, settled, who)
+
+
+def with_later_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `settings_of` an earlier version said, with the defaults of what it did not have."""
+    complete = dict(settings)
+    for name, values in settings.items():
+        field = Task.model_fields.get(name)
+        if isinstance(values, dict) and field is not None and field.annotation is not None:
+            complete[name] = field.annotation().model_dump(mode="json") | values
+    return complete
 
 
 def settings_of(task: Task) -> dict[str, Any]:

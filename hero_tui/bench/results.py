@@ -20,7 +20,7 @@ from hero_engine.cartoons import EMBEDDED
 from hero_engine.errors import InputError
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.status import status
-from hero_tui.bench.cell import Cell, settings_of
+from hero_tui.bench.cell import Cell, settings_of, with_later_settings
 from hero_tui.bench.experiments import Experiment
 from hero_tui.bench.measures import COLUMNS, Result
 from hero_tui.enginecommand import command
@@ -105,7 +105,11 @@ class Known:
             if cell is None:
                 continue
             theirs, ours = (
-                {"labeler": e["labeler"], "prompts": e["prompts"], **e["settings"]}
+                {
+                    "labeler": e["labeler"],
+                    "prompts": e["prompts"],
+                    **with_later_settings(e["settings"]),
+                }
                 for e in (earlier, result_of(cell, self.runs_dir))
             )
             differing = [name for name in ours if ours[name] != theirs.get(name)]

@@ -75,6 +75,7 @@ class RunClient:
         self._started: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._back_to: int | None = None
+        self._smaller_step = False
         self._engine: Engine = "none"
         self._engine_due = 0.0
         if self._record.state()[0] != "finished" and judging is None:
@@ -114,11 +115,11 @@ class RunClient:
         """Asks the engine to pause the run."""
         self.ask(self._stop)
 
-    def roll_back(self, number: int) -> None:
+    def roll_back(self, number: int, smaller_step: bool = False) -> None:
         """Goes on from the state after training round `number`, once the engine has stopped."""
 
         def ask(record: Record) -> None:
-            self._back_to = number
+            self._back_to, self._smaller_step = number, smaller_step
             if self._engine not in {"none", "crashed"}:
                 self._stop(record)
 
@@ -175,7 +176,8 @@ class RunClient:
         number, self._back_to = self._back_to, None
         self._changes = None
         try:
-            rollback.roll_back(self.folder, number)
+            changed = rollback.with_smaller_step if self._smaller_step else rollback.with_next_seed
+            rollback.roll_back(self.folder, number, changed)
             self._start(self._record)
         except HeroError as error:
             return (str(error),)

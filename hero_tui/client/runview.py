@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from hero_engine.run.collapse import figures
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
+from hero_engine.run.overtraining import OverTraining, find_overtraining
 from hero_engine.run.process import log_end
 from hero_engine.run.record import (
     START,
@@ -42,6 +44,8 @@ class Outcome:
     """Of its pictures, where it was measured."""
     scores: Mapping[int, float] = field(default_factory=dict)
     """What the engine guessed of them before they were labelled."""
+    fresh_images: frozenset[int] = frozenset()
+    """Those that started from fresh noise beside a pool."""
 
     @property
     def good(self) -> int:
@@ -56,6 +60,12 @@ class Outcome:
     def success_rate(self) -> float | None:
         """Good (the best included) over good and bad; None where every picture is unsure."""
         return self.good / self.sure if self.sure else None
+
+    @property
+    def fresh(self) -> tuple[int, int]:
+        """Of the pictures from fresh noise beside a pool: good, and good or bad."""
+        sure = self.fresh_images - self.labels.unsure
+        return len(sure & self.labels.good), len(sure)
 
     @property
     def training_seconds(self) -> float | None:
@@ -89,6 +99,8 @@ class RunView:
     """Of all rounds."""
     tries: tuple[Try, ...]
     outcomes: tuple[Outcome, ...]
+    over_training: OverTraining | None
+    """What the latest labelled round shows of it."""
     curves: Mapping[str, Curve]
     progress: Progress
     figures: Mapping[Noise, Mapping[str, float]]
@@ -226,7 +238,7 @@ class RunReader:
                     record.labels(round_.number), diversity, record.scores(round_.number),
                 )  # fmt: skip
         outcomes = tuple(
-            Outcome(round_, *self._submitted[round_.number])
+            Outcome(round_, *self._submitted[round_.number], frozenset(self._task.fresh_images))
             for round_ in rounds
             if round_.number in self._submitted
         )
@@ -250,6 +262,7 @@ class RunReader:
             start=record.start(),
             reigning_best=None if last is None else record.reigning_best(last),
             outcomes=outcomes,
+            over_training=find_overtraining(figures(record, self._task)),
             curves=self._curves(outcomes),
             progress=record.progress(),
             figures=record.figures(),

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from hero_engine.run.collapse import way_back
+from hero_engine.run.collapse import figures, way_back
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP
+from hero_engine.run.overtraining import find_overtraining, ways_out
 from hero_engine.run.record import Record, Round
 from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
@@ -41,6 +42,7 @@ class RunProgress:
         self._submitted = len([r for r in rounds if r.submitted is not None])
         self._trained = len([r for r in rounds if r.trained is not None])
         self._collapse = rounds[-1].collapse if rounds else ""
+        self._is_warned = False
         self._phase = ""
         self._start = record.start()
         self._task = self._bar.add_task("starting the engine", total=None, counts="")
@@ -67,10 +69,19 @@ class RunProgress:
             self._collapse, back_to = rounds[-1].collapse, rounds[-1].back_to
             self.say(f"  {self._collapse} {way_back(back_to, self._folder.reference)}")
         for r in [r for r in rounds if r.trained is not None][self._trained :]:
+            self._warn_of_overtraining(r.number)
             self._trained += 1
             if r.outcome:
                 self.say(f"  {r.outcome}")
         self._show_phase(rounds)
+
+    def _warn_of_overtraining(self, latest: int) -> None:
+        """Once, and no more after a collapse."""
+        task = self._folder.task()
+        found = find_overtraining(figures(self._record, task))
+        if found is not None and not self._is_warned and not self._collapse:
+            self._is_warned = True
+            self.say(f"  {found.words} {ways_out(found, latest, task, self._folder.reference)}")
 
     def _labelled(self, r: Round) -> str:
         if not self._folder.task().asks_for_labels:

@@ -14,7 +14,7 @@ from hero_tui.text import plain
 
 
 class ConfirmRollbackScreen(RunDialog):
-    """Enter makes the model after round `number` the current one."""
+    """Enter makes the model after round `number` the current one; maybe by half the step."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS = [
@@ -22,28 +22,38 @@ class ConfirmRollbackScreen(RunDialog):
         Binding("escape", "dismiss(None)", "leave it as it is", id="rollback.cancel"),
     ]
 
-    def __init__(self, view: RunView, pictures: Pictures, number: int) -> None:
+    def __init__(
+        self, view: RunView, pictures: Pictures, number: int, smaller_step: bool = False
+    ) -> None:
         super().__init__(view, pictures)
         self._number = number
+        self._smaller_step = smaller_step
 
     def compose(self) -> ComposeResult:
         view, number = self.view, self._number
         left = sum(o.round.images for o in view.outcomes if o.round.number > number)
         command = f"hero-tui rollback {view.folder.reference} --round {number} --set"
         with VerticalScroll(classes="dialog") as dialog:
-            dialog.border_title = f"Go back to the model after round {number}?"
+            step = view.task.update.learning_rate / 2
+            if self._smaller_step:
+                dialog.border_title = "Go on by half the step?"
+                then = f"From then on update.learning_rate is {step:g}, half of what it was."
+            else:
+                dialog.border_title = f"Go back to the model after round {number}?"
+                then = (
+                    "To go on with other settings, leave this and use:\n"
+                    f"{plain(command)} update.learning_rate={step:g}"
+                )
             yield Static(
                 Content(
                     f"Round {number + 1} is drawn anew by the model as it was after training round "
                     f"{number}, from other noise. What came after it ({left} labels) is kept as a "
-                    f"run of its own: {plain(view.folder.line(view.line).name)}.\n\nTo go on with "
-                    f"other settings, leave this and use:\n{plain(command)} update.learning_rate="
-                    f"{view.task.update.learning_rate / 2:g}"
+                    f"run of its own: {plain(view.folder.line(view.line).name)}.\n\n{then}"
                 )
             )
         yield Footer(compact=True, show_command_palette=False)
 
     def action_roll_back(self) -> None:
         if self.meant():
-            self.post_message(RollbackAsked(self._number))
+            self.post_message(RollbackAsked(self._number, self._smaller_step))
             self.dismiss(None)

@@ -14,10 +14,10 @@ from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
 from hero_tui.text import plain
 from hero_tui.theme import QUIET
-from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot
+from hero_tui.widgets.warning import WarningLine
 
 NOISES: dict[Noise, str] = {"base": "base model", "fresh": "fresh noise", "pi": "from pi_HERO"}
 
@@ -83,7 +83,7 @@ class FinishedScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(FinishedScreen.view)
-        yield CollapseLine(self.view).data_bind(FinishedScreen.view)
+        yield WarningLine(self.view).data_bind(FinishedScreen.view)
         with Horizontal():
             with VerticalScroll(id="result", can_focus=False):
                 yield Static("Finished", classes="title")

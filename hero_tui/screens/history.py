@@ -15,11 +15,11 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
 from hero_tui.screens.run_screen import SECOND_LOOK, RunDialog, second_look_offer
 from hero_tui.screens.working import outcome_text
-from hero_tui.widgets.collapse import collapse_text
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.side import SidePanel
 from hero_tui.widgets.tile import Tile
+from hero_tui.widgets.warning import collapse_text
 
 
 class HistoryScreen(RunDialog):

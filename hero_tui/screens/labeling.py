@@ -21,12 +21,12 @@ from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.picture_size import PICTURE_SIZE, resize_pictures
 from hero_tui.screens.run_screen import TOO_EARLY, UNDO, RunScreen
-from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.grid import TILE_KEYS, PictureGrid, small_tiles
 from hero_tui.widgets.header import RunHeader, TaskLine
 from hero_tui.widgets.side import SidePanel
 from hero_tui.widgets.status import Clock, StatusLine
 from hero_tui.widgets.tile import Tile
+from hero_tui.widgets.warning import WarningLine
 
 
 class LabelingScreen(RunScreen):
@@ -112,7 +112,7 @@ class LabelingScreen(RunScreen):
     def compose(self) -> ComposeResult:
         view = self.view
         yield RunHeader(view).data_bind(LabelingScreen.view)
-        yield CollapseLine(view).data_bind(LabelingScreen.view)
+        yield WarningLine(view).data_bind(LabelingScreen.view)
         yield TaskLine(view).data_bind(LabelingScreen.view)
         with Horizontal():
             self.grid = PictureGrid(view, self.pictures).data_bind(LabelingScreen.view)

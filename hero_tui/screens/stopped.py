@@ -11,9 +11,9 @@ from hero_tui.keys import key_shown
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain, plain_lines
 from hero_tui.theme import QUIET
-from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.plot import SuccessPlot
+from hero_tui.widgets.warning import WarningLine
 
 
 def explanation(view: RunView, start_key: str) -> Content:
@@ -48,7 +48,7 @@ class StoppedScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(StoppedScreen.view)
-        yield CollapseLine(self.view).data_bind(StoppedScreen.view)
+        yield WarningLine(self.view).data_bind(StoppedScreen.view)
         with VerticalScroll(can_focus=False):
             self._why = Static()
             yield self._why

@@ -14,7 +14,6 @@ from hero_engine.run.record import START
 from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.text import plain
-from hero_tui.widgets.collapse import CollapseLine
 from hero_tui.widgets.curves import Curves
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture
@@ -22,6 +21,7 @@ from hero_tui.widgets.plot import SuccessPlot
 from hero_tui.widgets.run_widget import RunWidget
 from hero_tui.widgets.side import task_text
 from hero_tui.widgets.status import Clock, progress_line
+from hero_tui.widgets.warning import WarningLine
 
 
 def headline(view: RunView) -> str:
@@ -56,11 +56,13 @@ def outcome_text(outcome: Outcome) -> Content:
     if best == KEEP:
         chosen = "the reigning best stays"
     rate, unsure = outcome.success_rate, len(outcome.labels.unsure)
+    fresh_good, fresh = outcome.fresh
     return Content.assemble(
         (f"Round {outcome.round.number}: ", "bold"),
         (f"{outcome.good} good", "bold $success"),
         f" of {outcome.sure}",
         "" if rate is None else f" ({rate:.0%})",
+        f", from fresh noise {fresh_good} of {fresh}" if fresh else "",
         (f", {unsure} unsure", "$secondary") if unsure else "",
         f", {chosen}. ",
         plain(outcome.round.outcome),
@@ -99,7 +101,7 @@ class WorkingScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(WorkingScreen.view)
-        yield CollapseLine(self.view).data_bind(WorkingScreen.view)
+        yield WarningLine(self.view).data_bind(WorkingScreen.view)
         yield Now(self.view, self.clock).data_bind(WorkingScreen.view)
         with Horizontal():
             with Vertical(id="so-far"):

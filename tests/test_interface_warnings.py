@@ -18,7 +18,7 @@ from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.working import WorkingScreen
-from hero_tui.widgets.collapse import CollapseLine
+from hero_tui.widgets.warning import WarningLine
 from tests.interface_runs import (
     FakeEngine,
     interface,
@@ -51,7 +51,7 @@ def record(run: RunFolder) -> Iterator[Record]:
 
 
 def line(app: HeroApp) -> str:
-    return str(app.screen.query_one(CollapseLine).render())
+    return str(app.screen.query_one(WarningLine).render())
 
 
 async def test_it_is_told_while_labeling_training_and_in_the_end(
@@ -59,7 +59,7 @@ async def test_it_is_told_while_labeling_training_and_in_the_end(
 ) -> None:
     async with interface(run) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
-        await until(pilot, lambda: app.screen.query_one(CollapseLine).size.height > 0)
+        await until(pilot, lambda: app.screen.query_one(WarningLine).size.height > 0)
         assert WORDS in line(app)
         assert "h: round 0, to go back to its model." in line(app)
         submit_round(record, 2, good=[], best=None)
@@ -77,7 +77,7 @@ async def test_a_healthy_run_has_no_line_for_it(run: RunFolder) -> None:
         sample_round(run, record, 0)
     async with interface(run) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
-        assert not app.screen.query_one(CollapseLine).display
+        assert not app.screen.query_one(WarningLine).display
 
 
 async def test_its_round_says_so_in_the_history(run: RunFolder, record: Record) -> None:
@@ -175,3 +175,51 @@ async def test_the_last_round_of_a_run_is_nothing_to_go_back_to(run: RunFolder) 
         assert isinstance(app.screen, HistoryScreen)
         await pilot.press("left", "b")
         await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+
+
+async def over_trained(run: RunFolder, record: Record) -> None:
+    """Three rounds are good from end to end, and their pictures less varied each time."""
+    for number, diversity in enumerate((0.2, 0.11, 0.1)):
+        sample_round(run, record, number)
+        submit_round(record, number, good=range(8), best=0)
+        record.add_metrics(number, 0, {"diversity": diversity})
+        train_round(record, number)
+    sample_round(run, record, 3)
+
+
+async def test_over_training_is_told_with_three_keys(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        await over_trained(run, record)
+        async with interface(run) as (app, pilot):
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await until(pilot, lambda: app.screen.query_one(WarningLine).size.height > 0)
+            assert "Over-training: 8 of 8 and 8 of 8 pictures" in line(app)
+            assert "^f: finish now; h: round 0, to go back to its model" in line(app)
+            assert "^g: go on by half the step." in line(app)
+            await pilot.press("h")
+            await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+            assert app.screen.round == 0
+            await pilot.press("escape")
+            # A collapse is worse, and told instead.
+            record.set_collapse(3, WORDS, back_to=0)
+            await until(pilot, lambda: WORDS in line(app))
+            assert "Over-training" not in line(app)
+
+
+async def test_half_the_step_is_taken_after_it_is_confirmed(run: RunFolder) -> None:
+    before = run.task().update.learning_rate
+    with closing(run.open_record()) as record:
+        await over_trained(run, record)
+        async with interface(run, engine=False, start_engine=lambda folder: FakeEngine(3)) as (
+            app,
+            pilot,
+        ):
+            await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+            await pilot.press("ctrl+g")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmRollbackScreen))
+            await pilot.press("enter")
+            await until(pilot, lambda: record.line() == 1)
+            await until(pilot, lambda: record.unwritten_task() is None)
+        assert [r.number for r in record.rounds()] == [0, 1, 2]
+    assert run.task().update.learning_rate == before / 2
+    assert run.line(0).task().update.learning_rate == before
