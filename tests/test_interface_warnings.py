@@ -220,6 +220,9 @@ async def test_half_the_step_is_taken_after_it_is_confirmed(run: RunFolder) -> N
             await pilot.press("enter")
             await until(pilot, lambda: record.line() == 1)
             await until(pilot, lambda: record.unwritten_task() is None)
+            # The engine is starting: what would have to wait for it is not offered.
+            await until(pilot, lambda: "h: round 0" in line(app))
+            assert "finish now" not in line(app)
         assert [r.number for r in record.rounds()] == [0, 1, 2]
     assert run.task().update.learning_rate == before / 2
     assert run.line(0).task().update.learning_rate == before

@@ -68,10 +68,12 @@ def test_rounds_without_labels_or_measures_say_nothing() -> None:
 
 
 def test_both_ways_out_are_commands(tiny_task: Callable[..., Task]) -> None:
-    task = tiny_task(update={"learning_rate": 3e-4})
+    task = tiny_task(update={"learning_rate": 3e-4}, feedback={"rounds": 5})
     said = ways_out(OverTraining(4, "", 2), 3, task, "runs/cat")
     assert "hero-tui rollback runs/cat --round 2;" in said
     assert said.endswith("hero-tui rollback runs/cat --round 3 --set update.learning_rate=0.00015")
+    at_the_end = ways_out(OverTraining(4, "", 2), 4, task, "runs/cat")
+    assert at_the_end.endswith("hero-tui rollback runs/cat --round 2")
 
 
 @pytest.mark.parametrize("micro_batch", [1, 40])

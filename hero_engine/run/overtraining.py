@@ -46,17 +46,22 @@ def find_overtraining(rounds: Sequence[RoundFigures]) -> OverTraining | None:
     return OverTraining(
         now.round,
         f"Over-training: {before.good} of {before.images} and {now.good} of {now.images} pictures "
-        f"of the last two rounds are good, so there is little left to gain, but "
-        f"{' and '.join(signs)}.",
+        f"of the last two rounds are good, so there is little left to gain from the run's own "
+        f"noise, but {' and '.join(signs)}.",
         first - 1,
     )
 
 
 def ways_out(found: OverTraining, latest: int, task: Task, run: str) -> str:
     """What to do about it, after training round `latest`; `run` names the run in a command."""
-    return (
+    back = (
         f"Go back to the model that succeeded first: hero-tui rollback {run} --round "
-        f"{found.back_to}; or go on by half the step: hero-tui rollback {run} --round {latest} "
+        f"{found.back_to}"
+    )
+    if latest == task.feedback.rounds - 1:
+        return back
+    return (
+        f"{back}; or go on by half the step: hero-tui rollback {run} --round {latest} "
         f"--set update.learning_rate={task.update.learning_rate / 2:g}"
     )
 

@@ -26,7 +26,7 @@ class WarningLine(RunWidget):
         self._show()
 
     def drawn_of(self, view: RunView) -> object:
-        return view.collapsed, view.over_training, view.state
+        return view.collapsed, view.over_training, view.state, view.engine, view.finishing
 
     def watch_view(self, before: RunView, now: RunView) -> None:
         super().watch_view(before, now)
@@ -42,12 +42,18 @@ class WarningLine(RunWidget):
         found = self.view.over_training
         if found is None:
             return Content("")
-        ways = [f"{key_shown(self, 'history')}: round {found.back_to}, to go back to its model"]
-        if self.view.state != "finished":
-            ways.insert(0, f"{key_shown(self, 'run.finish')}: finish now")
-            ways.append(f"{key_shown(self, 'run.smaller-step')}: go on by half the step")
+        ways = {
+            "run.finish": "finish now",
+            "history": f"round {found.back_to}, to go back to its model",
+            "run.smaller-step": "go on by half the step",
+        }
+        keys = {binding: key_shown(self, binding) for binding in ways}
+        # While the engine starts, and in the end, not all of them are in force.
+        offers = [f"{keys[each]}: {way}" for each, way in ways.items() if keys[each] != each]
         return Content.assemble(
-            (plain(found.words), "bold $warning"), " ", ("; ".join(ways) + ".", "$warning")
+            (plain(found.words), "bold $warning"),
+            " ",
+            ("; ".join(offers) + "." if offers else "", "$warning"),
         )
 
     def _of_collapse(self, round_: Round) -> Content:
