@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from diffusers import DDIMScheduler
 
 from hero_engine.model import diffusion
@@ -60,3 +61,56 @@ def test_a_round_of_both_is_split_in_phases(
     assert 0 < mine.wait < mine.round
     # The backward pass, and no second one for the frozen weights, for 2 of 6 steps.
     assert 0.5 < counted[benchmark.LORA] / counted[benchmark.SAMPLING] < 1.01
+
+
+@pytest.fixture
+def pipelines(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("pipelines")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "part", "billions"),
+    [("sd15", "unet", 0.86), ("sdxl", "unet", 2.57), ("sd35-medium", "transformer", 2.5),
+     ("z-image", "transformer", 6.2), ("klein-4b", "transformer", 3.9)],
+)  # fmt: skip
+def test_pipelines_have_their_published_size(
+    size: str, part: str, billions: float, pipelines: Any, tmp_path: Path
+) -> None:
+    with torch.device("meta"):
+        pipeline = pipelines._MAKE[size](tmp_path)
+    count = sum(each.numel() for each in getattr(pipeline, part).state_dict().values())
+    assert count / 1e9 == pytest.approx(billions, rel=0.05)
+
+
+def test_a_round_of_a_size_is_timed_by_its_own_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pipelines: Any
+) -> None:
+    sizes = importlib.import_module("sizes")
+    small = ["embedding.steps=2", "embedding.width=16", "embedding.head=[16,8]"]
+    options = [word for each in (*small, "update.optimizer_steps=1") for word in ("--set", each)]
+    monkeypatch.setattr(
+        "sys.argv",
+        [
+            "sizes.py",
+            "--models",
+            "tiny",
+            "--pictures",
+            "4",
+            "--steps",
+            "6",
+            "--micro-batch",
+            "64",
+            *options,
+        ],
+    )
+    loading, first_picture, sampling, each, training, wait, peak = map(
+        float, sizes.measured("tiny", tmp_path, sizes.parse())
+    )
+    assert 0 < first_picture <= sampling
+    assert each == pytest.approx(sampling / 4, abs=0.01)
+    assert loading > 0
+    assert training > 0
+    assert wait > 0
+    assert peak >= 0
