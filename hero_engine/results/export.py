@@ -79,7 +79,8 @@ def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, obje
             "none": "z_T = epsilon: this run did not start from its pool",
         }[task.noise.pool],
         "mu": "best_z_T for best_ratio of a batch, then good_z_T in turn; epsilon is N(0, I)",
-        "noise": task.noise.model_dump(),
+        # Of a round, not of the pool.
+        "noise": task.noise.model_dump(exclude={"fresh_share"}),
         **(
             {"scheduler": "FlowMatchEulerDiscreteScheduler"}
             if base.prediction_type == "flow"
