@@ -1,12 +1,25 @@
 """pi_HERO: which components, and how far from the shell of Proposition A.1."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
-from hero_engine.method.pool import NoisePool, component_means, norm_ratio, sample_initial_noise
-from hero_engine.run.task import Noise
+from hero_engine.method.pool import (
+    NoisePool,
+    component_means,
+    norm_ratio,
+    round_noise,
+    sample_initial_noise,
+)
+from hero_engine.method.rollout import Rollout
+from hero_engine.model import seeds
+from hero_engine.run.labels import Labels
+from hero_engine.run.status import status
+from hero_engine.run.task import Noise, Task
+from tests.engine_runs import new_run, run_here
 
 SHAPE = (4, 16, 16)
 
@@ -64,3 +77,34 @@ def test_without_a_pool_or_with_none_the_noise_is_fresh() -> None:
     fresh = torch.randn(4, *SHAPE)
     assert sample_initial_noise(None, fresh, Noise()) is fresh
     assert sample_initial_noise(pool_of(2), fresh, Noise(pool="none")) is fresh
+
+
+def test_a_share_of_a_round_starts_from_fresh_noise(tiny_task: Callable[..., Task]) -> None:
+    task = tiny_task(noise={"fresh_share": 0.25})
+    epsilon, pool = torch.randn(8, *SHAPE), pool_of(2)
+    assert list(task.fresh_images) == [6, 7]
+    z_T = round_noise(pool, epsilon, task)
+    assert torch.equal(z_T[6:], epsilon[6:])
+    assert torch.equal(z_T[:6], sample_initial_noise(pool, epsilon[:6], task.noise))
+    assert torch.equal(round_noise(None, epsilon, task), epsilon)
+    everything = tiny_task(noise={"fresh_share": 1.0})
+    assert torch.equal(round_noise(pool, epsilon, everything), epsilon)
+    nothing = tiny_task()
+    assert list(nothing.fresh_images) == []
+    assert torch.equal(
+        round_noise(pool, epsilon, nothing), sample_initial_noise(pool, epsilon, nothing.noise)
+    )
+
+
+def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
+    task = tiny_task(noise={"fresh_share": 0.25}, feedback={"rounds": 2})
+    folder = new_run(tmp_path, task)
+    run_here(folder, [Labels.of([0, 3], 3), Labels.of([1, 6], 6, unsure=[7])]).close()
+    first, second = status(folder)["history"]
+    assert (first["fresh_images"], first["fresh_good"]) == (2, 0)
+    assert (second["fresh_images"], second["fresh_good"]) == (1, 1)
+    assert first["base_drift"] is not None
+    assert first["base_drift"] > 0
+    assert second["reward_spread"] is not None
+    fresh = seeds.normal(task.seed, "z_T", 1, range(8), (4, 8, 8))
+    assert torch.equal(Rollout.load(folder.rollout(1)).z_T[6:], fresh[6:])
