@@ -24,7 +24,7 @@ from typing import get_args
 import torch
 from accelerate.utils.memory import clear_device_cache
 from engine import machine
-from pipelines import Size, save_pipeline
+from pipelines import UNETS, Size, save_pipeline
 
 from hero_engine.engine.interrupts import Interrupts
 from hero_engine.engine.loop import Run, run_to_the_end
@@ -36,7 +36,6 @@ from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
 
-FLOW = ("sd35-medium", "z-image", "klein-4b")
 COLUMNS = (
     "Model", "loading, s", "first picture, s", "sampling, s", "a picture, s", "training, s",
     "wait, s", "peak, GiB",
@@ -116,7 +115,9 @@ def task_of(pipeline: Path, size: Size, arguments: argparse.Namespace) -> Task:
         "update.micro_batch_size": arguments.micro_batch,
         "evaluation.images": 0,
     }
-    if size in FLOW:  # the ODE where the update needs no density; else Flow-GRPO's noise
+    if (
+        size not in UNETS
+    ):  # of a flow model the ODE where the update needs no density; else Flow-GRPO's noise
         settings["sampling.eta"] = 0 if arguments.method == "hero+" else 0.7
     overrides = [*(f"{name}={value}" for name, value in settings.items()), *arguments.set]
     return resolve(

@@ -489,13 +489,11 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             self.push_screen(screen)
 
     def _trained_last(self) -> int | None:
-        """The latest trained round, if another can come after it."""
-        view = self.view
-        trained = [each.number for each in view.rounds if each.trained is not None]
-        idle = view.engine not in {"running", "none", "crashed"}
-        if idle or not trained or trained[-1] == view.task.feedback.rounds - 1:
+        """The latest trained round, if the run can go on from it by other settings."""
+        trained = [each for each in self.view.rounds if each.trained is not None]
+        if not trained or not self.view.can_go_back_to(trained[-1]):
             return None
-        return trained[-1]
+        return trained[-1].number
 
     def action_help(self) -> None:
         from hero_tui.screens.help import HelpScreen

@@ -4,11 +4,12 @@ Each round is held against the rounds before it, in two ways, and where few pict
 there is no verdict. Thresholds and what they were tried on: docs/method.md, "When a run collapses".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from hero_engine.run.intervals import wilson
-from hero_engine.run.record import Record
+from hero_engine.run.labels import Labels
+from hero_engine.run.record import Record, Round
 from hero_engine.run.task import Task
 
 LOST_SUCCESS = 1 / 2
@@ -72,19 +73,34 @@ def find_collapse(rounds: Sequence[RoundFigures]) -> Collapse | None:
     return Collapse(f"Collapse: {'; '.join(signs)}.", sound[-1] - 1 if sound else None)
 
 
+def figures_of(
+    round_: Round, labels: Labels, measured: Mapping[str, float], fresh_images: Set[int]
+) -> RoundFigures:
+    """What is known of a round.
+
+    Args:
+        measured: of its pictures, by name.
+        fresh_images: those that start from fresh noise beside a pool (`Task.fresh_images`).
+    """
+    sure = round_.images - len(labels.unsure)
+    is_judged = round_.submitted is not None and sure > 0
+    return RoundFigures(
+        round_.number,
+        sure,
+        len(labels.good) if is_judged else None,
+        measured.get("diversity"),
+        measured.get("latent_contrast"),
+        len(fresh_images - labels.unsure),
+        len(labels.good & fresh_images) if is_judged else None,
+    )
+
+
 def figures(record: Record, task: Task) -> list[RoundFigures]:
     """What the record knows of each round."""
     found, fresh_images = [], frozenset(task.fresh_images)
     for r in record.rounds():
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        labels = record.labels(r.number)
-        sure = r.images - len(labels.unsure)
-        is_judged = r.submitted is not None and sure > 0
-        good = len(labels.good) if is_judged else None
-        fresh_good = len(labels.good & fresh_images) if is_judged else None
-        diversity, contrast = measured.get("diversity"), measured.get("latent_contrast")
-        fresh = len(fresh_images - labels.unsure)
-        found.append(RoundFigures(r.number, sure, good, diversity, contrast, fresh, fresh_good))
+        found.append(figures_of(r, record.labels(r.number), measured, fresh_images))
     return found
 
 

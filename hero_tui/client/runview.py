@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hero_engine.run.collapse import figures
+from hero_engine.run.collapse import RoundFigures, figures_of
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.overtraining import OverTraining, find_overtraining
@@ -62,10 +62,10 @@ class Outcome:
         return self.good / self.sure if self.sure else None
 
     @property
-    def fresh(self) -> tuple[int, int]:
-        """Of the pictures from fresh noise beside a pool: good, and good or bad."""
-        sure = self.fresh_images - self.labels.unsure
-        return len(sure & self.labels.good), len(sure)
+    def figures(self) -> RoundFigures:
+        """What it is held against other rounds by."""
+        measured = {} if self.diversity is None else {"diversity": self.diversity}
+        return figures_of(self.round, self.labels, measured, self.fresh_images)
 
     @property
     def training_seconds(self) -> float | None:
@@ -126,6 +126,12 @@ class RunView:
     def collapsed(self) -> Round | None:
         """The latest round, if it shows that the model has collapsed."""
         return self.rounds[-1] if self.rounds and self.rounds[-1].collapse else None
+
+    def can_go_back_to(self, round_: Round) -> bool:
+        """Whether the model after its training can be made the current one, from here."""
+        is_last = round_.number == self.rounds[-1].number == self.task.feedback.rounds - 1
+        settled = self.engine in {"running", "none", "crashed"}
+        return round_.trained is not None and not is_last and settled
 
     @property
     def open_round(self) -> Round | None:
@@ -262,7 +268,7 @@ class RunReader:
             start=record.start(),
             reigning_best=None if last is None else record.reigning_best(last),
             outcomes=outcomes,
-            over_training=find_overtraining(figures(record, self._task)),
+            over_training=find_overtraining([outcome.figures for outcome in outcomes]),
             curves=self._curves(outcomes),
             progress=record.progress(),
             figures=record.figures(),

@@ -86,13 +86,7 @@ class HistoryScreen(RunDialog):
             return bool(self.view.doubted)
         if action != "roll_back":
             return True
-        run, shown = self._run, self.view.outcomes[-1].round
-        is_last = shown.number == run.rounds[-1].number == run.task.feedback.rounds - 1
-        return (
-            shown.trained is not None
-            and not is_last
-            and run.engine in {"running", "none", "crashed"}
-        )
+        return self._run.can_go_back_to(self.view.outcomes[-1].round)
 
     def action_roll_back(self) -> None:
         from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen

@@ -56,13 +56,13 @@ def outcome_text(outcome: Outcome) -> Content:
     if best == KEEP:
         chosen = "the reigning best stays"
     rate, unsure = outcome.success_rate, len(outcome.labels.unsure)
-    fresh_good, fresh = outcome.fresh
+    figures = outcome.figures
     return Content.assemble(
         (f"Round {outcome.round.number}: ", "bold"),
         (f"{outcome.good} good", "bold $success"),
         f" of {outcome.sure}",
         "" if rate is None else f" ({rate:.0%})",
-        f", from fresh noise {fresh_good} of {fresh}" if fresh else "",
+        f", from fresh noise {figures.fresh_good} of {figures.fresh}" if figures.fresh else "",
         (f", {unsure} unsure", "$secondary") if unsure else "",
         f", {chosen}. ",
         plain(outcome.round.outcome),
