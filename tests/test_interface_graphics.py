@@ -558,6 +558,22 @@ async def test_a_picture_counts_as_shown_once_the_terminal_has_read_all_of_it(
         assert app.view.seen == frozenset(range(16))
 
 
+async def test_an_overdue_answer_is_given_up_also_when_the_last_to_draw_was_a_picture_made_ahead(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with interface(run, terminal=Terminal("kitty", "truecolor")) as (app, pilot):
+        layer = app._layer
+        assert layer is not None
+        await until(pilot, lambda: all_complete(app) and layer._timer is None)
+        monkeypatch.setattr("hero_tui.preview.pacer.PATIENCE", 0.2)
+        layer._pacer = Pacer()
+        layer._pacer.sent(10)
+        app._pictures.prefetch(run.image(0, 0), 7, 3)
+        await until(pilot, lambda: layer._timer is not None)
+        await until(pilot, lambda: layer._timer is None)
+        assert layer._pacer.idle
+
+
 @pytest.mark.parametrize("protocol", ["quadrants", "iterm2", "sixel", "kitty"])
 async def test_a_cell_of_another_size_is_drawn_for(run: RunFolder, protocol: Protocol) -> None:
     def drawings() -> set[Drawing]:

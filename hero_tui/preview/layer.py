@@ -6,7 +6,6 @@ the compositor, escape sequences are written to the terminal. A picture is drawn
 been written over it, and never where something covers it. Keys and frames go in between.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -64,8 +63,8 @@ class Layer:
         self._placements: WeakKeyDictionary[Picture, int] = WeakKeyDictionary()
         self.hidden = False  # something else is on the whole screen
         self._request("", 0)  # the round trip, before the first frame is in its way
-        loop = asyncio.get_running_loop()
-        pictures.prefetched = lambda: loop.call_soon_threadsafe(self.draw)
+        # As a message of the app's: a timer that is set outside its context fails when it ticks.
+        pictures.prefetched = lambda: app.call_later(self.draw)
 
     # -- what the app tells it -----------------------------------------------------------------
 
