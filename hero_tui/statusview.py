@@ -85,8 +85,14 @@ def show(status: Status, task: Task, error: str, run: str) -> None:
         judge = plain(final["judge"])
         print(
             f"{names[noise]}: {rate.percent} of {final['images']}, "
-            f"diversity {final['diversity']:.3f} ({judge})"
+            f"{diversity_words(final['diversity'], final['good_diversity'])} ({judge})"
         )
+
+
+def diversity_words(of_all: float, of_good: float | None) -> str:
+    """How different pictures are, and the good ones among them."""
+    good = "" if of_good is None else f", of the good ones {of_good:.3f}"
+    return f"diversity {of_all:.3f}{good}"
 
 
 def own_noise(task: Task) -> str:

@@ -536,6 +536,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
                 "images": 10,
                 "success_rate": 0.8,
                 "diversity": 0.15,
+                "good_diversity": None,
                 "low": approx(0.4902),
                 "high": approx(0.9433),
                 "judge": "oracle",
@@ -544,6 +545,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
                 "images": 10,
                 "success_rate": 0.6,
                 "diversity": 0.18,
+                "good_diversity": None,
                 "low": approx(0.3127),
                 "high": approx(0.8318),
                 "judge": "oracle",
@@ -552,6 +554,7 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
                 "images": 10,
                 "success_rate": 0.0,
                 "diversity": 0.25,
+                "good_diversity": None,
                 "low": 0.0,
                 "high": approx(0.2775),
                 "judge": "oracle",
@@ -562,9 +565,9 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     times = {"label_s", "wait_s"}
     assert {key: value for key, value in history[0].items() if key not in times} == {
         "round": 0, "images": 4, "good": 2, "bad": 2, "unsure": 0, "best": 1, "success_rate": 0.5,
-        "diversity": 0.2, "noise_norm": 1.0, "fresh_images": 0, "fresh_good": 0,
-        "reward_spread": None, "base_drift": None, "sample_s": 0.5, "train_s": 0.25,
-        "outcome": "",
+        "diversity": 0.2, "good_diversity": None, "noise_norm": 1.0, "fresh_images": 0,
+        "fresh_good": 0, "reward_spread": None, "base_drift": None, "sample_s": 0.5,
+        "train_s": 0.25, "outcome": "",
     }  # fmt: skip
     assert history[0]["wait_s"] == 0.0
     assert all(r["label_s"] >= 0 and r["wait_s"] >= 0 for r in history)

@@ -4,6 +4,7 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hero_engine.errors import InputError
@@ -11,8 +12,10 @@ from hero_engine.results.modelcard import _success
 from hero_engine.results.report.facts import read_run
 from hero_engine.run import answers, verdict
 from hero_engine.run.blind import order, taught_is_left
+from hero_engine.run.diversity import diversity
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.intervals import Rate
+from hero_engine.run.pictures import read_picture
 from hero_engine.run.record import Record
 from hero_engine.run.record.evaluations import PERSON
 from hero_engine.run.sources import SOURCES, Evaluated, evaluated
@@ -188,11 +191,14 @@ def test_what_a_judge_found_of_the_final_model_is_the_runs_verdict(
     )  # fmt: skip
     verdict.close(record, what, begun)
     final = status(run)["final"]
+    good = np.stack([read_picture(what.path("pi", image)) for image in range(3)])
     assert final["pi"] == {
         "images": 3, "success_rate": 1.0, "diversity": 0.25,
+        "good_diversity": pytest.approx(diversity(good)),
         "low": pytest.approx(0.4385, abs=1e-4), "high": 1.0, "judge": "person",
     }  # fmt: skip
     assert final["base"]["success_rate"] == 0.0
+    assert final["base"]["good_diversity"] is None
     json.dumps(final)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,8 +18,10 @@ from hero_engine.method.lesson import Lesson
 from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
 from hero_engine.run import labelfile
+from hero_engine.run.diversity import diversity
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.pictures import read_picture
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 from tests.engine_runs import final_hashes, new_run, run_here, wait_until
@@ -76,6 +79,10 @@ def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Callable) ->
         metrics = record.metrics(r)
         assert {"diversity", "noise_norm", "sample_s", "train_s", "ratio_error"} <= set(metrics)
         assert len(list((folder.round(r) / "images").glob("*.png"))) == 8
+        good = [folder.image(r, image) for image in sorted(record.labels(r).good)]
+        if len(good) > 1:
+            pictures = np.stack([read_picture(path) for path in good])
+            assert metrics["good_diversity"] == [(0, pytest.approx(diversity(pictures)))]
 
 
 def test_the_next_round_starts_near_the_noise_of_the_best_and_the_goods(run: Callable) -> None:

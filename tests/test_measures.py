@@ -1,12 +1,13 @@
 """Diversity of a batch of pictures."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hero_engine.results import measures
-from hero_engine.results.measures import diversity
+from hero_engine.run.diversity import diversity, good_diversity
+from hero_engine.run.pictures import save_picture
 
 
 def test_equal_pictures_have_none_and_opposite_ones_all() -> None:
@@ -24,6 +25,16 @@ def test_it_is_the_mean_rms_difference_over_pairs() -> None:
     assert diversity(pictures) == pytest.approx(float(np.mean(pairs)))
 
 
+def test_of_good_pictures_there_is_none_where_too_few_can_be_read(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    for path, picture in zip(paths, pictures, strict=True):
+        save_picture(path, picture)
+    assert good_diversity(paths) == {"good_diversity": diversity(pictures)}
+    assert good_diversity(paths[:1]) == good_diversity([]) == {}
+    assert good_diversity([*paths, tmp_path / "removed.png"]) == {}
+
+
 def test_diversity_is_the_same_in_blocks_and_takes_little_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -32,7 +43,7 @@ def test_diversity_is_the_same_in_blocks_and_takes_little_memory(
     distances = [((a - b) ** 2).mean() ** 0.5 for n, a in enumerate(flat) for b in flat[:n]]
     whole = diversity(pictures)
     assert whole == pytest.approx(float(np.mean(distances)), rel=1e-12)
-    monkeypatch.setattr(measures, "BLOCK", 200)
+    monkeypatch.setattr("hero_engine.run.diversity.BLOCK", 200)
     tracemalloc.start()
     assert diversity(pictures) == whole
     assert tracemalloc.get_traced_memory()[1] < pictures.size

@@ -20,8 +20,8 @@ from hero_engine.errors import InputError
 from hero_engine.method.batch import Batch
 from hero_engine.method.reward import by_function
 from hero_engine.results import scorers
-from hero_engine.results.measures import cosine_diversity
 from hero_engine.results.scorers import Unavailable, load_scorer
+from hero_engine.run.diversity import cosine_diversity
 from hero_engine.run.scorer_names import SCORERS, ScorerWeights
 
 pytestmark = pytest.mark.slow

@@ -38,6 +38,7 @@ from hero_engine.model.samplers import check_steps
 from hero_engine.results import evaluation, export
 from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
+from hero_engine.run.diversity import good_diversity
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.functions import load_function
 from hero_engine.run.labels import Labels
@@ -235,6 +236,12 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
     tell_of_collapse(run)
 
 
+def measure_good(run: Run, labels: Labels, round_number: int) -> None:
+    """Records the diversity of the round's good pictures."""
+    paths = (run.folder.image(round_number, image) for image in sorted(labels.good))
+    run.record.add_metrics(round_number, 0, good_diversity(paths))
+
+
 def batch_of(
     run: Run, rollout: Rollout, round_number: int, images: Tensor
 ) -> tuple[Tensor, list[str], Callable[[], NDArray[np.uint8]]]:
@@ -365,7 +372,9 @@ def learn(
     good, bad = masks(labels, len(rollout.z_0))
 
     said = update_best_and_pool(learned, rollout, good, labels, run.task)
-    metrics, outcome = train(run, learned, rollout, good, bad, round_number)
+    with in_background() as hand_over:
+        hand_over(partial(measure_good, run, labels, round_number))
+        metrics, outcome = train(run, learned, rollout, good, bad, round_number)
 
     outcome = " ".join(filter(None, (learned.begun_anew, said, outcome)))
     learned.begun_anew = ""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from hero_engine.errors import EngineError
 from hero_engine.method import state
 from hero_engine.model import diffusion
-from hero_engine.results import measures
 from hero_engine.results.bar import PictureBar
 from hero_engine.results.evaluation import draw
 from hero_engine.results.scorers import Scorer, Unavailable, load_scorer
 from hero_engine.run import rollback
+from hero_engine.run.diversity import cosine_diversity, diversity
 from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.pictures import read_picture
@@ -98,9 +98,9 @@ def _measure(record: Record, what: Evaluated, sources: Sequence[Source]) -> None
         known = done.get(source, {})
         if "diversity" not in known or (clip is not None and "clip_diversity" not in known):
             pictures = _read(what, source)
-            found = {"diversity": measures.diversity(pictures)}
+            found = {"diversity": diversity(pictures)}
             if clip is not None:
-                found["clip_diversity"] = measures.cosine_diversity(clip.features(list(pictures)))
+                found["clip_diversity"] = cosine_diversity(clip.features(list(pictures)))
             for name, value in found.items():
                 record.evaluations.add_measured(what.round, source, what.count, name, value)
 

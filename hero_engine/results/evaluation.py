@@ -19,7 +19,7 @@ from hero_engine.method.rollout import sample_pictures
 from hero_engine.method.state import TrainingState
 from hero_engine.model import seeds
 from hero_engine.model.diffusion import Model
-from hero_engine.results import measures
+from hero_engine.run.diversity import diversity, good_diversity
 from hero_engine.run.folder import RunFolder, copy_linked
 from hero_engine.run.judges import is_evaluated
 from hero_engine.run.pictures import read_picture, save_picture
@@ -68,10 +68,14 @@ def evaluate(
             _take_fresh_for_base(folder)
         draw(learned.model, task, learned.pool, noise, list(range(count)), paths, drawn)
         pictures = np.stack([read_picture(path) for path in paths])
-        good = sum(oracle.judge(str(task.oracle), picture).good for picture in pictures)
-        log.info("%s: %d of %d good", phase, good, count)
-        diversity = measures.diversity(pictures)
-        record.set_figures(noise, {"images": count, "good": good, "diversity": diversity})
+        good = [
+            path
+            for path, picture in zip(paths, pictures, strict=True)
+            if oracle.judge(str(task.oracle), picture).good
+        ]
+        log.info("%s: %d of %d good", phase, len(good), count)
+        figures = {"images": count, "good": len(good), "diversity": diversity(pictures)}
+        record.set_figures(noise, figures | good_diversity(good))
 
 
 def _take_fresh_for_base(folder: RunFolder) -> None:

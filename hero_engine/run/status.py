@@ -34,6 +34,7 @@ class RoundStatus(TypedDict):
     best: Best
     success_rate: float | None
     diversity: float | None
+    good_diversity: float | None
     noise_norm: float | None
     fresh_images: int
     fresh_good: int
@@ -91,12 +92,14 @@ class SecondLookStatus(TypedDict):
 class FinalStatus(TypedDict):
     """Success of the final model from one noise, or of the base model, as `judge` found it.
 
-    `low` and `high`: of the rate, 95 % (Wilson).
+    `good_diversity`: of the good pictures alone; None for fewer than two. `low` and `high`: of the
+    rate, 95 % (Wilson).
     """
 
     images: int
     success_rate: float
     diversity: float
+    good_diversity: float | None
     low: float
     high: float
     judge: str
@@ -221,6 +224,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
                 "best": labels.best,
                 "success_rate": good / sure if sure else None,
                 "diversity": measured.get("diversity"),
+                "good_diversity": measured.get("good_diversity"),
                 "noise_norm": measured.get("noise_norm"),
                 "fresh_images": len(fresh - labels.unsure),
                 "fresh_good": len(labels.good & fresh),
@@ -247,6 +251,7 @@ def _final(figures: Mapping[str, float], judge: str) -> FinalStatus:
         "images": rate.images,
         "success_rate": rate.share,
         "diversity": figures["diversity"],
+        "good_diversity": figures.get("good_diversity"),
         "low": rate.interval[0],
         "high": rate.interval[1],
         "judge": judge,

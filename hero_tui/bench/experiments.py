@@ -79,7 +79,7 @@ TABLE_2 = Experiment(
             for labels in BUDGETS
         ),
     ),
-    ("pool", "fresh", "last round", "diversity", "seconds"),
+    ("pool", "fresh", "last round", "diversity", "diversity kept", "seconds"),
     (Bars("Final success from fresh noise", "fresh"), Bars("Final success from the pool", "pool")),
     (
         _POOLS,

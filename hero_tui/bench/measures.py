@@ -46,7 +46,12 @@ def _final(noise: str, figure: str, result: Result) -> float | None:
     if noise == "pi" and not result["has_pool"]:
         return None
     found = result.get("final", {}).get(noise)
-    return None if found is None else found[figure]
+    return None if found is None else found.get(figure)
+
+
+def _diversity_kept(result: Result) -> float | None:
+    found = [_final(noise, "good_diversity", result) for noise in ("fresh", "base")]
+    return found[0] / found[1] if found[0] is not None and found[1] else None
 
 
 def _last(figure: str, result: Result) -> float | None:
@@ -108,6 +113,9 @@ COLUMNS: Mapping[str, Column] = {
     "last round": Column("last round's pictures", "share", partial(_last, "success_rate")),
     "last norm": Column("last round's norm of z_T", "number", partial(_last, "noise_norm")),
     "diversity": Column("diversity (fresh)", "number", partial(_final, "fresh", "diversity")),
+    "diversity kept": Column(
+        "the good ones' diversity, of the base model's good ones'", "share", _diversity_kept
+    ),
     "seconds": Column("seconds a run", "seconds", _seconds),
     "train seconds": Column("seconds of training a round", "seconds", _training),
     **{

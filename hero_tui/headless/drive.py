@@ -22,7 +22,7 @@ from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 from hero_tui.headless.labelers import Labeler, RoundView
 from hero_tui.headless.progress import RunProgress
-from hero_tui.statusview import own_noise
+from hero_tui.statusview import diversity_words, own_noise
 
 FINISHED, PAUSED = 0, 3
 
@@ -236,7 +236,7 @@ def summary(folder: RunFolder, record: Record) -> str:
         rate = Rate.of(figures)
         lines.append(
             f"  {names[noise]}: {rate.good} of {rate.images} good, {rate.percent},"
-            f" diversity {figures['diversity']:.3f}"
+            f" {diversity_words(figures['diversity'], figures.get('good_diversity'))}"
         )
     if found:
         lines.append(f"  Judged by {record.judge()}; in brackets, 95 % intervals.")

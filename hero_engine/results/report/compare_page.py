@@ -129,6 +129,10 @@ def _figures(of: Lettered) -> Html:
             for noise, name in names
         ),
         ["Diversity, last round", *(number(each["diversity"] if each else None) for each in last)],
+        [
+            "Of its good pictures",
+            *(number(each["good_diversity"] if each else None) for each in last),
+        ],
         ["Labelled", *(duration(run.seconds("label_s")) for run in runs)],
         ["Waited", *(duration(run.seconds("wait_s")) for run in runs)],
     ]

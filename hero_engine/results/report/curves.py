@@ -11,6 +11,7 @@ Points = list[tuple[float, float]]
 
 NAMES = {
     "diversity": "Diversity of a round's pictures",
+    "good_diversity": "Diversity of its good pictures",
     "noise_norm": "Norm of z_T, over the root of its dimension",
     "embedding_loss": "Loss of the embedding (triplets)",
     "loss": "Loss of the update",

@@ -142,15 +142,15 @@ def _success(run: RunFacts) -> Iterator[Html]:
     rows = []
     for r, h in _history(run):
         best = NOTHING if h["best"] is None else "kept" if h["best"] == KEEP else h["best"]
-        measures = number(h["diversity"]), number(h["noise_norm"])
+        measures = map(number, (h["diversity"], h["good_diversity"], h["noise_norm"]))
         counts = (h["good"], h["bad"], h["unsure"]) if r.labelled else (NOTHING,) * 3
         rows.append([r.number, h["images"], *counts, best, rate(r.success), *measures])
     header = ["Round", "Pictures", "Good", "Bad", "Unsure", "Best", "Success", "Diversity"]
-    yield table([*header, "Noise norm"], rows, "figures")
+    yield table([*header, "Of the good", "Noise norm"], rows, "figures")
     yield paragraph(
         "Success is good over good and bad, with its 95 % interval (Wilson). A round's pictures "
-        "are of the model before its training. The noise norm is that of z_T over the root of its "
-        "dimension.",
+        "are of the model before its training. Diversity is the mean difference of two pictures, "
+        "and of two good ones. The noise norm is that of z_T over the root of its dimension.",
         class_="quiet",
     )
     yield joined(
@@ -194,10 +194,11 @@ def _finals(run: RunFacts, thumbnails: Thumbnails) -> Iterator[Html]:
     pictures = dict(run.final_pictures)
     if run.finals:
         yield table(
-            ["Model and noise", "Pictures", "Good", "Success", "Diversity"],
+            ["Model and noise", "Pictures", "Good", "Success", "Diversity", "Of the good"],
             [
                 [run.noise_name(noise).capitalize(), int(f["images"]), int(f["good"]),
-                 rate(run.final(noise)), number(f.get("diversity"))]
+                 rate(run.final(noise)),
+                 *(number(f.get(name)) for name in ("diversity", "good_diversity"))]
                 for noise, f in run.finals.items()
             ],
             "figures",
