@@ -474,11 +474,11 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         from hero_tui.screens.history import HistoryScreen
 
         if isinstance(self.screen, RunScreen):
-            number = self.view.outcomes[-1].round.number
+            number, beside = self.view.outcomes[-1].round.number, False
             warned = self.view.collapsed or self.view.over_training
             if warned is not None and warned.back_to is not None:
-                number = warned.back_to  # who has read of it comes to go back
-            self.push_screen(HistoryScreen(self.view, self._pictures, number))
+                number, beside = warned.back_to, True  # who has read of it comes to go back
+            self.push_screen(HistoryScreen(self.view, self._pictures, number, beside))
 
     def action_smaller_step(self) -> None:
         from hero_tui.screens.confirm_rollback import ConfirmRollbackScreen

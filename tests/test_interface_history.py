@@ -16,6 +16,8 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.working import WorkingScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.curves import curves_of
+from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.tile import Tile
 from tests.interface_runs import (
     interface,
@@ -51,6 +53,10 @@ def history(app: HeroApp) -> HistoryScreen:
 
 def outcome(app: HeroApp) -> str:
     return str(history(app).query_one("#outcome").render())
+
+
+def grids(app: HeroApp) -> list[PictureGrid]:
+    return list(history(app).query(PictureGrid))
 
 
 def caption(app: HeroApp, key: str) -> str:
@@ -138,3 +144,47 @@ async def test_the_curves_begin_with_what_tells_most(run: RunFolder, record: Rec
         "loss",
     ]
     assert drawn["diversity by round"] == pytest.approx([0.2, 0.18])
+
+
+async def test_the_latest_round_stands_beside_an_earlier_one_to_look_at(
+    run: RunFolder, record: Record
+) -> None:
+    train_round(record, 1)
+    sample_round(run, record, 2)
+    async with interface(run) as (app, pilot):
+        await pilot.press("1")
+        await until(pilot, lambda: record.labels(2).good == {0})
+        await pilot.press("h", "left", "t")
+        await until(pilot, lambda: "Round 0" in outcome(app) and len(grids(app)) == 2)
+        assert "On the right round 2, as it is labelled now: 1 good so far." in outcome(app)
+        left, right = grids(app)
+        await until(pilot, lambda: left.shape == right.shape and left.complete_images() != set())
+        assert next(tile.path for tile in left.query(Picture)) == run.image(0, 0)
+        assert next(tile.path for tile in right.query(Picture)) == run.image(2, 0)
+        assert left.size == right.size
+        keys = [[tile.shown_key for tile in grid.query(Tile)] for grid in (left, right)]
+        assert "1" in keys[0]
+        assert not any(keys[1])
+        await pilot.press("space")
+        await until(pilot, lambda: right.page == left.page == 1)
+        await pilot.click(right.query(Tile).first())
+        assert isinstance(app.screen, HistoryScreen)
+        record.label(2, Labels.of([0, 1]))
+        await until(pilot, lambda: "2 good so far" in outcome(app))
+        await pilot.press("t")
+        await until(pilot, lambda: len(grids(app)) == 1)
+        assert "On the right" not in outcome(app)
+        assert left.shape == (4, 2)
+    assert record.labels(0) == Labels.of([1, 5], 5)
+
+
+async def test_the_latest_round_is_not_put_beside_itself(run: RunFolder, record: Record) -> None:
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, WorkingScreen))
+        await pilot.press("h")
+        await until(pilot, lambda: "Round 1" in outcome(app))
+        await pilot.press("t")
+        assert len(grids(app)) == 1
+        await pilot.press("left", "t")
+        await until(pilot, lambda: len(grids(app)) == 2)
+        assert "On the right round 1: 1 good of 12." in outcome(app)

@@ -23,6 +23,7 @@ from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.verdict import VerdictScreen
 from hero_tui.widgets.grid import PictureGrid
+from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import (
     FakeEngine,
@@ -166,6 +167,20 @@ def test_an_earlier_round(snap_compare: Compare, record: Record, size: tuple[int
 
     async def look_back(pilot: Pilot[int]) -> None:
         await pilot.press("h", "left")
+        await pictures_are_shown(pilot)
+
+    assert looks_the_same(snap_compare, size, look_back)
+
+
+@SIZES
+def test_an_earlier_round_beside_the_latest(
+    snap_compare: Compare, record: Record, size: tuple[int, int]
+) -> None:
+    third_round(record)
+
+    async def look_back(pilot: Pilot[int]) -> None:
+        await pilot.press("h", "left", "t")
+        await until(pilot, lambda: pilot.app.screen.query_one("#latest", PictureGrid)._settled)
         await pictures_are_shown(pilot)
 
     assert looks_the_same(snap_compare, size, look_back)

@@ -18,6 +18,7 @@ from hero_tui.screens.history import HistoryScreen
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.stopped import StoppedScreen
 from hero_tui.screens.working import WorkingScreen
+from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.warning import WarningLine
 from tests.interface_runs import (
     FakeEngine,
@@ -199,6 +200,7 @@ async def test_over_training_is_told_with_three_keys(run: RunFolder) -> None:
             await pilot.press("h")
             await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
             assert app.screen.round == 0
+            assert len(app.screen.query(PictureGrid)) == 2, "today's pictures beside it"
             await pilot.press("escape")
             # A collapse is worse, and told instead.
             record.set_collapse(3, WORDS, back_to=0)

@@ -1,5 +1,6 @@
 """Earlier rounds: their pictures with the labels that were submitted, to look at only.
 
+The latest round can stand beside them, to see what the rounds between have changed.
 Labels that the engine doubted can be looked at again: that is counted, and changes none of them.
 """
 
@@ -22,8 +23,19 @@ from hero_tui.widgets.tile import Tile
 from hero_tui.widgets.warning import collapse_text
 
 
+def latest_text(run: RunView) -> str:
+    """Which round it is, and how far its labels are."""
+    latest, good = run.rounds[-1], len(run.labels.good)
+    if latest.submitted is not None:
+        return f"round {latest.number}: {good} good of {latest.images}."
+    return f"round {latest.number}, as it is labelled now: {good} good so far."
+
+
 class HistoryScreen(RunDialog):
-    """One submitted round, page by page; left and right go to the others."""
+    """One submitted round, page by page; left and right go to the others.
+
+    The latest round, whose labels may still change, is shown on its right when that is asked for.
+    """
 
     CSS_PATH = "history.tcss"
 
@@ -37,23 +49,38 @@ class HistoryScreen(RunDialog):
         Binding("space", "turn(1)", "next page", id="page.next"),
         Binding("backspace", "turn(-1)", "previous page", show=False, id="page.previous"),
         *PICTURE_SIZE,
+        Binding("t", "beside", "beside the latest", id="history.beside"),
         Binding("enter", "zoom", "zoom", id="zoom"),
         SECOND_LOOK,
         Binding("b", "roll_back", "go on from here", id="history.rollback"),
         Binding("escape,h", "dismiss(None)", "back", id="history.close"),
     ]
 
-    def __init__(self, view: RunView, pictures: Pictures, number: int) -> None:
+    def __init__(
+        self, view: RunView, pictures: Pictures, number: int, beside: bool = False
+    ) -> None:
         super().__init__(view, pictures, number)
         self._run = view
+        self._latest: PictureGrid | None = None
+        if beside and number != view.rounds[-1].number:
+            self._latest = self._beside()
+
+    def _beside(self) -> PictureGrid:
+        grid = PictureGrid(self._run, self.pictures, narrow=True, keys=False)
+        grid.id = "latest"
+        grid.disabled = True  # only to look at
+        return grid
 
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(HistoryScreen.view)
         self._outcome = Static(id="outcome")
         yield self._outcome
         with Horizontal():
-            self.grid = PictureGrid(self.view, self.pictures).data_bind(HistoryScreen.view)
+            narrow = self._latest is not None
+            self.grid = PictureGrid(self.view, self.pictures, narrow).data_bind(HistoryScreen.view)
             yield self.grid
+            if self._latest is not None:
+                yield self._latest
             yield SidePanel(self.view, self.pictures).data_bind(HistoryScreen.view)
         yield Footer(compact=True, show_command_palette=False)
 
@@ -64,13 +91,21 @@ class HistoryScreen(RunDialog):
     def follow(self, view: RunView) -> None:
         self._run = view
         super().follow(view)
+        self.show_view()
 
     def show_view(self) -> None:
+        self.set_class(self._latest is not None, "-beside")
         shown = self.view.outcomes[-1]
         page = f"page {self.grid.page + 1}/{self.grid.pages}  "
         again = len(self.view.doubted)
         offer = Content.styled(f" {second_look_offer(self, again)}", "$accent") if again else ""
-        self._outcome.update(page + outcome_text(shown) + collapse_text(shown.round) + offer)
+        beside = Content("")
+        if self._latest is not None:
+            self._latest.view = self._run
+            self._latest.show_place(min(self.grid.first, self._latest.total - 1))
+            beside = Content.styled(f"\nOn the right {latest_text(self._run)}", "bold")
+        said = outcome_text(shown) + collapse_text(shown.round)
+        self._outcome.update(page + said + offer + beside)
         self.refresh_bindings()
 
     def action_round(self, by: int) -> None:
@@ -84,6 +119,10 @@ class HistoryScreen(RunDialog):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "second_look":
             return bool(self.view.doubted)
+        if action == "beside":
+            return self._latest is not None or self.round != self._run.rounds[-1].number
+        if action == "resize_pictures":
+            return self._latest is None
         if action != "roll_back":
             return True
         return self._run.can_go_back_to(self.view.outcomes[-1].round)
@@ -102,6 +141,17 @@ class HistoryScreen(RunDialog):
         page = self.grid.page + by
         if 0 <= page < self.grid.pages:
             self.grid.show_image(self.grid.images_of(page)[0])
+
+    def action_beside(self) -> None:
+        """Puts the latest round on the right, or takes it away."""
+        if self._latest is None:
+            self._latest = self._beside()
+            self.mount(self._latest, after=self.grid)
+        else:
+            self._latest.remove()
+            self._latest = None
+        self.grid.narrow = self._latest is not None
+        self.show_view()
 
     def action_resize_pictures(self, larger: bool) -> None:
         resize_pictures(self, self.grid, larger)

@@ -37,6 +37,15 @@ def usual_shape(terminal: Size) -> Shape:
     return COLUMNS, 2 + (terminal.height >= 36) + (terminal.height >= 50)
 
 
+def narrow_shape(terminal: Size, room: Size) -> Shape:
+    """The tiles of a page that shares the terminal's width: the rows that are usual, and columns
+    that leave the pictures as large as those rows do.
+    """
+    _, rows = usual_shape(terminal)
+    height = picture_box(Size(room.width, room.height // rows)).height
+    return max(1, min(COLUMNS, room.width // max(1, 2 * height))), rows
+
+
 def picture_side(shape: Shape, room: Size) -> int:
     """The width in cells of a square picture in each of the tiles that share `room`.
 
@@ -88,8 +97,13 @@ class PictureGrid(RunWidget):
 
         by: int
 
-    def __init__(self, view: RunView, pictures: Pictures) -> None:
+    def __init__(
+        self, view: RunView, pictures: Pictures, narrow: bool = False, keys: bool = True
+    ) -> None:
+        """`narrow`: it is not alone in the terminal's width. `keys`: its tiles have keys."""
         super().__init__(view)
+        self.narrow = narrow
+        self._keys = keys
         self._turned = float("-inf")
         self.set_reactive(PictureGrid.order, range(view.rounds[-1].images))
         self._pictures = pictures
@@ -109,7 +123,8 @@ class PictureGrid(RunWidget):
     def _show_keys(self) -> None:
         keys = keys_in_force(self.screen)
         for tile in self._tiles[: len(TILE_KEYS)]:
-            tile.shown_key = "" if self.spread_out else keys.get(f"tile.{tile.key}", "")
+            keyless = self.spread_out or not self._keys
+            tile.shown_key = "" if keyless else keys.get(f"tile.{tile.key}", "")
             tile.hint = f"press {keys['open']}" if "open" in keys else ""
 
     # -- how many are on a page --------------------------------------------------------------
@@ -125,6 +140,8 @@ class PictureGrid(RunWidget):
         wanted = load_choices().pictures.get(f"{terminal.width}x{terminal.height}")
         chosen = [shape for shape in shapes if shape[0] * shape[1] == wanted]
         self._page_shape = chosen[0] if chosen else usual_shape(terminal)
+        if self.narrow:
+            self._page_shape = narrow_shape(terminal, self.size)
         if self.spread_out:
             self._settle()
         else:
