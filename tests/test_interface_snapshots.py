@@ -23,7 +23,6 @@ from hero_tui.screens.runs import RunList, RunsApp
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.verdict import VerdictScreen
 from hero_tui.widgets.grid import PictureGrid
-from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import (
     FakeEngine,
