@@ -11,6 +11,7 @@ from hero_engine.errors import EngineError
 from hero_engine.method import rollout, state
 from hero_engine.method.d3po import D3PO, make_pairs, preference_loss
 from hero_engine.method.ddpo import log_probs
+from hero_engine.method.drift import base_drift
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.nft import NFT, forward_loss
 from hero_engine.method.supervised import Supervised
@@ -125,6 +126,31 @@ def test_nft_draws_every_picture_alike_and_notes_the_old_policy(
     history = update(made, model, state.initial_state(model, task).lora_optimizer, task)
     assert history[0]["drift"] == pytest.approx(0, abs=1e-10)
     assert history[1]["drift"] > 0
+
+
+def test_nft_is_held_near_the_pretrained_model_as_strongly_as_is_asked_for(
+    tiny_task: Callable[..., Task],
+) -> None:
+    def taught(**more: object) -> tuple[NFT, float]:
+        task = task_of(tiny_task, guidance=False, optimizer_steps=20, learning_rate=1e-2, **more)
+        model = diffusion.load(task)
+        made = NFT.of(model, lesson_of(model, task))
+        update(made, model, state.initial_state(model, task).lora_optimizer, task)
+        return made, base_drift(model, task)
+
+    free, far = taught()
+    held, near = taught(kl_weight=10.0)
+    assert free.base is None
+    assert held.base is not None
+    torch.testing.assert_close(held.base, held.old, msg="nothing was learned before")
+    assert near < far / 2
+    later = replace(held, old=held.old + 1.0)
+    model = diffusion.load(later.lesson.task)
+    items = torch.arange(4)
+    added = later.losses(model, items)[0] - replace(later, base=None).losses(model, items)[0]
+    torch.testing.assert_close(added, torch.zeros(4), atol=1e-6, rtol=0)
+    away = replace(later, base=held.base + 0.5).losses(model, items)[0]
+    torch.testing.assert_close(away - later.losses(model, items)[0], torch.full((4,), 2.5))
 
 
 def test_nft_refuses_a_model_that_is_not_stable(tiny_task: Callable[..., Task]) -> None:

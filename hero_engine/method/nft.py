@@ -6,12 +6,14 @@ weights, what depends on the weights is (tests/test_objectives.py shows it in fl
     2 c <v_old - target, v - v_old> + beta |v - v_old|^2,    c = 2 r - 1 in [-1, 1],
 
 with r the picture's optimality: a picture with c = 1 draws the prediction towards its own target,
-one with c = -1 away from it, and beta holds it near the policy that drew the round. Measured in the
-space of what the network predicts, epsilon or a velocity, since in that of z_0, where the published
-form is, epsilon's errors at the noisy times weigh without bound.
+one with c = -1 away from it, and beta holds it near the policy that drew the round. As in their
+code, kl_weight |v - v_base|^2 can be added, which holds it near the pretrained model. Measured in
+the space of what the network predicts, epsilon or a velocity, since in that of z_0, where the
+published form is, epsilon's errors at the noisy times weigh without bound.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -53,6 +55,7 @@ class NFT:
         epsilon: its noise, [D, C, H, W].
         old: what the policy that drew the round predicts, [D, C, H, W]; only of this process's
             draws, if there are several.
+        base: the same of the pretrained model; None where it holds nothing.
     """
 
     learns_from: ClassVar[LearnsFrom] = "rewards"
@@ -64,10 +67,12 @@ class NFT:
     position: Tensor
     epsilon: Tensor
     old: Tensor
+    base: Tensor | None = None
 
     @classmethod
     def of(cls, model: Model, lesson: Lesson) -> "NFT":
-        """Draws pictures, times and noise, and notes what the model predicts before it learns.
+        """Draws pictures, times and noise, and notes what the model predicts before it learns, and
+        what the pretrained one does if that is to hold it.
 
         Every picture is drawn as often as any other, but for one.
         """
@@ -85,20 +90,22 @@ class NFT:
         position = torch.randint(times, (draws,), generator=generator)
         epsilon = torch.randn((draws, *model.latent_shape), generator=generator)
         drawn = cls(lesson, image, position, epsilon, torch.zeros_like(epsilon))
-        return replace(drawn, old=drawn._predicted_before(model))
+        base = drawn._predicted_before(model, pretrained=True) if task.update.kl_weight else None
+        return replace(drawn, old=drawn._predicted_before(model), base=base)
 
     @torch.no_grad()
-    def _predicted_before(self, model: Model) -> Tensor:
-        old = torch.zeros_like(self.epsilon)
+    def _predicted_before(self, model: Model, pretrained: bool = False) -> Tensor:
+        before = torch.zeros_like(self.epsilon)
 
         def measure(items: Tensor) -> Tensor:
-            for part in in_passes(model, items):
-                old[part] = self._prediction(model, part)[0].cpu()
-            return old
+            with model.adapter_off() if pretrained else nullcontext():
+                for part in in_passes(model, items):
+                    before[part] = self._prediction(model, part)[0].cpu()
+            return before
 
         for items in self.steps():
             until_it_fits(model, items, lambda: measure(items))  # noqa: B023
-        return old
+        return before
 
     def steps(self) -> list[Tensor]:
         return list(torch.arange(len(self.image)).split(self.lesson.task.update.batch_size))
@@ -109,6 +116,9 @@ class NFT:
         old = self.old[items].to(prediction.device)
         optimality = self.lesson.advantage[self.image[items]] / update.advantage_clip
         losses = forward_loss(prediction, old, target, optimality.to(old.device), update.beta)
+        if self.base is not None:
+            away = prediction - self.base[items].to(prediction.device)
+            losses = losses + update.kl_weight * away.pow(2).flatten(1).mean(1)
         return losses, {
             "drift": (prediction.detach() - old).pow(2).flatten(1).mean(1),
             "old_error": (old - target).pow(2).flatten(1).mean(1),

@@ -205,6 +205,10 @@ class Update(Section):
         "nft: how strongly the round's old policy holds; d3po: how sharply pairs are told apart",
         gt=0, le=100,
     )  # fmt: skip
+    kl_weight: float = setting(
+        0.0, "paper (none); DiffusionNFT's code has 1e-4",
+        "nft: how strongly the pretrained model holds", ge=0, le=100,
+    )  # fmt: skip
     noisy_share: float = setting(
         0.5, "ours (docs/method.md)", "nft draws its times from this share of them, the noisiest",
         gt=0, le=1,
