@@ -38,8 +38,8 @@ from hero_tui.headless.labelers import RoundView, from_function
 REDUCED = (
     "feedback.batch_size=8",
     "feedback.rounds=1",
-    "evaluation.images=8",
-    "sampling.steps=6",
+    "evaluation.images=4",
+    "sampling.steps=5",
     "embedding.steps=5",
 )
 
@@ -499,7 +499,7 @@ def test_finished_cells_are_kept_and_interrupted_ones_resumed(
         del each["settings"]["noise"]["fresh_share"]  # as an earlier version wrote it
     (tmp_path / "results" / "table-3.json").write_text(json.dumps(more))
     assert bench(given) == 0
-    other = replace(given, seeds=("1",), overrides=(*REDUCED, "sampling.steps=5"))
+    other = replace(given, seeds=("1",), overrides=(*REDUCED, "sampling.steps=6"))
     with pytest.raises(
         InputError, match=r"table-3\.json: .*, binary, with another sampling; .* -o"
     ):
@@ -604,7 +604,7 @@ def test_two_real_cells_side_by_side(tmp_path: Path) -> None:
     found = json.loads((given.output / "transfer.json").read_text())
     assert [each["row"] for each in found["cells"]] == ["pretrained", "hero"]
     for each in found["cells"]:
-        assert each["measured"]["fresh"]["images"] == each["final"]["fresh"]["images"] == 8
+        assert each["measured"]["fresh"]["images"] == each["final"]["fresh"]["images"] == 4
     assert (given.output / "transfer.svg").read_text().startswith("<?xml")
     assert "| safety | hero | 8 | 1 |" in (given.output / "transfer.md").read_text()
 
