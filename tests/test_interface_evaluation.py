@@ -270,6 +270,7 @@ async def test_the_verdict_on_transfer_prompts_is_prompt_by_prompt(
     async with judging(run, kind) as (app, pilot):
         await pilot.press("ctrl+s", "enter")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen))
+        await until(pilot, lambda: "hiker" in shown_text(app))
         lines = [line.split() for line in shown_text(app).splitlines()]
     of = {" ".join(line[-4:]): line[:-4] for line in lines if "hiker" in line}
     wanted = {HIKERS[0]: ["2/2"], HIKERS[1]: ["0/2"]}

@@ -184,8 +184,7 @@ async def test_there_is_one_notice_at_a_time(run: RunFolder) -> None:
     async with interface(run, notifications=True) as (app, pilot):
         for number in range(5):
             app.notify(f"notice {number}")
-        await pilot.pause()
-        assert notices(app) == "notice 4\n"
+        await until(pilot, lambda: notices(app) == "notice 4\n")
 
 
 async def test_zoom_and_compare_undo(run: RunFolder) -> None:
