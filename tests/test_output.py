@@ -44,7 +44,7 @@ def test_a_run_is_named_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def a_round(number: int, started: float, trained: float | None) -> Round:
-    return Round(number, 4, started, None, None, None, trained, "")
+    return Round(number, 4, started, None, started + 4.0, None, trained, "")
 
 
 def test_the_time_left_is_estimated_from_the_rounds_that_are_done() -> None:
@@ -55,3 +55,5 @@ def test_the_time_left_is_estimated_from_the_rounds_that_are_done() -> None:
     assert seconds_left([*done, a_round(2, 30.0, None)], 4, now=36.0) == 24.0
     assert seconds_left([*done, a_round(2, 30.0, None)], 4, now=999.0) == 15.0
     assert seconds_left(done, 2, now=40.0) == 0.0
+    assert seconds_left(done, 2, now=40.0, to_evaluate=30) == 30.0, "a second a picture"
+    assert seconds_left(done, 4, now=30.0, to_evaluate=30) == 60.0

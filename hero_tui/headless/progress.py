@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -9,9 +10,10 @@ from rich.text import Text
 
 from hero_engine.run.collapse import figures, way_back
 from hero_engine.run.folder import RunFolder, engine_holder
+from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP
 from hero_engine.run.overtraining import find_overtraining, ways_out
-from hero_engine.run.record import Record, Round
+from hero_engine.run.record import Noise, Record, Round
 from hero_tui.streams import drawn
 from hero_tui.text import plain_lines
 
@@ -100,7 +102,7 @@ class RunProgress:
         if engine_holder(self._folder) is None:
             return  # What the record says was an earlier engine's doing.
         done = self._record.progress()
-        left = seconds_left(rounds, self._rounds, time.time())
+        left = seconds_left(rounds, self._rounds, time.time(), self._to_evaluate())
         estimate = "" if left is None else f"run: about {_clock(left)} left"
         # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
         new_phase = done.phase != self._phase and done.total > 0
@@ -115,6 +117,18 @@ class RunProgress:
             counts=f"{done.done}/{done.total}  {estimate}" if done.total else estimate,
         )
 
+    def _to_evaluate(self) -> int:
+        """Pictures that are still to be drawn in the end, to judge the final model by."""
+        task = self._folder.task()
+        if not is_evaluated(task):
+            return 0
+        images = [
+            self._folder.final_image(noise, image)
+            for noise in get_args(Noise)
+            for image in range(task.evaluation.images)
+        ]
+        return sum(not image.is_file() for image in images)
+
 
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
@@ -123,11 +137,15 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def seconds_left(rounds: list[Round], total: int, now: float) -> float | None:
-    """An estimate for the rounds of a run, from the mean of those that are trained."""
+def seconds_left(rounds: list[Round], total: int, now: float, to_evaluate: int = 0) -> float | None:
+    """An estimate for the rounds of a run, from the mean of those that are trained, and for drawing
+    `to_evaluate` pictures after them, from how long the rounds' took.
+    """
     trained = [r.trained - r.started for r in rounds if r.trained is not None]
     if not trained:
         return None
     mean = sum(trained) / len(trained)
     current = 0.0 if rounds[-1].trained is not None else min(mean, now - rounds[-1].started)
-    return max(0.0, mean * (total - len(trained)) - current)
+    sampled = [(r.sampled - r.started, r.images) for r in rounds if r.sampled is not None]
+    pace = sum(seconds for seconds, _ in sampled) / sum(images for _, images in sampled)
+    return max(0.0, mean * (total - len(trained)) - current) + pace * to_evaluate
