@@ -13,7 +13,7 @@ from hero_engine.method.d3po import D3PO, make_pairs, preference_loss
 from hero_engine.method.ddpo import log_probs
 from hero_engine.method.drift import base_drift
 from hero_engine.method.lesson import Lesson
-from hero_engine.method.nft import NFT, forward_loss
+from hero_engine.method.nft import NFT, balanced, forward_loss
 from hero_engine.method.supervised import Supervised
 from hero_engine.method.update import Objective, update
 from hero_engine.model import diffusion, seeds
@@ -59,6 +59,17 @@ def test_the_forward_loss_draws_good_pictures_nearer_and_bad_ones_away() -> None
         assert v.grad is not None
         moved = old - 0.1 * v.grad
         assert bool(((moved - target).norm() < (old - target).norm()) == nearer)
+
+
+def test_the_good_ones_together_weigh_as_much_as_the_bad_ones() -> None:
+    few_bad = balanced(torch.tensor([0.25] * 60 + [-1.0] * 4))
+    torch.testing.assert_close(few_bad, torch.tensor([4 / 60] * 60 + [-1.0] * 4))
+    few_good = balanced(torch.tensor([1.0, -0.5, -0.5, -0.5, 0.0]))
+    torch.testing.assert_close(few_good, torch.tensor([1.0, *[-1 / 3] * 3, 0.0]))
+    even = torch.tensor([1.0, -1.0, 0.5, -0.5])
+    assert torch.equal(balanced(even), even)
+    for one_sided in ([1.0, 0.5], [-1.0], [0.0, 0.0]):
+        assert not balanced(torch.tensor(one_sided)).any()
 
 
 # -- d3po ------------------------------------------------------------------------------------

@@ -42,13 +42,30 @@ def forward_loss(
     return (2 * weight * error * difference + beta * difference**2).flatten(1).mean(1)
 
 
+def balanced(optimality: Tensor) -> Tensor:
+    """c of a round's pictures with the heavier side, good or bad, scaled to the other's, [N].
+
+    Advantages sum to 0, but clipped ones need not: a few bad pictures among many good ones are cut,
+    and what is left over draws the model towards its own pictures, whatever is good about them.
+    They were sampled with guidance, so that each round would sharpen them again, until all are
+    alike (docs/method.md, Over-training).
+    """
+    sides = optimality.clamp(min=0.0), optimality.clamp(max=0.0)
+    weights = [side.abs().sum() for side in sides]
+    least = min(weights)
+    return sum(
+        (side * (least / weight) for side, weight in zip(sides, weights, strict=True) if weight),
+        torch.zeros_like(optimality),
+    )
+
+
 @dataclass(frozen=True)
 class NFT:
     """The objective: `update.optimizer_steps` steps of `update.batch_size` draws.
 
     An item is the number of a draw: a picture, a time and noise. A picture's c is its advantage
-    over `update.advantage_clip`. Metrics: drift, mean |v - v_old|^2; old_error, mean
-    |v_old - target|^2.
+    over `update.advantage_clip`, `balanced` over the round. Metrics: drift, mean |v - v_old|^2;
+    old_error, mean |v_old - target|^2.
 
     Attributes:
         image, position: each draw's picture and place in the schedule, int64 [D].
@@ -114,7 +131,7 @@ class NFT:
         update = self.lesson.task.update
         prediction, target = self._prediction(model, items)
         old = self.old[items].to(prediction.device)
-        optimality = self.lesson.advantage[self.image[items]] / update.advantage_clip
+        optimality = balanced(self.lesson.advantage / update.advantage_clip)[self.image[items]]
         losses = forward_loss(prediction, old, target, optimality.to(old.device), update.beta)
         if self.base is not None:
             away = prediction - self.base[items].to(prediction.device)

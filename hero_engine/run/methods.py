@@ -51,7 +51,10 @@ METHODS: dict[str, Method] = {
             "update.batch_size": (64, "ours: every picture once a step, on average"),
             "update.optimizer_steps": (10, "ours: 640 draws a round"),
         },
-        {"update.learning_rate": (1.5e-3, "twice as much over-trains (docs/method.md)")},
+        {
+            "update.learning_rate": (1.5e-3, "twice as much over-trains (docs/method.md)"),
+            "update.optimizer_steps": (40, "a label teaches more (docs/evidence.md, hero-plus)"),
+        },
     ),
     "noise-only": Method(
         "labels and the noise pool, no update: how much of the gain is the noise",

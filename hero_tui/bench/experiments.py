@@ -306,6 +306,36 @@ RATERS_DIFFER = Experiment(
     own_raters=True,
 )
 
+HERO_PLUS = Experiment(
+    "hero-plus",
+    "What hero+'s settings are worth: one is changed at a time, at 128 labels.",
+    ("black-cat", "narcissus"),
+    (
+        Variant("as it is", "hero+", labels=128),
+        *(
+            Variant(changed, "hero+", overrides=tuple(overrides), labels=128)
+            for changed, *overrides in (
+                ("10 steps a round", "update.optimizer_steps=10"),
+                ("20 steps a round", "update.optimizer_steps=20"),
+                ("80 steps a round", "update.optimizer_steps=80"),
+                ("half the learning rate", "update.learning_rate=0.00075"),
+                ("twice the learning rate", "update.learning_rate=0.003"),
+                ("beta 0.1", "update.beta=0.1"),
+                ("beta 1", "update.beta=1.0"),
+                ("held by the base", "update.kl_weight=0.1"),
+                ("all times", "update.noisy_share=1.0"),
+                ("with guidance", "update.guidance=true"),
+                ("binary reward", "reward.name=binary"),
+                ("embedding of all labels", "embedding.data=all"),
+                ("all around the best", "noise.best_ratio=1.0"),
+            )
+        ),
+    ),
+    ("pool", "fresh", "last round", "diversity", "diversity kept", "train seconds"),
+    (Bars("Final success from fresh noise", "fresh"), Bars("Final success from the pool", "pool")),
+    (_POOLS,),
+)
+
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -318,6 +348,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         TRANSFER,
         LABEL_NOISE,
         RATERS_DIFFER,
+        HERO_PLUS,
     )
 }
 
