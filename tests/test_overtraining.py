@@ -36,6 +36,14 @@ def test_it_is_told_a_round_before_success_falls() -> None:
     assert "they become alike (diversity 0.12, in round 0 it was 0.22)" in found.words
 
 
+def test_the_narrowing_of_a_pool_is_told_while_nearly_all_is_good() -> None:
+    """hero+ on the narcissus, on a processor: the final model draws 73 of 100 from the pool."""
+    good, diversity = [22, 40, 60, 60, 63, 58], [0.181, 0.179, 0.141, 0.116, 0.084, 0.052]
+    found = first_warning(rounds_of(good, diversity))
+    assert found is not None
+    assert (found.round, found.back_to) == (4, 1)
+
+
 def test_a_run_that_still_gains_is_not_warned_of() -> None:
     """hero on the narcissus: each round gains, and pictures stay varied."""
     good = [22, 20, 26, 40, 42, 53, 54, 61]
