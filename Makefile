@@ -17,10 +17,6 @@ TERMINAL := [ -t 0 ] && [ -t 1 ]
 # them, since on two cores two are idle for a third of the time: many tests wait for another process.
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
-# Python compiles what is imported when it is imported: a third of what pip would compile, in a minute
-# and a half of one core.
-PIP := $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
-
 help:
 	@sed -n '1,5s/^# *//p' Makefile
 
@@ -60,10 +56,10 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what it needs into $(VENV) (the first time, a few minutes)"
-	$(PIP) -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what its tests need into $(VENV) (the first time, a few minutes)"
-	$(PIP) -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $(VENV)/installed $@
