@@ -17,6 +17,10 @@ TERMINAL := [ -t 0 ] && [ -t 1 ]
 # them, since on two cores two are idle for a third of the time: many tests wait for another process.
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
+# pip compiles all packages but an editable one, and where PYTHONDONTWRITEBYTECODE is set, as in many
+# containers, every process would compile it anew.
+COMPILE := $(BIN)/python -m compileall -q hero_engine hero_tui
+
 help:
 	@sed -n '1,5s/^# *//p' Makefile
 
@@ -57,9 +61,11 @@ $(BIN)/python:
 $(VENV)/installed: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what it needs into $(VENV) (the first time, a few minutes)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what its tests need into $(VENV) (the first time, a few minutes)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(COMPILE)
 	@touch $(VENV)/installed $@
