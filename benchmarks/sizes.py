@@ -115,9 +115,8 @@ def task_of(pipeline: Path, size: Size, arguments: argparse.Namespace) -> Task:
         "update.micro_batch_size": arguments.micro_batch,
         "evaluation.images": 0,
     }
-    if (
-        size not in UNETS
-    ):  # of a flow model the ODE where the update needs no density; else Flow-GRPO's noise
+    if size not in UNETS:
+        # A flow model: its ODE where the update needs no density, else Flow-GRPO's noise.
         settings["sampling.eta"] = 0 if arguments.method == "hero+" else 0.7
     overrides = [*(f"{name}={value}" for name, value in settings.items()), *arguments.set]
     return resolve(

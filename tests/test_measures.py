@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hero_engine.run.diversity import diversity, good_diversity
+from hero_engine.run.diversity import diversity, good_diversity_of
 from hero_engine.run.pictures import save_picture
 
 
@@ -30,9 +30,9 @@ def test_of_good_pictures_there_is_none_where_too_few_can_be_read(tmp_path: Path
     paths = [tmp_path / "0.png", tmp_path / "1.png"]
     for path, picture in zip(paths, pictures, strict=True):
         save_picture(path, picture)
-    assert good_diversity(paths) == {"good_diversity": diversity(pictures)}
-    assert good_diversity(paths[:1]) == good_diversity([]) == {}
-    assert good_diversity([*paths, tmp_path / "removed.png"]) == {}
+    assert good_diversity_of(paths) == {"good_diversity": diversity(pictures)}
+    assert good_diversity_of(paths[:1]) == good_diversity_of([]) == {}
+    assert good_diversity_of([*paths, tmp_path / "removed.png"]) == {}
 
 
 def test_diversity_is_the_same_in_blocks_and_takes_little_memory(

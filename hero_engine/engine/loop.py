@@ -38,7 +38,7 @@ from hero_engine.model.samplers import check_steps
 from hero_engine.results import evaluation, export
 from hero_engine.results.measures import MEASURES
 from hero_engine.run import collapse
-from hero_engine.run.diversity import good_diversity
+from hero_engine.run.diversity import good_diversity_of
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.functions import load_function
 from hero_engine.run.labels import Labels
@@ -239,7 +239,7 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
 def measure_good(run: Run, labels: Labels, round_number: int) -> None:
     """Records the diversity of the round's good pictures."""
     paths = (run.folder.image(round_number, image) for image in sorted(labels.good))
-    run.record.add_metrics(round_number, 0, good_diversity(paths))
+    run.record.add_metrics(round_number, 0, good_diversity_of(paths))
 
 
 def batch_of(

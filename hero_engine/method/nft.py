@@ -68,6 +68,7 @@ class NFT:
     old_error, mean |v_old - target|^2.
 
     Attributes:
+        optimality: c of the round's pictures, [N].
         image, position: each draw's picture and place in the schedule, int64 [D].
         epsilon: its noise, [D, C, H, W].
         old: what the policy that drew the round predicts, [D, C, H, W]; only of this process's
@@ -80,6 +81,7 @@ class NFT:
     max_metrics: ClassVar[tuple[str, ...]] = ()
 
     lesson: Lesson
+    optimality: Tensor
     image: Tensor
     position: Tensor
     epsilon: Tensor
@@ -106,7 +108,8 @@ class NFT:
         times = max(1, round(task.update.noisy_share * model.schedule.steps))
         position = torch.randint(times, (draws,), generator=generator)
         epsilon = torch.randn((draws, *model.latent_shape), generator=generator)
-        drawn = cls(lesson, image, position, epsilon, torch.zeros_like(epsilon))
+        optimality = balanced(lesson.advantage / task.update.advantage_clip)
+        drawn = cls(lesson, optimality, image, position, epsilon, torch.zeros_like(epsilon))
         base = drawn._predicted_before(model, pretrained=True) if task.update.kl_weight else None
         return replace(drawn, old=drawn._predicted_before(model), base=base)
 
@@ -131,8 +134,8 @@ class NFT:
         update = self.lesson.task.update
         prediction, target = self._prediction(model, items)
         old = self.old[items].to(prediction.device)
-        optimality = balanced(self.lesson.advantage / update.advantage_clip)[self.image[items]]
-        losses = forward_loss(prediction, old, target, optimality.to(old.device), update.beta)
+        optimality = self.optimality[self.image[items]].to(old.device)
+        losses = forward_loss(prediction, old, target, optimality, update.beta)
         if self.base is not None:
             away = prediction - self.base[items].to(prediction.device)
             losses = losses + update.kl_weight * away.pow(2).flatten(1).mean(1)

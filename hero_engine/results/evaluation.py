@@ -68,11 +68,7 @@ def evaluate(
             _take_fresh_for_base(folder)
         draw(learned.model, task, learned.pool, noise, list(range(count)), paths, drawn)
         pictures = np.stack([read_picture(path) for path in paths])
-        good = [
-            path
-            for path, picture in zip(paths, pictures, strict=True)
-            if oracle.judge(str(task.oracle), picture).good
-        ]
+        good = [each for each in pictures if oracle.judge(str(task.oracle), each).good]
         log.info("%s: %d of %d good", phase, len(good), count)
         figures = {"images": count, "good": len(good), "diversity": diversity(pictures)}
         record.set_figures(noise, figures | good_diversity(good))

@@ -4,7 +4,7 @@ Of the good ones alone as well: what a base model draws wrongly is diverse, too,
 draws nothing wrong any more has lost that, which is no loss.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +53,19 @@ def cosine_diversity(features: NDArray[np.float64]) -> float:
     return float(1 - (total @ total - count) / (count * (count - 1)))
 
 
-def good_diversity(paths: Iterable[Path]) -> dict[str, float]:
-    """Of the good pictures' PNG files, under the name that it has in the record.
+def good_diversity(pictures: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+    """Of good pictures, [H, W, 3] each, under the name that it has in the record.
 
-    Nothing where there are fewer than two, or where one cannot be read any more: nobody is kept
+    Nothing where there are fewer than two.
+    """
+    return {"good_diversity": diversity(np.stack(pictures))} if len(pictures) > 1 else {}
+
+
+def good_diversity_of(paths: Iterable[Path]) -> dict[str, float]:
+    """The same of their PNG files; nothing, too, where one cannot be read any more: nobody is kept
     from going on by a figure.
     """
     try:
-        pictures = [read_picture(path) for path in paths]
+        return good_diversity([read_picture(path) for path in paths])
     except OSError:
         return {}
-    return {"good_diversity": diversity(np.stack(pictures))} if len(pictures) > 1 else {}

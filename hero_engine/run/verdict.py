@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from hero_engine.errors import InputError
 from hero_engine.run.blind import order
-from hero_engine.run.diversity import good_diversity
+from hero_engine.run.diversity import good_diversity_of
 from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Noise, Record
 from hero_engine.run.record.evaluations import Evaluation, Picture, Score, Source, Verdict
@@ -129,7 +129,7 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
                 "good": tally.rate.good,
                 "unsure": tally.left_out,
                 "diversity": measured[noise]["diversity"],
-                **good_diversity(
+                **good_diversity_of(
                     what.path(source, image)
                     for (source, image), said in verdicts.items()
                     if source == noise and said == "good"

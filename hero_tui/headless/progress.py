@@ -38,7 +38,13 @@ class RunProgress:
     def __init__(self, folder: RunFolder, record: Record) -> None:
         self._folder = folder
         self._record = record
-        self._rounds = folder.task().feedback.rounds
+        task = folder.task()
+        self._rounds = task.feedback.rounds
+        self._evaluated = [
+            folder.final_image(noise, image)
+            for noise in get_args(Noise)
+            for image in range(task.evaluation.images if is_evaluated(task) else 0)
+        ]
         self._console, self._bar = console_and_bar()
         rounds = record.rounds()
         self._submitted = len([r for r in rounds if r.submitted is not None])
@@ -102,7 +108,8 @@ class RunProgress:
         if engine_holder(self._folder) is None:
             return  # What the record says was an earlier engine's doing.
         done = self._record.progress()
-        left = seconds_left(rounds, self._rounds, time.time(), self._to_evaluate())
+        to_evaluate = sum(not picture.is_file() for picture in self._evaluated)
+        left = seconds_left(rounds, self._rounds, time.time(), to_evaluate)
         estimate = "" if left is None else f"run: about {_clock(left)} left"
         # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
         new_phase = done.phase != self._phase and done.total > 0
@@ -116,18 +123,6 @@ class RunProgress:
             total=done.total or None,
             counts=f"{done.done}/{done.total}  {estimate}" if done.total else estimate,
         )
-
-    def _to_evaluate(self) -> int:
-        """Pictures that are still to be drawn in the end, to judge the final model by."""
-        task = self._folder.task()
-        if not is_evaluated(task):
-            return 0
-        images = [
-            self._folder.final_image(noise, image)
-            for noise in get_args(Noise)
-            for image in range(task.evaluation.images)
-        ]
-        return sum(not image.is_file() for image in images)
 
 
 def _clock(seconds: float) -> str:

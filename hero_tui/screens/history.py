@@ -91,7 +91,8 @@ class HistoryScreen(RunDialog):
     def follow(self, view: RunView) -> None:
         self._run = view
         super().follow(view)
-        self.show_view()
+        if self._latest is not None:  # its round may change where the earlier one does not
+            self.show_view()
 
     def show_view(self) -> None:
         self.set_class(self._latest is not None, "-beside")

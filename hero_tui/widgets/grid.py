@@ -139,9 +139,8 @@ class PictureGrid(RunWidget):
         terminal, shapes = self.app.size, page_shapes(self.size, self._pictures.least)
         wanted = load_choices().pictures.get(f"{terminal.width}x{terminal.height}")
         chosen = [shape for shape in shapes if shape[0] * shape[1] == wanted]
-        self._page_shape = chosen[0] if chosen else usual_shape(terminal)
-        if self.narrow:
-            self._page_shape = narrow_shape(terminal, self.size)
+        usual = narrow_shape(terminal, self.size) if self.narrow else usual_shape(terminal)
+        self._page_shape = chosen[0] if chosen and not self.narrow else usual
         if self.spread_out:
             self._settle()
         else:
