@@ -624,7 +624,8 @@ def bench(
         str,
         typer.Argument(
             metavar="NAME",
-            help="table-2 to table-5, figure-3, figure-5, transfer, label-noise or raters.",
+            help="table-2 to table-5, figure-3, figure-5, transfer, label-noise, raters, "
+            "hero-plus or over-training.",
             autocompletion=completion.experiments,
         ),
     ],

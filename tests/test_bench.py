@@ -28,7 +28,7 @@ from hero_tui.bench.cell import ORACLE, Cell, Variant, settle
 from hero_tui.bench.command import Asked, bench, cells_of, seeds_of
 from hero_tui.bench.experiments import EXPERIMENTS, TABLE_2, find_experiment
 from hero_tui.bench.figures import figure
-from hero_tui.bench.measures import COLUMNS, labels_to, mean_of
+from hero_tui.bench.measures import COLUMNS, fell_in, labels_to, mean_of, warned_in
 from hero_tui.bench.paper import PAPER
 from hero_tui.bench.results import Known, here, result_of, results, write_notes
 from hero_tui.bench.tables import markdown
@@ -58,6 +58,7 @@ def history(*rates: float, images: int = 64) -> list[dict[str, Any]]:
             "bad": images - round(rate * images),
             "success_rate": rate,
             "noise_norm": 1.0 + number / 10,
+            "diversity": 0.2,
             "train_s": 2.0 + number,
         }
         for number, rate in enumerate(rates)
@@ -335,6 +336,29 @@ def test_labels_to_a_rate() -> None:
     assert reached(0.5, 0.7, final=0.8) == 128
     assert reached(0.5, 0.5, final=0.99) is None  # together with the round before: .745
     assert reached() is None
+
+
+def test_the_round_that_is_warned_of_and_the_one_that_fell() -> None:
+    def rounds(
+        *rates: float, diversity: Sequence[float], final: float
+    ) -> tuple[float | None, float | None]:
+        found = {
+            "history": [
+                {**each, "diversity": now}
+                for each, now in zip(history(*rates), diversity, strict=True)
+            ],
+            "labelled": True,
+            "has_pool": True,
+            "final": {"pi": {"success_rate": final}},
+        }
+        return warned_in(found), fell_in(found)
+
+    wide, narrow = [1.0, 0.9, 0.8, 0.8], [1.0, 0.8, 0.5, 0.4]
+    assert rounds(0.3, 0.94, 0.98, 0.4, diversity=narrow, final=0.1) == (2, 3)
+    assert rounds(0.3, 0.94, 0.98, 0.98, diversity=narrow, final=0.5) == (2, 4)
+    assert rounds(0.3, 0.94, 0.98, 0.9, diversity=wide, final=0.95) == (None, None)
+    # What never succeeded has nothing to lose.
+    assert rounds(0.3, 0.8, 0.5, 0.4, diversity=narrow, final=0.1) == (None, None)
 
 
 def test_means() -> None:

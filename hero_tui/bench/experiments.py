@@ -336,6 +336,26 @@ HERO_PLUS = Experiment(
     (_POOLS,),
 )
 
+OVER_TRAINING = Experiment(
+    "over-training",
+    "hero+ forced to over-train: whether it is warned of before success falls.",
+    ("black-cat", "narcissus"),
+    (
+        Variant("twice the learning rate", "hero+", overrides=("update.learning_rate=0.003",)),
+        Variant("four times", "hero+", overrides=("update.learning_rate=0.006",)),
+    ),
+    ("warned", "fell", "pool", "fresh", "diversity kept"),
+    (
+        Curves("Success of a round's pictures", "success_rate", True),
+        Curves("Diversity of a round's pictures", "diversity", False),
+    ),
+    (
+        "A round that is warned of has been labelled; success fell in a round that is good by 0.1 "
+        "less often than the best before it, once one was 0.9. The final evaluation counts as the "
+        "round after the last. A dash: never.",
+    ),
+)
+
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -349,6 +369,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         LABEL_NOISE,
         RATERS_DIFFER,
         HERO_PLUS,
+        OVER_TRAINING,
     )
 }
 

@@ -9,10 +9,15 @@ from functools import partial
 from statistics import mean, stdev
 from typing import Any, Literal
 
+from hero_engine.run.collapse import RoundFigures
+from hero_engine.run.overtraining import TAUGHT, find_overtraining
 from hero_tui.bench.experiments import RATES
 
 Result = Mapping[str, Any]
-Kind = Literal["share", "seconds", "labels", "number"]
+Kind = Literal["share", "seconds", "labels", "number", "round"]
+
+FALLEN = 0.1
+"""Of success: so much below the best round before it, a model that had succeeded has lost some."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,48 @@ def labels_to(rate: float, result: Result) -> float | None:
     return None
 
 
+def warned_in(result: Result) -> float | None:
+    """The first round that was warned of over-training (`overtraining`); None: none was."""
+    rounds = _figures(result)
+    for seen in range(len(rounds)):
+        if find_overtraining(rounds[: seen + 1]):
+            return rounds[seen].round
+    return None
+
+
+def fell_in(result: Result) -> float | None:
+    """The first round that is good by `FALLEN` less often than the best before it; None: none is.
+
+    Of those after the model has succeeded. The final evaluation, from the noise that rounds start
+    from, counts as the round after the last.
+    """
+    rates = [(r.round, r.good / r.images) for r in _figures(result) if r.good is not None]
+    final = result.get("final", {}).get("pi" if result["has_pool"] else "fresh")
+    if final is not None and rates:
+        rates.append((rates[-1][0] + 1, final["success_rate"]))
+    best = 0.0
+    for number, rate in rates:
+        if best >= TAUGHT and rate < best - FALLEN:
+            return number
+        best = max(best, rate)
+    return None
+
+
+def _figures(result: Result) -> list[RoundFigures]:
+    judged = [r for r in result["history"] if result["labelled"] and r["good"] + r["bad"]]
+    return [
+        RoundFigures(
+            r["round"],
+            r["good"] + r["bad"],
+            r["good"],
+            r["diversity"],
+            fresh=r.get("fresh_images", 0),
+            fresh_good=r.get("fresh_good", 0),
+        )
+        for r in judged
+    ]
+
+
 _NOISES = (("pool", "pi"), ("fresh", "fresh"))
 _JUDGES = ("good", "green", "snowy", "warm room", "cool room")
 
@@ -117,6 +164,8 @@ COLUMNS: Mapping[str, Column] = {
         "the good ones' diversity, of the base model's good ones'", "share", _diversity_kept
     ),
     "seconds": Column("seconds a run", "seconds", _seconds),
+    "warned": Column("warned in round", "round", warned_in),
+    "fell": Column("success fell in round", "round", fell_in),
     "train seconds": Column("seconds of training a round", "seconds", _training),
     **{
         f"labels to {rate:.0%}": Column(f"labels to {rate:.0%}", "labels", partial(labels_to, rate))

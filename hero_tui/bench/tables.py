@@ -69,13 +69,13 @@ def cell_of(column: Column, results: Sequence[Result]) -> str:
     if found is None:
         return DASH
     said = shown(found, column.kind)
-    # Of labels to a rate that some seeds never reach.
+    # What some seeds never reach, such as a rate.
     return said if found.seeds == len(results) else f"{said} ({found.seeds} of {len(results)})"
 
 
 def shown(found: Mean, kind: Kind) -> str:
     """A mean, as its kind is written."""
-    digits = {"share": 2, "number": 3, "seconds": 1, "labels": 0}[kind]
+    digits = {"share": 2, "number": 3, "seconds": 1, "labels": 0, "round": 1}[kind]
     spread = "" if found.deviation is None else f" {chr(177)} {found.deviation:.{digits}f}"
     return f"{found.mean:.{digits}f}{spread}"
 
