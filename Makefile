@@ -17,9 +17,11 @@ TERMINAL := [ -t 0 ] && [ -t 1 ]
 # them, since on two cores two are idle for a third of the time: many tests wait for another process.
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
-# pip compiles all packages but an editable one, and where PYTHONDONTWRITEBYTECODE is set, as in many
-# containers, every process would compile it anew.
-COMPILE := $(BIN)/python -m compileall -q hero_engine hero_tui
+# pip would compile on one core, and not what is editable; and where PYTHONDONTWRITEBYTECODE is set,
+# as in many containers, what is not compiled now, every process compiles anew. Packages have files
+# that are templates, which cannot be.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib hero_engine hero_tui || true
 
 help:
 	@sed -n '1,5s/^# *//p' Makefile
@@ -60,12 +62,12 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what it needs into $(VENV) (the first time, a few minutes)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(INSTALL) -e .
 	$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(WANTED)
 	@echo "Installing hero-tui and what its tests need into $(VENV) (the first time, a few minutes)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(INSTALL) -e ".[dev]"
 	$(COMPILE)
 	@touch $(VENV)/installed $@

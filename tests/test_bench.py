@@ -30,7 +30,7 @@ from hero_tui.bench.experiments import EXPERIMENTS, TABLE_2, find_experiment
 from hero_tui.bench.figures import figure
 from hero_tui.bench.measures import COLUMNS, fell_in, labels_to, mean_of, warned_in
 from hero_tui.bench.paper import PAPER
-from hero_tui.bench.results import Known, here, result_of, results, write_notes
+from hero_tui.bench.results import Known, result_of, results, write_notes
 from hero_tui.bench.tables import markdown
 from hero_tui.bench.work import Outcome, Workshop
 from hero_tui.headless.labelers import RoundView, from_function
@@ -79,7 +79,8 @@ def made_up(cell: Cell, **more: Any) -> dict[str, Any]:
         "final": final,
         "seconds": 60.0,
         "measured": {"pi": judges, "fresh": judges},
-        **here(),
+        "machine": "a machine",
+        "versions": {"torch": "2.13.0"},
         **more,
     }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from hero_engine import __version__
@@ -24,6 +25,8 @@ from hero_tui.bench.cell import Cell, settings_of, with_later_settings
 from hero_tui.bench.experiments import Experiment
 from hero_tui.bench.measures import COLUMNS, Result
 from hero_tui.enginecommand import command
+
+_ASKING = Lock()
 
 PACKAGES = ("torch", "diffusers", "peft", "transformers", "numpy")
 
@@ -271,9 +274,14 @@ def _processor() -> str:
     return platform.processor() or "a processor of unknown kind"
 
 
-@cache
 def _computes_on() -> str:
     """The engine's device, and the precision that `auto` stands for there: only it loads torch."""
+    with _ASKING:  # cells that end together ask once
+        return _asked()
+
+
+@cache
+def _asked() -> str:
     asked = subprocess.run(command("doctor", EMBEDDED), capture_output=True, text=True)
     lines = (line.partition("  ") for line in asked.stdout.splitlines())
     facts = {label: value.strip() for label, _, value in lines}
