@@ -641,6 +641,10 @@ def bench(
             autocompletion=completion.tasks,
         ),
     ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--rows", metavar="ROW,...", help="Run only these of the table's rows now."),
+    ] = None,
     model: Model = None,
     labeler: Function = None,
     overrides: Overrides = None,
@@ -668,6 +672,7 @@ def bench(
         name,
         tuple(seeds or ()),
         tuple(tasks or ()),
+        tuple(rows or ()),
         model or EMBEDDED,
         labeler,
         tuple(overrides or ()),

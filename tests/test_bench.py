@@ -533,6 +533,24 @@ def test_finished_cells_are_kept_and_interrupted_ones_resumed(
 
 
 @pytest.mark.slow
+def test_some_rows_are_run_now_and_the_others_later(
+    tmp_path: Path, pretend: Callable[..., list[list[str]]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = asked("table-3", tmp_path, overrides=REDUCED)
+    commands = pretend(lambda _: 0)
+    assert bench(replace(given, rows=("hero, binary",))) == 0
+    assert len(commands) == 2
+    assert "2 of 4 cells are finished; those of the other rows are left." in capfd.readouterr().err
+    found = json.loads((tmp_path / "results" / "table-3.json").read_text())
+    assert "--rows" not in found["command"], "the others come to the same table"
+    assert [e["row"] for e in found["cells"] if e["state"] == "finished"] == ["binary", "hero"]
+    assert bench(given) == 0
+    assert len(commands) == 4
+    with pytest.raises(InputError, match="--rows hera: expected rows of table-3: binary, no-emb"):
+        bench(replace(given, rows=("hera",)))
+
+
+@pytest.mark.slow
 def test_a_failed_cell_is_named_and_the_others_go_on(
     tmp_path: Path, pretend: Callable[..., list[list[str]]]
 ) -> None:

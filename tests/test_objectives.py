@@ -13,7 +13,7 @@ from hero_engine.method.d3po import D3PO, make_pairs, preference_loss
 from hero_engine.method.ddpo import log_probs
 from hero_engine.method.drift import base_drift
 from hero_engine.method.lesson import Lesson
-from hero_engine.method.nft import NFT, balanced, forward_loss
+from hero_engine.method.nft import NFT, balanced, forward_loss, worth
 from hero_engine.method.supervised import Supervised
 from hero_engine.method.update import Objective, update
 from hero_engine.model import diffusion, seeds
@@ -70,6 +70,16 @@ def test_the_good_ones_together_weigh_as_much_as_the_bad_ones() -> None:
     assert torch.equal(balanced(even), even)
     for one_sided in ([1.0, 0.5], [-1.0], [0.0, 0.0]):
         assert not balanced(torch.tensor(one_sided)).any()
+
+
+def test_a_round_is_worth_fewer_steps_where_its_labels_tell_less() -> None:
+    def steps(good: int, bad: int) -> int:
+        return worth(balanced(torch.tensor([1.0] * good + [-1.0] * bad)), 40)
+
+    assert steps(32, 32) == steps(40, 24) == steps(16, 48) == 40
+    assert steps(60, 4) == steps(4, 60) == 15
+    assert steps(63, 1) == 4
+    assert steps(64, 0) == 1
 
 
 # -- d3po ------------------------------------------------------------------------------------

@@ -42,26 +42,40 @@ def forward_loss(
     return (2 * weight * error * difference + beta * difference**2).flatten(1).mean(1)
 
 
-def balanced(optimality: Tensor) -> Tensor:
-    """c of a round's pictures with the heavier side, good or bad, scaled to the other's, [N].
+def balanced(advantage: Tensor) -> Tensor:
+    """A round's advantages with the heavier side, good or bad, scaled to the other's, [N].
 
     Advantages sum to 0, but clipped ones need not: a few bad pictures among many good ones are cut,
     and what is left over draws the model towards its own pictures, whatever is good about them.
     They were sampled with guidance, so that each round would sharpen them again, until all are
     alike (docs/method.md, Over-training).
     """
-    sides = optimality.clamp(min=0.0), optimality.clamp(max=0.0)
+    sides = advantage.clamp(min=0.0), advantage.clamp(max=0.0)
     weights = [side.abs().sum() for side in sides]
     least = min(weights)
     return sum(
         (side * (least / weight) for side, weight in zip(sides, weights, strict=True) if weight),
-        torch.zeros_like(optimality),
+        torch.zeros_like(advantage),
     )
+
+
+FULL_WEIGHT = 1 / 3
+"""Mean |advantage|, balanced, of a round that is worth all steps: about a third is bad, or more."""
+
+
+def worth(balanced_advantage: Tensor, steps: int) -> int:
+    """How many of `steps` a round is worth, by the advantages [N] that its labels leave.
+
+    Adam goes as far on a small gradient as on a large one, so that a round in which nearly all is
+    good would move the model as far as any other, by what little tells those pictures apart.
+    """
+    weight = balanced_advantage.abs().mean().item() / FULL_WEIGHT
+    return max(1, round(steps * min(1.0, weight)))
 
 
 @dataclass(frozen=True)
 class NFT:
-    """The objective: `update.optimizer_steps` steps of `update.batch_size` draws.
+    """The objective: at most `update.optimizer_steps` steps of `update.batch_size` draws.
 
     An item is the number of a draw: a picture, a time and noise. A picture's c is its advantage
     over `update.advantage_clip`, `balanced` over the round. Metrics: drift, mean |v - v_old|^2;
@@ -93,10 +107,12 @@ class NFT:
         """Draws pictures, times and noise, and notes what the model predicts before it learns, and
         what the pretrained one does if that is to hold it.
 
-        Every picture is drawn as often as any other, but for one.
+        As many as the round is `worth`; every picture is drawn as often as any other, but for one.
         """
         task = lesson.task
-        draws = task.update.optimizer_steps * task.update.batch_size
+        advantage = balanced(lesson.advantage)
+        steps = worth(advantage[lesson.images], task.update.optimizer_steps)
+        draws = steps * task.update.batch_size
         generator = seeds.generator(task.seed, "forward", lesson.round_number)
         turns = -(-draws // len(lesson.images))
         image = torch.cat(
@@ -108,7 +124,7 @@ class NFT:
         times = max(1, round(task.update.noisy_share * model.schedule.steps))
         position = torch.randint(times, (draws,), generator=generator)
         epsilon = torch.randn((draws, *model.latent_shape), generator=generator)
-        optimality = balanced(lesson.advantage / task.update.advantage_clip)
+        optimality = advantage / task.update.advantage_clip
         drawn = cls(lesson, optimality, image, position, epsilon, torch.zeros_like(epsilon))
         base = drawn._predicted_before(model, pretrained=True) if task.update.kl_weight else None
         return replace(drawn, old=drawn._predicted_before(model), base=base)

@@ -50,6 +50,7 @@ METHODS: dict[str, Method] = {
             "update.advantage_clip": (1.0, "ours: most pictures are taught at full strength"),
             "update.batch_size": (64, "ours: every picture once a step, on average"),
             "update.optimizer_steps": (10, "ours: 640 draws a round"),
+            "noise.fresh_share": (0.5, "ours: half the labels are of what the model draws alone"),
         },
         {
             "update.learning_rate": (1.5e-3, "twice as much over-trains (docs/method.md)"),

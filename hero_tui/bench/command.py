@@ -5,7 +5,7 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Asked:
     name: str
     seeds: Sequence[str] = ()
     tasks: Sequence[str] = ()
+    rows: Sequence[str] = ()
     model: str = EMBEDDED
     labeler: str | None = None
     overrides: Sequence[str] = ()
@@ -63,6 +64,7 @@ class Asked:
         for option, values in (
             ("--seeds", self.seeds),
             ("--tasks", self.tasks),
+            ("--rows", self.rows),
             ("--set", self.overrides),
         ):
             words += [word for value in values for word in (option, value)]
@@ -82,25 +84,27 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     """
     experiment = find_experiment(asked.name)
     cells = cells_of(experiment, asked)
-    once = list({cell.name: cell for cell in cells}.values())
+    now = _in_rows(cells, asked)
+    once = list({cell.name: cell for cell in now}.values())
     # A run that several rows want is done when all of them have what they want.
     file = asked.output / f"{asked.name}.json"
     known = Known.of(asked.runs_dir, file)
     known.check_same_rows(cells, file)
-    wanting = [cell for cell in cells if not known.is_done(cell)]
+    wanting = [cell for cell in now if not known.is_done(cell)]
     todo = list({(cell.name, cell.variant.judges): cell for cell in wanting}.values())
     jobs = _jobs(asked)
     second = pass_seconds(
         (cell.task, known.result_of(cell)["seconds"]) for cell in once if cell not in wanting
     )
     if dry_run:
-        _show(cells, wanting, second, jobs)
+        _show(now, wanting, second, jobs)
         return FINISHED
     if asked.labeler is not None:
         from_function(asked.labeler)
     check_writable(asked.output, "results", "-o")
     check_writable(asked.runs_dir, "runs", "--runs-dir")
-    how = {"command": asked.command, "model": asked.model}
+    # The table has all rows, so that the others come to it.
+    how = {"command": replace(asked, rows=()).command, "model": asked.model}
     threads = 1 if is_embedded(asked.model) else None
     done = [cell for cell in once if cell.name not in {each.name for each in todo}]
     workshop = Workshop(asked.runs_dir, cells, threads)
@@ -109,7 +113,7 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
         sigterm_as_ctrl_c(),
         closing(Board([*done, *todo], done, asked.runs_dir, jobs, second)) as board,
     ):
-        board.say(_beginning(experiment, cells, once, todo, jobs, threads))
+        board.say(_beginning(experiment, now, once, todo, jobs, threads))
         began = time.monotonic()
 
         def write() -> dict[str, Any]:
@@ -125,12 +129,13 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
             outcomes.append(outcome)
             write()
 
-        uninterrupted = run_side_by_side(todo, workshop, jobs, ended, board)
+        run_side_by_side(todo, workshop, jobs, ended, board)
         found = write()
         if outcomes:
             board.say(found["jobs"])
     _draw(asked, found)
-    return _end(asked, found, outcomes, uninterrupted)
+    left = sum(not known.is_done(cell) for cell in now)
+    return _end(asked, found, outcomes, left)
 
 
 def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
@@ -168,6 +173,25 @@ def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
     ]  # fmt: skip
     _check_told_apart(experiment, cells)
     return cells
+
+
+def _in_rows(cells: Sequence[Cell], asked: Asked) -> list[Cell]:
+    """Those of the rows that were asked for, by their whole name or without the labels.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    if not asked.rows:
+        return list(cells)
+    names = [name.strip() for text in asked.rows for name in text.split(",")]
+    there = {name for cell in cells for name in (cell.variant.name, cell.row)}
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        rows = dict.fromkeys(cell.variant.name for cell in cells)
+        raise InputError(
+            f"--rows {', '.join(unknown)}: expected rows of {asked.name}: {', '.join(rows)}"
+        )
+    return [cell for cell in cells if cell.variant.name in names or cell.row in names]
 
 
 def _check_told_apart(experiment: Experiment, cells: Sequence[Cell]) -> None:
@@ -309,16 +333,17 @@ def _draw(asked: Asked, found: Mapping[str, Any]) -> None:
         run_engine_command("figure", *names)
 
 
-def _end(
-    asked: Asked, found: Mapping[str, Any], outcomes: Sequence[Outcome], uninterrupted: bool
-) -> int:
+def _end(asked: Asked, found: Mapping[str, Any], outcomes: Sequence[Outcome], left: int) -> int:
     again = f"`{asked.command}` goes on with the others; what is finished is kept"
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    there = f"{found['finished']} of {found['cells_in_all']} cells are finished"
     if failed:
         lines = [f"{outcome.cell.title}: {outcome.said}" for outcome in failed]
         count = f"{len(failed)} of {found['cells_in_all']} cells failed"
         raise EngineError("\n".join([f"hero-tui bench {asked.name}: {count}:", *lines, again]))
-    if not uninterrupted or not found["complete"]:
-        message(f"{found['finished']} of {found['cells_in_all']} cells are finished; {again}.")
+    if left:
+        message(f"{there}; {again}.")
         return PAUSED
+    if not found["complete"]:
+        message(f"{there}; those of the other rows are left.")
     return FINISHED

@@ -47,8 +47,8 @@ def run_side_by_side(
     jobs: int,
     ended: Callable[[Outcome], None],
     board: "Board",
-) -> bool:
-    """Works on the cells in their order, `jobs` at a time; False if it was interrupted.
+) -> None:
+    """Works on the cells in their order, `jobs` at a time, until all have ended or ctrl+c.
 
     One whose run begins as another's does follows that one at once, in the same thread.
 
@@ -90,8 +90,6 @@ def run_side_by_side(
                     thread.join(0.2)
         except KeyboardInterrupt:
             board.say("Not waiting; the runs stop by themselves.")
-        return False
-    return True
 
 
 def in_families(cells: Sequence[Cell]) -> list[list[Cell]]:
