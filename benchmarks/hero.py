@@ -1,9 +1,9 @@
 """Success of whole runs, labelled by the oracle: `python benchmarks/hero.py --seeds 0 1 2`.
 
-Runs `hero-tui run TASK --model embedded --oracle` for every task and seed, as a user would, and
-prints Markdown: success in round 0, of the final model from pi_HERO and from fresh noise, and what
-a round took: sampling, training, and the wait from submitting labels to the next round's first
-picture. `--set` is passed on, to compare settings.
+Runs `hero-tui run TASK --model embedded --method hero --oracle` for every task and seed, as a user
+would, and prints Markdown: success in round 0, of the final model from pi_HERO and from fresh
+noise, and what a round took: sampling, training, and the wait from submitting labels to the next
+round's first picture. `--method` and `--set` are passed on, to compare.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 TASKS = ["black-cat", "blue-rose", "narcissus", "mountain"]
 
 
-def run(task: str, seed: int, overrides: list[str], runs_dir: Path) -> dict[str, Any]:
+def run(task: str, seed: int, method: str, overrides: list[str], runs_dir: Path) -> dict[str, Any]:
     """The finished run's `status --json`, and its `seconds` of wall clock."""
     name = f"{task}-{seed}"
     where = ["--runs-dir", str(runs_dir)]
@@ -28,7 +28,7 @@ def run(task: str, seed: int, overrides: list[str], runs_dir: Path) -> dict[str,
     started = time.monotonic()
     subprocess.run(
         [*hero_tui, "run", task, "--model", "embedded", "--seed", str(seed), "--oracle",
-         "--name", name, *where, *settings],
+         "--method", method, "--name", name, *where, *settings],
         check=True,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -46,6 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--method", default="hero")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--runs-dir", type=Path, help="keep the runs there")
     arguments = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
     for task in arguments.tasks:
         rows = []
         for seed in arguments.seeds:
-            status = run(task, seed, arguments.overrides, runs_dir)
+            status = run(task, seed, arguments.method, arguments.overrides, runs_dir)
             history, final = status["history"], status["final"]
             row = [
                 history[0]["success_rate"],

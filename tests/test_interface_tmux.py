@@ -21,7 +21,10 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux"),
 ]
 
-SETTINGS = ("feedback.batch_size=8", "feedback.rounds=2", "sampling.steps=4", "update.k=2")
+SETTINGS = (
+    "feedback.batch_size=8", "feedback.rounds=2", "sampling.steps=4", "update.k=2",
+    "update.optimizer_steps=1",
+)  # fmt: skip
 
 
 class Tmux:

@@ -77,8 +77,9 @@ def test_a_round_is_worth_fewer_steps_where_its_labels_tell_less() -> None:
         return worth(balanced(torch.tensor([1.0] * good + [-1.0] * bad)), 40)
 
     assert steps(32, 32) == steps(40, 24) == steps(16, 48) == 40
-    assert steps(60, 4) == steps(4, 60) == 15
-    assert steps(63, 1) == 4
+    assert steps(56, 8) == 20
+    assert steps(60, 4) == steps(4, 60) == 10
+    assert steps(63, 1) == 2
     assert steps(64, 0) == 1
 
 

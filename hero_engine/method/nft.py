@@ -59,8 +59,9 @@ def balanced(advantage: Tensor) -> Tensor:
     )
 
 
-FULL_WEIGHT = 1 / 3
-"""Mean |advantage|, balanced, of a round that is worth all steps: about a third is bad, or more."""
+FULL_WEIGHT = 1 / 2
+"""Mean |advantage|, balanced, of a round that is worth all steps: what was tried is in
+docs/evidence.md, "The search for hero+"."""
 
 
 def worth(balanced_advantage: Tensor, steps: int) -> int:

@@ -80,8 +80,10 @@ def figures_of(
 
     Args:
         measured: of its pictures, by name.
-        fresh_images: those that start from fresh noise beside a pool (`Task.fresh_images`).
+        fresh_images: those that start from fresh noise beside a pool (`Task.fresh_images`), which
+            round 0 has not yet.
     """
+    fresh = fresh_images if round_.number else frozenset()
     sure = round_.images - len(labels.unsure)
     is_judged = round_.submitted is not None and sure > 0
     return RoundFigures(
@@ -90,8 +92,8 @@ def figures_of(
         len(labels.good) if is_judged else None,
         measured.get("diversity"),
         measured.get("latent_contrast"),
-        len(fresh_images - labels.unsure),
-        len(labels.good & fresh_images) if is_judged else None,
+        len(fresh - labels.unsure),
+        len(labels.good & fresh) if is_judged else None,
     )
 
 

@@ -23,6 +23,7 @@ DEVIATION_FLOOR = (0.2, "ours: smaller differences mean nothing (docs/method.md,
 EMBEDDED = Profile(
     "embedded",
     {
+        "method": ("hero+", "it needs fewer labels here (docs/evidence.md)"),
         "sampling.steps": (20, "the tiny model draws cleanly in 20"),
         "sampling.chunk_size": (20, "the first pictures come within a second"),
         "embedding.width": (512, "the paper's width takes 5 minutes a round on a core"),

@@ -123,7 +123,9 @@ def resolve(
     for dotted, (value, why) in profile.values.items():
         _put(values, dotted, value)
         origins[dotted] = f"profile {profile.name}: {why}"
-    for_method = _method_values(options, written, is_embedded(chosen_model))
+    default = values.get("method", Task.model_fields["method"].default)
+    name = options.get("method", written.get("method", default))
+    for_method = _method_values(name, is_embedded(chosen_model))
     if method is None:
         layers = (for_method, _of_file(written, path))
     else:
@@ -151,11 +153,8 @@ def _of_file(written: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, str
     return {dotted: (value, f"task file {path.name}") for dotted, value in _leaves(written)}
 
 
-def _method_values(
-    options: Mapping[str, Any], written: Mapping[str, Any], embedded: bool
-) -> dict[str, tuple[Any, str]]:
-    """The settings of the method that is asked for, with where they came from."""
-    name = options.get("method", written.get("method", "hero"))
+def _method_values(name: object, embedded: bool) -> dict[str, tuple[Any, str]]:
+    """The settings of the method of that name, with where they came from."""
     if not isinstance(name, str) or name not in METHODS:
         return {}  # the task will say so
     method = METHODS[name]

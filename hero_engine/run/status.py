@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
-from hero_engine.run.collapse import figures
+from hero_engine.run.collapse import figures, figures_of
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.intervals import Rate
 from hero_engine.run.labels import Best
@@ -206,7 +206,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
     history: list[RoundStatus] = []
     asked: float | None = None
     """Since when somebody waited for the round's pictures."""
-    went_back, fresh = record.went_back(), frozenset(task.fresh_images)
+    went_back, fresh_images = record.went_back(), frozenset(task.fresh_images)
     for r in rounds:
         if r.submitted is None:
             continue
@@ -214,6 +214,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
         good, unsure = len(labels.good), len(labels.unsure)
         sure = r.images - unsure
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
+        known = figures_of(r, labels, measured, fresh_images)
         history.append(
             {
                 "round": r.number,
@@ -226,8 +227,8 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
                 "diversity": measured.get("diversity"),
                 "good_diversity": measured.get("good_diversity"),
                 "noise_norm": measured.get("noise_norm"),
-                "fresh_images": len(fresh - labels.unsure),
-                "fresh_good": len(labels.good & fresh),
+                "fresh_images": known.fresh,
+                "fresh_good": known.fresh_good or 0,
                 "reward_spread": measured.get("reward_std"),
                 "base_drift": measured.get("base_drift"),
                 "sample_s": measured.get("sample_s"),

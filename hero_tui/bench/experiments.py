@@ -341,8 +341,14 @@ OVER_TRAINING = Experiment(
     "hero+ forced to over-train: whether it is warned of before success falls.",
     ("black-cat", "narcissus"),
     (
-        Variant("twice the learning rate", "hero+", overrides=("update.learning_rate=0.003",)),
-        Variant("four times", "hero+", overrides=("update.learning_rate=0.006",)),
+        *(
+            Variant(
+                f"{times} the learning rate",
+                "hero+",
+                overrides=(f"update.learning_rate={rate}", "noise.fresh_share=0.0"),
+            )
+            for times, rate in (("twice", 0.003), ("four times", 0.006))
+        ),
     ),
     ("warned", "fell", "pool", "fresh", "diversity kept"),
     (
@@ -350,6 +356,7 @@ OVER_TRAINING = Experiment(
         Curves("Diversity of a round's pictures", "diversity", False),
     ),
     (
+        "All of a round starts from the pool, none from fresh noise.",
         "A round that is warned of has been labelled; success fell in a round that is good by 0.1 "
         "less often than the best before it, once one was 0.9. The final evaluation counts as the "
         "round after the last. A dash: never.",
