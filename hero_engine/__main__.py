@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 def _importing() -> Iterator[None]:
     """For what imports torch: half a million objects, none of them garbage.
 
-    To look for it among them is a fifth of the seconds that they take.
+    To look for it among them again and again is a third of the seconds that they take.
     """
     gc.disable()
     try:

@@ -548,6 +548,9 @@ def test_some_rows_are_run_now_and_the_others_later(
     assert len(commands) == 4
     with pytest.raises(InputError, match="--rows hera: expected rows of table-3: binary, no-emb"):
         bench(replace(given, rows=("hera",)))
+    of_noise = asked("label-noise", tmp_path, rows=("hero, 5 % wrong",))
+    chosen = command._in_rows(cells_of(EXPERIMENTS["label-noise"], of_noise), of_noise)
+    assert {cell.row for cell in chosen} == {"hero, 5 % wrong"}, "a name with a comma is one"
 
 
 @pytest.mark.slow

@@ -183,8 +183,10 @@ def _in_rows(cells: Sequence[Cell], asked: Asked) -> list[Cell]:
     """
     if not asked.rows:
         return list(cells)
-    names = [name.strip() for text in asked.rows for name in text.split(",")]
     there = {name for cell in cells for name in (cell.variant.name, cell.row)}
+    # A row's own name may have a comma in it.
+    given = [[text] if text in there else text.split(",") for text in asked.rows]
+    names = [name.strip() for texts in given for name in texts]
     unknown = [name for name in names if name not in there]
     if unknown:
         rows = dict.fromkeys(cell.variant.name for cell in cells)

@@ -340,15 +340,13 @@ OVER_TRAINING = Experiment(
     "over-training",
     "hero+ forced to over-train: whether it is warned of before success falls.",
     ("black-cat", "narcissus"),
-    (
-        *(
-            Variant(
-                f"{times} the learning rate",
-                "hero+",
-                overrides=(f"update.learning_rate={rate}", "noise.fresh_share=0.0"),
-            )
-            for times, rate in (("twice", 0.003), ("four times", 0.006))
-        ),
+    tuple(
+        Variant(
+            f"{times} the learning rate",
+            "hero+",
+            overrides=(f"update.learning_rate={rate}", "noise.fresh_share=0.0"),
+        )
+        for times, rate in (("twice", 0.003), ("four times", 0.006))
     ),
     ("warned", "fell", "pool", "fresh", "diversity kept"),
     (
