@@ -197,7 +197,8 @@ class Update(Section):
         8, "ours: memory", "transitions a forward pass; changes speed, not the result", ge=1
     )
     optimizer_steps: int = setting(
-        10, "ours", "a round, for nft and supervised; of ddpo and d3po they follow from the labels",
+        10, "ours",
+        "a round, for supervised, at most for nft; of ddpo and d3po they follow from the labels",
         ge=1, le=100_000,
     )  # fmt: skip
     beta: float = setting(

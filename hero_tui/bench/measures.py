@@ -94,11 +94,11 @@ def labels_to(rate: float, result: Result) -> float | None:
     if not result["labelled"]:
         return None
     steps = [(r["good"], r["good"] + r["bad"], r["images"]) for r in result["history"]]
-    after = result.get("final", {}).get("pi" if result["has_pool"] else "fresh")
+    after = _after_the_last_round(result)
     if after is not None:
         # Weighs as much as a round does, however many pictures it is of.
         weight = steps[-1][2] if steps else 1
-        steps.append((after["success_rate"] * weight, weight, 0))
+        steps.append((after * weight, weight, 0))
     labels = 0
     before = (0.0, 0)
     for good, judged, images in steps:
@@ -125,15 +125,21 @@ def fell_in(result: Result) -> float | None:
     from, counts as the round after the last.
     """
     rates = [(r.round, r.good / r.images) for r in _figures(result) if r.good is not None]
-    final = result.get("final", {}).get("pi" if result["has_pool"] else "fresh")
-    if final is not None and rates:
-        rates.append((rates[-1][0] + 1, final["success_rate"]))
+    after = _after_the_last_round(result)
+    if after is not None and rates:
+        rates.append((rates[-1][0] + 1, after))
     best = 0.0
     for number, rate in rates:
         if best >= TAUGHT and rate < best - FALLEN:
             return number
         best = max(best, rate)
     return None
+
+
+def _after_the_last_round(result: Result) -> float | None:
+    """Success of the final evaluation, from the noise that rounds start from."""
+    final = result.get("final", {}).get("pi" if result["has_pool"] else "fresh")
+    return None if final is None else final["success_rate"]
 
 
 def _figures(result: Result) -> list[RoundFigures]:
