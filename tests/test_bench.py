@@ -345,7 +345,7 @@ def test_the_round_that_is_warned_of_and_the_one_that_fell() -> None:
     ) -> tuple[float | None, float | None]:
         found = {
             "history": [
-                {**each, "diversity": now}
+                {**each, "good_diversity": now}
                 for each, now in zip(history(*rates), diversity, strict=True)
             ],
             "labelled": True,

@@ -179,11 +179,11 @@ async def test_the_last_round_of_a_run_is_nothing_to_go_back_to(run: RunFolder) 
 
 
 async def over_trained(run: RunFolder, record: Record) -> None:
-    """Three rounds are good from end to end, and their pictures less varied each time."""
+    """Three rounds are good from end to end, and less varied each time."""
     for number, diversity in enumerate((0.2, 0.11, 0.1)):
         sample_round(run, record, number)
         submit_round(record, number, good=range(8), best=0)
-        record.add_metrics(number, 0, {"diversity": diversity})
+        record.add_metrics(number, 0, {"good_diversity": diversity})
         train_round(record, number)
     sample_round(run, record, 3)
 

@@ -72,15 +72,14 @@ def test_the_good_ones_together_weigh_as_much_as_the_bad_ones() -> None:
         assert not balanced(torch.tensor(one_sided)).any()
 
 
-def test_a_round_is_worth_fewer_steps_where_its_labels_tell_less() -> None:
-    def steps(good: int, bad: int) -> int:
-        return worth(balanced(torch.tensor([1.0] * good + [-1.0] * bad)), 40)
+def test_a_round_is_worth_less_where_its_labels_tell_less() -> None:
+    def of(good: int, bad: int) -> float:
+        return worth(balanced(torch.tensor([1.0] * good + [-1.0] * bad)))
 
-    assert steps(32, 32) == steps(40, 24) == steps(16, 48) == 40
-    assert steps(56, 8) == 20
-    assert steps(60, 4) == steps(4, 60) == 10
-    assert steps(63, 1) == 2
-    assert steps(64, 0) == 1
+    assert of(32, 32) == of(40, 24) == of(16, 48) == 1.0
+    assert of(56, 8) == pytest.approx(0.5)
+    assert of(60, 4) == of(4, 60) == pytest.approx(0.25)
+    assert of(64, 0) == 0.0
 
 
 # -- d3po ------------------------------------------------------------------------------------
@@ -150,29 +149,52 @@ def test_nft_draws_every_picture_alike_and_notes_the_old_policy(
     assert history[1]["drift"] > 0
 
 
-def test_nft_is_held_near_the_pretrained_model_as_strongly_as_is_asked_for(
+def test_nft_takes_as_many_steps_as_the_round_is_worth(tiny_task: Callable[..., Task]) -> None:
+    task = task_of(tiny_task, optimizer_steps=20, guidance=False)
+    model = diffusion.load(task)
+
+    def steps(advantage: Tensor) -> int:
+        return len(NFT.of(model, lesson_of(model, task, advantage)).steps())
+
+    assert steps(HALF_GOOD) == 20
+    assert steps(HALF_GOOD / 4) == 10
+    assert steps(torch.zeros(8)) == 1
+
+
+def test_the_pretrained_model_holds_by_what_a_round_is_not_worth(
     tiny_task: Callable[..., Task],
 ) -> None:
-    def taught(**more: object) -> tuple[NFT, float]:
-        task = task_of(tiny_task, guidance=False, optimizer_steps=20, learning_rate=1e-2, **more)
+    def made(kl_weight: float, advantage: Tensor) -> NFT:
+        task = task_of(tiny_task, guidance=False, kl_weight=kl_weight)
         model = diffusion.load(task)
-        made = NFT.of(model, lesson_of(model, task))
-        update(made, model, state.initial_state(model, task).lora_optimizer, task)
-        return made, base_drift(model, task)
+        return NFT.of(model, lesson_of(model, task, advantage))
 
-    free, far = taught()
-    held, near = taught(kl_weight=10.0)
-    assert free.base is None
+    for free in (made(0.0, HALF_GOOD / 10), made(10.0, HALF_GOOD)):
+        assert free.base is None
+        assert free.kl_weight == 0
+    held = made(10.0, HALF_GOOD / 10)
+    assert held.kl_weight == pytest.approx(8.0)
     assert held.base is not None
     torch.testing.assert_close(held.base, held.old, msg="nothing was learned before")
-    assert near < far / 2
-    later = replace(held, old=held.old + 1.0)
-    model = diffusion.load(later.lesson.task)
+    model = diffusion.load(held.lesson.task)
     items = torch.arange(4)
-    added = later.losses(model, items)[0] - replace(later, base=None).losses(model, items)[0]
+    added = held.losses(model, items)[0] - replace(held, base=None).losses(model, items)[0]
     torch.testing.assert_close(added, torch.zeros(4), atol=1e-6, rtol=0)
-    away = replace(later, base=held.base + 0.5).losses(model, items)[0]
-    torch.testing.assert_close(away - later.losses(model, items)[0], torch.full((4,), 2.5))
+    away = replace(held, base=held.base + 0.5).losses(model, items)[0]
+    torch.testing.assert_close(away - held.losses(model, items)[0], torch.full((4,), 2.0))
+
+
+def test_a_held_model_stays_near_the_pretrained_one(tiny_task: Callable[..., Task]) -> None:
+    def drift(kl_weight: float) -> float:
+        task = task_of(
+            tiny_task, guidance=False, optimizer_steps=100, learning_rate=1e-2, kl_weight=kl_weight
+        )
+        model = diffusion.load(task)
+        made = NFT.of(model, lesson_of(model, task, HALF_GOOD / 10))
+        update(made, model, state.initial_state(model, task).lora_optimizer, task)
+        return base_drift(model, task)
+
+    assert drift(10.0) < drift(0.0) / 2
 
 
 def test_nft_refuses_a_model_that_is_not_stable(tiny_task: Callable[..., Task]) -> None:

@@ -15,8 +15,9 @@ from hero_engine.run.task import Task
 
 
 def rounds_of(good: Sequence[int], diversity: Sequence[float]) -> list[RoundFigures]:
+    """Of 64 pictures; `diversity`: of the good ones."""
     pairs = zip(good, diversity, strict=True)
-    return [RoundFigures(n, 64, g, d) for n, (g, d) in enumerate(pairs)]
+    return [RoundFigures(n, 64, g, None, good_diversity=d) for n, (g, d) in enumerate(pairs)]
 
 
 def first_warning(rounds: Sequence[RoundFigures]) -> OverTraining | None:

@@ -7,7 +7,8 @@ weights, what depends on the weights is (tests/test_objectives.py shows it in fl
 
 with r the picture's optimality: a picture with c = 1 draws the prediction towards its own target,
 one with c = -1 away from it, and beta holds it near the policy that drew the round. As in their
-code, kl_weight |v - v_base|^2 can be added, which holds it near the pretrained model. Measured in
+code, kl_weight |v - v_base|^2 can be added, which holds it near the pretrained model; here, as far
+as a round's labels leave the model to itself. Measured in
 the space of what the network predicts, epsilon or a velocity, since in that of z_0, where the
 published form is, epsilon's errors at the noisy times weigh without bound.
 """
@@ -64,14 +65,15 @@ FULL_WEIGHT = 1 / 2
 docs/evidence.md, "The search for hero+"."""
 
 
-def worth(balanced_advantage: Tensor, steps: int) -> int:
-    """How many of `steps` a round is worth, by the advantages [N] that its labels leave.
+def worth(balanced_advantage: Tensor) -> float:
+    """How much a round has to teach, in [0, 1], by the advantages [N] that its labels leave.
 
-    Adam goes as far on a small gradient as on a large one, so that a round in which nearly all is
-    good would move the model as far as any other, by what little tells those pictures apart.
+    It takes that share of its steps: Adam goes as far on a small gradient as on a large one, so
+    that a round in which nearly all is good would move the model as far as any other, by what
+    little tells those pictures apart. By the rest of it the pretrained model holds: held from the
+    first round on, a model learns slower; held by nothing, it goes on to lose variety.
     """
-    weight = balanced_advantage.abs().mean().item() / FULL_WEIGHT
-    return max(1, round(steps * min(1.0, weight)))
+    return min(1.0, balanced_advantage.abs().mean().item() / FULL_WEIGHT)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class NFT:
         old: what the policy that drew the round predicts, [D, C, H, W]; only of this process's
             draws, if there are several.
         base: the same of the pretrained model; None where it holds nothing.
+        kl_weight: how strongly it holds: `update.kl_weight`, of a round that teaches nothing.
     """
 
     learns_from: ClassVar[LearnsFrom] = "rewards"
@@ -102,17 +105,20 @@ class NFT:
     epsilon: Tensor
     old: Tensor
     base: Tensor | None = None
+    kl_weight: float = 0.0
 
     @classmethod
     def of(cls, model: Model, lesson: Lesson) -> "NFT":
         """Draws pictures, times and noise, and notes what the model predicts before it learns, and
         what the pretrained one does if that is to hold it.
 
-        As many as the round is `worth`; every picture is drawn as often as any other, but for one.
+        For as many steps as the round is `worth`; every picture is drawn as often as any other, but
+        for one.
         """
         task = lesson.task
         advantage = balanced(lesson.advantage)
-        steps = worth(advantage[lesson.images], task.update.optimizer_steps)
+        taught = worth(advantage[lesson.images])
+        steps = max(1, round(taught * task.update.optimizer_steps))
         draws = steps * task.update.batch_size
         generator = seeds.generator(task.seed, "forward", lesson.round_number)
         turns = -(-draws // len(lesson.images))
@@ -127,8 +133,9 @@ class NFT:
         epsilon = torch.randn((draws, *model.latent_shape), generator=generator)
         optimality = advantage / task.update.advantage_clip
         drawn = cls(lesson, optimality, image, position, epsilon, torch.zeros_like(epsilon))
-        base = drawn._predicted_before(model, pretrained=True) if task.update.kl_weight else None
-        return replace(drawn, old=drawn._predicted_before(model), base=base)
+        kl_weight = (1 - taught) * task.update.kl_weight
+        base = drawn._predicted_before(model, pretrained=True) if kl_weight else None
+        return replace(drawn, old=drawn._predicted_before(model), base=base, kl_weight=kl_weight)
 
     @torch.no_grad()
     def _predicted_before(self, model: Model, pretrained: bool = False) -> Tensor:
@@ -155,7 +162,7 @@ class NFT:
         losses = forward_loss(prediction, old, target, optimality, update.beta)
         if self.base is not None:
             away = prediction - self.base[items].to(prediction.device)
-            losses = losses + update.kl_weight * away.pow(2).flatten(1).mean(1)
+            losses = losses + self.kl_weight * away.pow(2).flatten(1).mean(1)
         return losses, {
             "drift": (prediction.detach() - old).pow(2).flatten(1).mean(1),
             "old_error": (old - target).pow(2).flatten(1).mean(1),

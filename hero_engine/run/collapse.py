@@ -48,6 +48,8 @@ class RoundFigures:
     """Of `images`, those that started from fresh noise beside a pool."""
     fresh_good: int | None = None
     """Of `fresh`; None as `good`."""
+    good_diversity: float | None = None
+    """Of the good pictures; None for fewer than two, and where it is not measured (yet)."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def figures_of(
         measured.get("latent_contrast"),
         len(fresh - labels.unsure),
         len(labels.good & fresh) if is_judged else None,
+        measured.get("good_diversity"),
     )
 
 

@@ -16,8 +16,9 @@ from hero_engine.run.task import Task
 TAUGHT = 0.9
 """Success in two rounds running of a model that has learned what it was asked for."""
 
-LESS_VARIED = 0.6
-"""Of round 0's diversity: with less left, variety is being lost."""
+LESS_VARIED = 2 / 3
+"""Of the diversity of round 0's good pictures: with less left, variety is being lost. Of the good
+ones alone, since what a model draws wrongly is varied, too, and is no loss."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,15 @@ def _succeeds(r: RoundFigures) -> bool:
 
 
 def _variety_sign(labelled: Sequence[RoundFigures]) -> str:
-    first, now = labelled[0].diversity, labelled[-1].diversity
-    if first is None or now is None or now > LESS_VARIED * first:
+    first = next((r for r in labelled if r.good_diversity is not None), None)
+    now = labelled[-1].good_diversity
+    if first is None or first.good_diversity is None or now is None:
+        return ""
+    if now > LESS_VARIED * first.good_diversity:
         return ""
     return (
-        f"they become alike (diversity {now:.2g}, in round {labelled[0].round} it was {first:.2g})"
+        f"the good ones become alike (diversity {now:.2g}, in round {first.round} it was "
+        f"{first.good_diversity:.2g})"
     )
 
 

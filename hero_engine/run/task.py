@@ -208,7 +208,7 @@ class Update(Section):
     )  # fmt: skip
     kl_weight: float = setting(
         0.0, "paper (none); DiffusionNFT's code has 1e-4",
-        "nft: how strongly the pretrained model holds", ge=0, le=100,
+        "nft: how strongly the pretrained model holds where labels teach nothing", ge=0, le=100,
     )  # fmt: skip
     noisy_share: float = setting(
         0.5, "ours (docs/method.md)", "nft draws its times from this share of them, the noisiest",

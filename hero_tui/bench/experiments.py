@@ -322,12 +322,16 @@ HERO_PLUS = Experiment(
                 ("twice the learning rate", "update.learning_rate=0.003"),
                 ("beta 0.1", "update.beta=0.1"),
                 ("beta 1", "update.beta=1.0"),
-                ("held by the base", "update.kl_weight=0.1"),
+                ("not held by the base", "update.kl_weight=0.0"),
+                ("held thrice as strongly", "update.kl_weight=0.3"),
                 ("all times", "update.noisy_share=1.0"),
                 ("with guidance", "update.guidance=true"),
                 ("binary reward", "reward.name=binary"),
                 ("embedding of all labels", "embedding.data=all"),
                 ("all around the best", "noise.best_ratio=1.0"),
+                ("nothing around the best", "noise.best_ratio=0.0"),
+                ("all from the pool", "noise.fresh_share=0.0"),
+                ("all from fresh noise", "noise.fresh_share=1.0"),
             )
         ),
     ),
@@ -344,7 +348,11 @@ OVER_TRAINING = Experiment(
         Variant(
             f"{times} the learning rate",
             "hero+",
-            overrides=(f"update.learning_rate={rate}", "noise.fresh_share=0.0"),
+            overrides=(
+                f"update.learning_rate={rate}",
+                "update.kl_weight=0.0",
+                "noise.fresh_share=0.0",
+            ),
         )
         for times, rate in (("twice", 0.003), ("four times", 0.006))
     ),
@@ -354,7 +362,7 @@ OVER_TRAINING = Experiment(
         Curves("Diversity of a round's pictures", "diversity", False),
     ),
     (
-        "All of a round starts from the pool, none from fresh noise.",
+        "All of a round starts from the pool, none from fresh noise, and the base does not hold.",
         "A round that is warned of has been labelled; success fell in a round that is good by 0.1 "
         "less often than the best before it, once one was 0.9. The final evaluation counts as the "
         "round after the last. A dash: never.",
