@@ -23,7 +23,7 @@ from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.engine.team import Team
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, embedding, state
-from hero_engine.method.advantage import advantages
+from hero_engine.method.advantage import advantages, by_label
 from hero_engine.method.batch import Batch, LabelledBatch
 from hero_engine.method.drift import base_drift
 from hero_engine.method.lesson import Lesson
@@ -484,6 +484,8 @@ def train_by_rewards(
     update = run.task.update
     prompts = prompts_of(images, run.task) if update.advantages == "prompt" else None
     earned = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
+    if update.signs == "labels" and run.task.asks_for_labels:
+        earned = by_label(earned, good[images])
     if not earned.any():
         return metrics, "Every picture earns the same: the model is unchanged."
     advantage = torch.zeros(len(rollout.z_0))

@@ -30,3 +30,15 @@ def advantages(
     if deviation < ALIKE:
         return torch.zeros_like(rewards)
     return ((rewards - rewards.mean()) / deviation.clamp(min=floor)).clamp(-clip, clip)
+
+
+def by_label(advantage: Tensor, good: Tensor) -> Tensor:
+    """Advantages [N] whose signs are the labels': 0 of a `good` picture, bool [N], that the rewards
+    would teach away from, and of another that they would teach towards.
+
+    Where all are good, or none is, what tells them apart is not what was labelled: all 0. Taught
+    by it, a model that has succeeded goes on to draw its best picture only (docs/method.md).
+    """
+    if good.all() or not good.any():
+        return torch.zeros_like(advantage)
+    return torch.where(good, advantage.clamp(min=0.0), advantage.clamp(max=0.0))

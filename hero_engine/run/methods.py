@@ -48,6 +48,7 @@ METHODS: dict[str, Method] = {
             "update.guidance": (False, "DiffusionNFT; half the arithmetic"),
             "update.beta": (0.3, "ours: between its 0.1 and 1 (docs/method.md)"),
             "update.kl_weight": (0.07, "ours: keeps variety (docs/evidence.md)"),
+            "update.signs": ("labels", "ours: a good picture is good, like the best or not"),
             "update.advantage_clip": (1.0, "ours: most pictures are taught at full strength"),
             "update.batch_size": (64, "ours: every picture once a step, on average"),
             "update.optimizer_steps": (10, "ours: 640 draws a round"),

@@ -189,6 +189,9 @@ class Update(Section):
         0.0, "paper (none)", "advantages are divided by at least this deviation of the rewards",
         ge=0, le=10,
     )  # fmt: skip
+    signs: Literal["rewards", "labels"] = setting(
+        "rewards", "paper", "of advantages: labels keeps a good picture from being taught away from"
+    )
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
         8, "paper, Table 7 (2 x 4)", "pictures an optimizer step, k transitions each", ge=1
