@@ -59,6 +59,7 @@ def history(*rates: float, images: int = 64) -> list[dict[str, Any]]:
             "success_rate": rate,
             "noise_norm": 1.0 + number / 10,
             "diversity": 0.2,
+            "good_diversity": 0.15,
             "train_s": 2.0 + number,
         }
         for number, rate in enumerate(rates)

@@ -10,7 +10,7 @@ import torch
 from hero_engine.errors import EngineError
 from hero_engine.method import ddpo, rollout, state
 from hero_engine.method import update as update_module
-from hero_engine.method.advantage import advantages
+from hero_engine.method.advantage import advantages, by_label
 from hero_engine.method.ddpo import DDPO
 from hero_engine.method.rollout import Rollout
 from hero_engine.method.update import FLOAT16_LOSS_SCALE, set_gradient, update
@@ -59,6 +59,14 @@ def test_differences_that_mean_nothing_teach_little() -> None:
 def test_a_floor_changes_nothing_where_pictures_differ() -> None:
     rewards = torch.tensor([0.0, 0.0, 1.0, 1.0])
     assert torch.equal(advantages(rewards, 5, floor=0.2), advantages(rewards, 5))
+
+
+def test_the_signs_are_the_labels() -> None:
+    advantage = torch.tensor([1.0, -0.3, -1.0, 0.2])
+    good = torch.tensor([True, True, False, False])
+    assert torch.equal(by_label(advantage, good), torch.tensor([1.0, 0.0, -1.0, 0.0]))
+    for all_alike in (good | True, good & False):
+        assert not by_label(advantage, all_alike).any()
 
 
 def test_advantages_by_prompt_do_not_tell_a_hard_prompt_from_an_easy_one() -> None:

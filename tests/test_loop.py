@@ -407,6 +407,21 @@ def test_every_round_with_unsure_pictures_has_an_outcome(
     assert record.state() == ("finished", "")
 
 
+def test_where_all_are_good_labels_alone_teach_nothing(
+    tiny_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    """What is like the best and what is not is no difference that was labelled."""
+    all_good = Labels.of(range(8), 0)
+    for signs, learns in (("rewards", True), ("labels", False)):
+        folder = new_run(
+            tmp_path / signs, tiny_task(feedback={"rounds": 2}, update={"signs": signs})
+        )
+        with closing(run_here(folder, [USUAL[0], all_good])) as record:
+            assert ("loss" in record.metrics(1)) == learns
+            assert ("the model is unchanged" in outcomes(record)[1]) != learns
+        assert torch.equal(lora(folder, 0), lora(folder, 1)) != learns
+
+
 def test_unsure_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
     script = [UNSURE, Labels.of([1], 1, unsure=[0])]
     first, record = run(script)

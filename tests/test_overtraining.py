@@ -34,7 +34,7 @@ def test_it_is_told_a_round_before_success_falls() -> None:
     assert found.round == 4
     assert found.back_to == 2
     assert "61 of 64 and 63 of 64 pictures of the last two rounds are good" in found.words
-    assert "they become alike (diversity 0.12, in round 0 it was 0.22)" in found.words
+    assert "the good ones become alike (diversity 0.12, in round 0 it was 0.22)" in found.words
 
 
 def test_the_narrowing_of_a_pool_is_told_while_nearly_all_is_good() -> None:

@@ -322,6 +322,7 @@ HERO_PLUS = Experiment(
                 ("twice the learning rate", "update.learning_rate=0.003"),
                 ("beta 0.1", "update.beta=0.1"),
                 ("beta 1", "update.beta=1.0"),
+                ("signs by the rewards", "update.signs=rewards"),
                 ("not held by the base", "update.kl_weight=0.0"),
                 ("held thrice as strongly", "update.kl_weight=0.3"),
                 ("all times", "update.noisy_share=1.0"),
@@ -350,6 +351,7 @@ OVER_TRAINING = Experiment(
             "hero+",
             overrides=(
                 f"update.learning_rate={rate}",
+                "update.signs=rewards",
                 "update.kl_weight=0.0",
                 "noise.fresh_share=0.0",
             ),
@@ -359,10 +361,11 @@ OVER_TRAINING = Experiment(
     ("warned", "fell", "pool", "fresh", "diversity kept"),
     (
         Curves("Success of a round's pictures", "success_rate", True),
-        Curves("Diversity of a round's pictures", "diversity", False),
+        Curves("Diversity of a round's good pictures", "good_diversity", False),
     ),
     (
-        "All of a round starts from the pool, none from fresh noise, and the base does not hold.",
+        "What keeps hero+ from it is off: a round starts from the pool alone, the signs of "
+        "advantages are the rewards', the base model does not hold.",
         "A round that is warned of has been labelled; success fell in a round that is good by 0.1 "
         "less often than the best before it, once one was 0.9. The final evaluation counts as the "
         "round after the last. A dash: never.",
