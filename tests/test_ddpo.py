@@ -61,12 +61,12 @@ def test_a_floor_changes_nothing_where_pictures_differ() -> None:
     assert torch.equal(advantages(rewards, 5, floor=0.2), advantages(rewards, 5))
 
 
-def test_the_signs_are_the_labels() -> None:
-    advantage = torch.tensor([1.0, -0.3, -1.0, 0.2])
+def test_labels_decide_on_signs_and_rewards_on_how_good() -> None:
+    advantage = torch.tensor([0.9, -0.3, -0.6, 0.2])
     good = torch.tensor([True, True, False, False])
-    assert torch.equal(by_label(advantage, good), torch.tensor([1.0, 0.0, -1.0, 0.0]))
+    assert torch.equal(by_label(advantage, good, 1.0), torch.tensor([0.9, 0.0, -1.0, -1.0]))
     for all_alike in (good | True, good & False):
-        assert not by_label(advantage, all_alike).any()
+        assert not by_label(advantage, all_alike, 1.0).any()
 
 
 def test_advantages_by_prompt_do_not_tell_a_hard_prompt_from_an_easy_one() -> None:

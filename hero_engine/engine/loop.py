@@ -485,7 +485,7 @@ def train_by_rewards(
     prompts = prompts_of(images, run.task) if update.advantages == "prompt" else None
     earned = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
     if update.signs == "labels" and run.task.asks_for_labels:
-        earned = by_label(earned, good[images])
+        earned = by_label(earned, good[images], update.advantage_clip)
     if not earned.any():
         return metrics, "Every picture earns the same: the model is unchanged."
     advantage = torch.zeros(len(rollout.z_0))

@@ -32,13 +32,15 @@ def advantages(
     return ((rewards - rewards.mean()) / deviation.clamp(min=floor)).clamp(-clip, clip)
 
 
-def by_label(advantage: Tensor, good: Tensor) -> Tensor:
-    """Advantages [N] whose signs are the labels': 0 of a `good` picture, bool [N], that the rewards
-    would teach away from, and of another that they would teach towards.
+def by_label(advantage: Tensor, good: Tensor, clip: float) -> Tensor:
+    """Advantages [N] that say what the labels say: of a `good` picture, bool [N], by how much it is
+    above the mean, or 0; of another, -clip.
 
-    Where all are good, or none is, what tells them apart is not what was labelled: all 0. Taught
-    by it, a model that has succeeded goes on to draw its best picture only (docs/method.md).
+    Rewards tell good pictures apart by how like the best they are, and would teach away from those
+    that are less so: a model that has succeeded goes on to draw its best picture only. Bad pictures
+    that are like the best would be taught towards, though they are what it has yet to unlearn.
+    Where all are good, or none is, there is nothing that was labelled to tell them apart: all 0.
     """
     if good.all() or not good.any():
         return torch.zeros_like(advantage)
-    return torch.where(good, advantage.clamp(min=0.0), advantage.clamp(max=0.0))
+    return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -clip))

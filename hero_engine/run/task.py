@@ -190,7 +190,9 @@ class Update(Section):
         ge=0, le=10,
     )  # fmt: skip
     signs: Literal["rewards", "labels"] = setting(
-        "rewards", "paper", "of advantages: labels keeps a good picture from being taught away from"
+        "rewards",
+        "paper",
+        "labels: no good picture is taught away from, and a bad one at full clip",
     )
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
