@@ -33,6 +33,9 @@ Engine = Literal["running", "starting", "stopping", "none", "crashed"]
 Stage = Literal["labeling", "working", "finished", "stopped"]
 Curve = tuple[tuple[int, float], ...]
 
+MEASURES = ("diversity", "good_diversity")
+"""A round's, of its pictures and of the good ones among them."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,8 +43,8 @@ class Outcome:
 
     round: Round
     labels: Labels
-    diversity: float | None = None
-    """Of its pictures, where it was measured."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Of its pictures: those of `MEASURES` that have been."""
     scores: Mapping[int, float] = field(default_factory=dict)
     """What the engine guessed of them before they were labelled."""
     fresh_images: frozenset[int] = frozenset()
@@ -64,8 +67,7 @@ class Outcome:
     @property
     def figures(self) -> RoundFigures:
         """What it is held against other rounds by."""
-        measured = {} if self.diversity is None else {"diversity": self.diversity}
-        return figures_of(self.round, self.labels, measured, self.fresh_images)
+        return figures_of(self.round, self.labels, self.measured, self.fresh_images)
 
     @property
     def training_seconds(self) -> float | None:
@@ -217,12 +219,8 @@ class RunReader:
         self._judging = judging
         self._record = record
         self._task = task
-        self._submitted: dict[int, tuple[Labels, float | None, Mapping[int, float]]] = {}
+        self._submitted: dict[int, tuple[Labels, Mapping[str, float], Mapping[int, float]]] = {}
         self._line = record.line()
-
-    def _is_news(self, number: int) -> bool:
-        # Its diversity may be measured after it was submitted.
-        return number not in self._submitted or self._submitted[number][1] is None
 
     def read(self, engine: Engine, others: bool = False) -> RunView:
         """The run as it is now; `engine` and `others` are not in the record.
@@ -236,13 +234,13 @@ class RunReader:
             self._submitted.clear()
         state, error = record.state()
         rounds = record.rounds()
-        for round_ in rounds:
-            if round_.submitted is not None and self._is_news(round_.number):
-                measured = record.metrics(round_.number).get("diversity")
-                diversity = measured[0][1] if measured else None
-                self._submitted[round_.number] = (
-                    record.labels(round_.number), diversity, record.scores(round_.number),
-                )  # fmt: skip
+        submitted = [r.number for r in rounds if r.submitted is not None]
+        for number in submitted:
+            # The latest one's are measured after it was submitted.
+            if number not in self._submitted or number == submitted[-1]:
+                curves = record.metrics(number)
+                measured = {name: curves[name][0][1] for name in MEASURES if name in curves}
+                self._submitted[number] = record.labels(number), measured, record.scores(number)
         outcomes = tuple(
             Outcome(round_, *self._submitted[round_.number], frozenset(self._task.fresh_images))
             for round_ in rounds

@@ -24,7 +24,9 @@ NAMES = {
 def curves_of(view: RunView) -> Iterator[tuple[str, list[float]]]:
     """(name, values) of what can be drawn: at least two values."""
     found = {name: [value for _, value in points] for name, points in view.curves.items()}
-    found["diversity"] = [o.diversity for o in view.outcomes if o.diversity is not None]
+    found["diversity"] = [
+        o.measured["diversity"] for o in view.outcomes if "diversity" in o.measured
+    ]
     for name in [*NAMES, *sorted(found.keys() - NAMES.keys())]:
         values = found.get(name, [])
         if len(values) > 1:
