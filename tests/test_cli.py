@@ -565,9 +565,9 @@ def test_status_json_has_the_documented_keys_and_figures(hero_tui: Cli) -> None:
     times = {"label_s", "wait_s"}
     assert {key: value for key, value in history[0].items() if key not in times} == {
         "round": 0, "images": 4, "good": 2, "bad": 2, "unsure": 0, "best": 1, "success_rate": 0.5,
-        "diversity": 0.2, "good_diversity": None, "noise_norm": 1.0, "fresh_images": 0,
-        "fresh_good": 0, "reward_spread": None, "base_drift": None, "sample_s": 0.5,
-        "train_s": 0.25, "outcome": "",
+        "diversity": 0.2, "good_diversity": None, "fresh_good_diversity": None, "noise_norm": 1.0,
+        "fresh_images": 0, "fresh_good": 0, "reward_spread": None, "base_drift": None,
+        "sample_s": 0.5, "train_s": 0.25, "outcome": "",
     }  # fmt: skip
     assert history[0]["wait_s"] == 0.0
     assert all(r["label_s"] >= 0 and r["wait_s"] >= 0 for r in history)

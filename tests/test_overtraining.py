@@ -42,7 +42,7 @@ def test_the_narrowing_of_a_pool_is_told_while_nearly_all_is_good() -> None:
     good, diversity = [22, 40, 60, 60, 63, 58], [0.181, 0.179, 0.141, 0.116, 0.084, 0.052]
     found = first_warning(rounds_of(good, diversity))
     assert found is not None
-    assert (found.round, found.back_to) == (4, 1)
+    assert (found.round, found.back_to) == (3, 1)
 
 
 def test_a_run_that_still_gains_is_not_warned_of() -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,9 @@ from hero_engine.method.pool import (
 )
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import seeds
+from hero_engine.run.diversity import diversity
 from hero_engine.run.labels import Labels
+from hero_engine.run.pictures import read_picture
 from hero_engine.run.status import status
 from hero_engine.run.task import Noise, Task
 from tests.engine_runs import new_run, run_here
@@ -97,14 +100,17 @@ def test_a_share_of_a_round_starts_from_fresh_noise(tiny_task: Callable[..., Tas
 
 
 def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path: Path) -> None:
-    task = tiny_task(noise={"fresh_share": 0.25}, feedback={"rounds": 2})
+    task = tiny_task(noise={"fresh_share": 0.5}, feedback={"rounds": 2})
     folder = new_run(tmp_path, task)
-    run_here(folder, [Labels.of([0, 3], 3), Labels.of([1, 6], 6, unsure=[7])]).close()
+    run_here(folder, [Labels.of([0, 3], 3), Labels.of([1, 4, 6], 6, unsure=[7])]).close()
     first, second = status(folder)["history"]
     assert (first["fresh_images"], first["fresh_good"]) == (0, 0), "all are, there is no pool"
-    assert (second["fresh_images"], second["fresh_good"]) == (1, 1)
+    assert (second["fresh_images"], second["fresh_good"]) == (3, 2)
+    assert first["fresh_good_diversity"] is None
+    drawn = np.stack([read_picture(folder.image(1, image)) for image in (4, 6)])
+    assert second["fresh_good_diversity"] == pytest.approx(diversity(drawn))
     assert first["base_drift"] is not None
     assert first["base_drift"] > 0
     assert second["reward_spread"] is not None
     fresh = seeds.normal(task.seed, "z_T", 1, range(8), (4, 8, 8))
-    assert torch.equal(Rollout.load(folder.rollout(1)).z_T[6:], fresh[6:])
+    assert torch.equal(Rollout.load(folder.rollout(1)).z_T[4:], fresh[4:])

@@ -7,7 +7,7 @@ that was interrupted anywhere goes on from the latest one.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -237,9 +237,19 @@ def measure(run: Run, rollout: Rollout, round_number: int) -> None:
 
 
 def measure_good(run: Run, labels: Labels, round_number: int) -> None:
-    """Records the diversity of the round's good pictures."""
-    paths = (run.folder.image(round_number, image) for image in sorted(labels.good))
-    run.record.add_metrics(round_number, 0, good_diversity_of(paths))
+    """Records the diversity of the round's good pictures, and of those from fresh noise alone, if
+    others started from the pool.
+    """
+
+    def of(images: Set[int]) -> dict[str, float]:
+        paths = (run.folder.image(round_number, image) for image in sorted(images))
+        return good_diversity_of(paths)
+
+    found = of(labels.good)
+    if round_number > 0:
+        fresh = of(labels.good & frozenset(run.task.fresh_images))
+        found |= {f"fresh_{name}": value for name, value in fresh.items()}
+    run.record.add_metrics(round_number, 0, found)
 
 
 def batch_of(

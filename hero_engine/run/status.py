@@ -21,8 +21,9 @@ class RoundStatus(TypedDict):
 
     `success_rate`: good over good and bad; None if every picture is unsure.
     `fresh_images` and `fresh_good`: of those that started from fresh noise beside the pool, without
-    the unsure ones. `reward_spread`: the rewards' standard deviation. `base_drift`: mean square
-    difference of the trained model's predictions from the base model's (method/drift.py).
+    the unsure ones; `fresh_good_diversity`: of the good ones among them, None for fewer than two.
+    `reward_spread`: the rewards' standard deviation. `base_drift`: mean square difference of the
+    trained model's predictions from the base model's (method/drift.py).
     `outcome`: in words, what was not as usual; "" for a usual round.
     """
 
@@ -35,6 +36,7 @@ class RoundStatus(TypedDict):
     success_rate: float | None
     diversity: float | None
     good_diversity: float | None
+    fresh_good_diversity: float | None
     noise_norm: float | None
     fresh_images: int
     fresh_good: int
@@ -226,6 +228,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
                 "success_rate": good / sure if sure else None,
                 "diversity": measured.get("diversity"),
                 "good_diversity": measured.get("good_diversity"),
+                "fresh_good_diversity": measured.get("fresh_good_diversity"),
                 "noise_norm": measured.get("noise_norm"),
                 "fresh_images": known.fresh,
                 "fresh_good": known.fresh_good or 0,

@@ -33,8 +33,8 @@ Engine = Literal["running", "starting", "stopping", "none", "crashed"]
 Stage = Literal["labeling", "working", "finished", "stopped"]
 Curve = tuple[tuple[int, float], ...]
 
-MEASURES = ("diversity", "good_diversity")
-"""A round's, of its pictures and of the good ones among them."""
+MEASURES = ("diversity", "good_diversity", "fresh_good_diversity")
+"""A round's, of its pictures, of the good ones, and of those from fresh noise among them."""
 
 
 @dataclass(frozen=True)
