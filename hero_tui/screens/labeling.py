@@ -451,7 +451,11 @@ class LabelingScreen(RunScreen):
         from hero_tui.screens.submit import SubmitScreen
 
         self._leave_page()
-        self.app.push_screen(SubmitScreen(self.view, self.pictures))
+        self.app.push_screen(SubmitScreen(self.view, self.pictures), self._look_on)
+
+    def _look_on(self, unseen: int | None) -> None:
+        if unseen is not None:
+            self.action_next_unseen()
 
     def action_open_outside(self) -> None:
         self.post_message(OutsideAsked())

@@ -25,16 +25,20 @@ def obstacle(view: RunView, unseen_key: str = ".") -> str | None:
     missing = round_.images - len(view.images)
     if missing or round_.sampled is None:
         return f"{missing} of {round_.images} pictures are still being made."
-    unseen = round_.images - len(view.seen)
-    if unseen:
+    if unseen := unseen_pictures(view):
         return (
-            f"{unseen} of {round_.images} pictures have not been looked at; "
-            f"the key {unseen_key} goes to the next page that has some."
+            f"{len(unseen)} of {round_.images} pictures have not been looked at; "
+            f"the key {unseen_key} goes to the next that has not."
         )
     problem = problem_with(view.labels, round_.images, view.reigning_best is not None)
     if problem:
         return problem.partition(": ")[2][0].upper() + problem.partition(": ")[2][1:] + "."
     return None
+
+
+def unseen_pictures(view: RunView) -> list[int]:
+    """Those of the round, all made, that have not been looked at."""
+    return sorted(view.images - view.seen)
 
 
 def what_follows(view: RunView) -> str:
@@ -55,11 +59,15 @@ def what_follows(view: RunView) -> str:
 
 
 class SubmitScreen(RunDialog):
-    """Goods, best, what happens next; enter submits."""
+    """Goods, best, what happens next; enter submits.
+
+    Left for a picture that has not been looked at, it says which.
+    """
 
     CSS_PATH = "submit.tcss"
     BINDINGS = [
         Binding("enter", "submit", "submit", id="submit.confirm"),
+        Binding("full_stop", "next_unseen", "look at the others", id="page.unseen"),
         SECOND_LOOK,
         Binding("escape", "dismiss(None)", "back to the pictures", id="submit.cancel"),
     ]
@@ -113,7 +121,17 @@ class SubmitScreen(RunDialog):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "second_look" or bool(self.view.doubted)
+        match action:
+            case "second_look":
+                return bool(self.view.doubted)
+            case "submit":
+                return obstacle(self.view) is None
+            case "next_unseen":
+                return bool(unseen_pictures(self.view))
+        return True
+
+    def action_next_unseen(self) -> None:
+        self.dismiss(unseen_pictures(self.view)[0])
 
     def action_second_look(self) -> None:
         from hero_tui.screens.second_look import SecondLookScreen
@@ -121,10 +139,6 @@ class SubmitScreen(RunDialog):
         self.app.push_screen(SecondLookScreen(self.view, self.pictures))
 
     def action_submit(self) -> None:
-        if not self.meant():
-            return
-        if obstacle(self.view) is None:
+        if self.meant():
             self.post_message(Submitted(self.round))
             self.dismiss(None)
-        else:
-            self.app.bell()

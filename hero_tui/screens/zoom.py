@@ -184,7 +184,11 @@ class ZoomScreen(RunDialog):
         from hero_tui.screens.submit import SubmitScreen
 
         self._look()
-        self.app.push_screen(SubmitScreen(self.view, self.pictures))
+        self.app.push_screen(SubmitScreen(self.view, self.pictures), self._look_on)
+
+    def _look_on(self, unseen: int | None) -> None:
+        if unseen is not None:
+            self.image = unseen
 
     def action_close(self) -> None:
         self._look()
