@@ -64,7 +64,8 @@ def test_a_floor_changes_nothing_where_pictures_differ() -> None:
 def test_labels_decide_on_signs_and_rewards_on_how_good() -> None:
     advantage = torch.tensor([0.9, -0.3, -0.6, 0.2])
     good = torch.tensor([True, True, False, False])
-    assert torch.equal(by_label(advantage, good, 1.0), torch.tensor([0.9, 0.0, -1.0, -1.0]))
+    for clip, least in ((5.0, -1.0), (1.0, -1.0), (0.9, -0.9)):
+        assert torch.equal(by_label(advantage, good, clip), torch.tensor([0.9, 0.0, least, least]))
     for all_alike in (good | True, good & False):
         assert not by_label(advantage, all_alike, 1.0).any()
 

@@ -34,7 +34,7 @@ def advantages(
 
 def by_label(advantage: Tensor, good: Tensor, clip: float) -> Tensor:
     """Advantages [N] that say what the labels say: of a `good` picture, bool [N], by how much it is
-    above the mean, or 0; of another, -clip.
+    above the mean, or 0; of another, -1, a deviation below it.
 
     Rewards tell good pictures apart by how like the best they are, and would teach away from those
     that are less so: a model that has succeeded goes on to draw its best picture only. Bad pictures
@@ -43,4 +43,4 @@ def by_label(advantage: Tensor, good: Tensor, clip: float) -> Tensor:
     """
     if good.all() or not good.any():
         return torch.zeros_like(advantage)
-    return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -clip))
+    return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -min(1.0, clip)))

@@ -192,7 +192,7 @@ class Update(Section):
     signs: Literal["rewards", "labels"] = setting(
         "rewards",
         "paper",
-        "whose: labels never teach away from a good picture, and fully from a bad",
+        "whose: labels never teach away from a good picture, nor towards a bad",
     )
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
