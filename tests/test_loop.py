@@ -390,7 +390,7 @@ def test_later_rounds_that_learn_from_all_leave_out_what_was_unsure(
     [
         (Labels.of([], unsure=range(8)), "Every picture is unsure: nothing is learned", False),
         (Labels.of([], unsure=[1]), "No good picture: nothing is learned", False),
-        (Labels.of([2], 2, [0, 1, 3, 4, 5, 6, 7]), "Every picture earns the same", False),
+        (Labels.of([2], 2, [0, 1, 3, 4, 5, 6, 7]), "Nothing tells the pictures apart", False),
         (Labels.of([2, 3, 5], 2, [0, 1, 4, 6, 7]), "All good but the unsure ones: there are", True),
         (Labels.of([2], 2, [0, 1, 3, 4, 5, 6]), "", True),
     ],

@@ -497,7 +497,7 @@ def train_by_rewards(
     if update.signs == "labels" and run.task.asks_for_labels:
         earned = by_label(earned, good[images], update.advantage_clip)
     if not earned.any():
-        return metrics, "Every picture earns the same: the model is unchanged."
+        return metrics, "Nothing tells the pictures apart: the model is unchanged."
     advantage = torch.zeros(len(rollout.z_0))
     advantage[images] = earned
     if len(images) < len(advantage):
