@@ -8,9 +8,9 @@ weights, what depends on the weights is (tests/test_objectives.py shows it in fl
 with r the picture's optimality: a picture with c = 1 draws the prediction towards its own target,
 one with c = -1 away from it, and beta holds it near the policy that drew the round. As in their
 code, kl_weight |v - v_base|^2 can be added, which holds it near the pretrained model; here, as far
-as a round's labels leave the model to itself. Measured in
-the space of what the network predicts, epsilon or a velocity, since in that of z_0, where the
-published form is, epsilon's errors at the noisy times weigh without bound.
+as a round's labels leave it to itself. Measured in the space of what the network predicts, epsilon
+or a velocity, since in that of z_0, where the published form is, epsilon's errors at the noisy
+times weigh without bound.
 """
 
 from collections.abc import Mapping

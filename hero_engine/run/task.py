@@ -190,10 +190,9 @@ class Update(Section):
         ge=0, le=10,
     )  # fmt: skip
     signs: Literal["rewards", "labels"] = setting(
-        "rewards",
-        "paper",
-        "whose: labels never teach away from a good picture, nor towards a bad",
-    )
+        "rewards", "paper",
+        "of advantages; labels: no good picture is taught away from, no bad one towards",
+    )  # fmt: skip
     advantage_clip: float = setting(5.0, "official code", "advantages stay within +-this", gt=0)
     batch_size: int = setting(
         8, "paper, Table 7 (2 x 4)", "pictures an optimizer step, k transitions each", ge=1
