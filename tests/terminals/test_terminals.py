@@ -71,7 +71,7 @@ PROGRAMS = {
     "mlterm": Program(X, ("mlterm", "-g", "84x24", "-w", "14", "-e")),
     "foot": Program(
         Sway,
-        ("foot", "-c", os.devnull, "-o", "font=monospace:size=9"),
+        ("foot", "-c", os.devnull, "-o", "font=monospace:size=11.5"),
         larger="ctrl+plus",
     ),
 }
