@@ -140,6 +140,11 @@ def test_weights_of_words_are_remarked_on(task_file: Path) -> None:
 # -- what is refused, and how ----------------------------------------------------------------
 
 
+def test_k_steps_are_asked_for_only_where_they_are_learned_from(task_file: Path) -> None:
+    few = write(task_file, "sampling: {steps: 4}\nupdate: {k: 5, objective: nft}\n")
+    assert resolve(few).task.sampling.steps == 4
+
+
 @pytest.mark.parametrize(
     ("more", "field", "expected"),
     [

@@ -20,6 +20,9 @@ OBJECTIVES: dict[str, str] = {
 
 NO_UPDATE = "none"
 
+TRANSITIONS = ("ddpo", "d3po")
+"""Objectives that learn from the denoising steps of a picture, by their density."""
+
 CLEAN_LATENTS = ("nft",)
 """Objectives that learn a picture from its clean latent alone, whoever drew it."""
 

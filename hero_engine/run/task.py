@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from hero_engine.run.methods import METHODS, NO_UPDATE, OBJECTIVES
+from hero_engine.run.methods import METHODS, NO_UPDATE, OBJECTIVES, TRANSITIONS
 
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -315,7 +315,9 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _k_fits(self) -> Self:
-        if self.update.steps != "all" and self.update.k > self.sampling.steps:
+        if self.update.objective not in TRANSITIONS or self.update.steps == "all":
+            return self
+        if self.update.k > self.sampling.steps:
             raise ValueError(
                 f"update.k is {self.update.k}, expected at most sampling.steps "
                 f"({self.sampling.steps})"
@@ -324,7 +326,7 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _steps_have_a_density(self) -> Self:
-        if self.sampling.eta == 0 and self.update.objective in ("ddpo", "d3po"):
+        if self.sampling.eta == 0 and self.update.objective in TRANSITIONS:
             raise ValueError(
                 "sampling.eta is 0, so that no step has a density, which update.objective "
                 f"{self.update.objective} learns from; expected more than 0"
