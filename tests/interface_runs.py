@@ -95,7 +95,7 @@ def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = 
     record.set_progress("waiting for labels", 0, 0)
 
 
-def make_sampled_run(runs_dir: Path, images: int = 64, **task: int) -> RunFolder:
+def make_sampled_run(runs_dir: Path, images: int = 64, **task: object) -> RunFolder:
     """A run whose first round of pictures waits for labels."""
     folder = make_run(runs_dir, images, **task)
     with closing(folder.open_record()) as record:

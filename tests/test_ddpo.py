@@ -68,6 +68,10 @@ def test_labels_decide_on_signs_and_rewards_on_how_good() -> None:
         assert torch.equal(by_label(advantage, good, clip), torch.tensor([0.9, 0.0, least, least]))
     for all_alike in (good | True, good & False):
         assert not by_label(advantage, all_alike, 1.0).any()
+    assert not by_label(torch.zeros(4), good, 1.0).any(), "rewards that say nothing"
+    prompts = torch.tensor([0, 0, 1, 0])
+    by_prompt = by_label(advantage, good, 1.0, prompts)
+    assert torch.equal(by_prompt, torch.tensor([0.9, 0.0, 0.0, -1.0]))
 
 
 def test_advantages_by_prompt_do_not_tell_a_hard_prompt_from_an_easy_one() -> None:

@@ -677,6 +677,13 @@ async def test_goods_without_a_best_are_not_submitted_in_the_first_round(
     assert not is_submitted(one_page)
 
 
+async def test_all_good_teaches_nothing_where_the_labels_decide(tmp_path: Path) -> None:
+    run = make_sampled_run(tmp_path, images=4, update={"signs": "labels"})
+    async with interface(run) as (app, pilot):
+        await press_through(app, pilot, "1", "2", "3", "b", "4", "ctrl+s")
+        await until(pilot, lambda: "No picture is bad: the model stays as it is;" in summary(app))
+
+
 # Three rounds as a person means them (12 goods and a best each) and the keys that say so.
 MEANT = [
     (Labels.of([0, 7, 9, 17, 20, 31, 34, 38, 42, 51, 59, 60], 20), "1rs 2Qv 3ed 4fz"),

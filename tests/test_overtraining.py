@@ -38,7 +38,10 @@ def test_it_is_told_a_round_before_success_falls() -> None:
 
 
 def test_the_narrowing_of_a_pool_is_told_while_nearly_all_is_good() -> None:
-    """hero+ on the narcissus, on a processor: the final model draws 73 of 100 from the pool."""
+    """hero+ on the narcissus, on a processor: the final model draws 73 of 100 from the pool.
+
+    The diversity is of all of a round's pictures, of which nearly all are good.
+    """
     good, diversity = [22, 40, 60, 60, 63, 58], [0.181, 0.179, 0.141, 0.116, 0.084, 0.052]
     found = first_warning(rounds_of(good, diversity))
     assert found is not None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hero_engine.method.pool import (
 )
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import seeds
+from hero_engine.run.collapse import figures
 from hero_engine.run.diversity import diversity
 from hero_engine.run.labels import Labels
 from hero_engine.run.pictures import read_picture
@@ -109,6 +111,9 @@ def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path:
     assert first["fresh_good_diversity"] is None
     drawn = np.stack([read_picture(folder.image(1, image)) for image in (4, 6)])
     assert second["fresh_good_diversity"] == pytest.approx(diversity(drawn))
+    with closing(folder.open_record()) as record:
+        known = [each.good_diversity for each in figures(record, task)]
+    assert known == [first["good_diversity"], second["fresh_good_diversity"]], "not the pool's"
     assert first["base_drift"] is not None
     assert first["base_drift"] > 0
     assert second["reward_spread"] is not None

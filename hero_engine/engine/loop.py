@@ -495,7 +495,7 @@ def train_by_rewards(
     prompts = prompts_of(images, run.task) if update.advantages == "prompt" else None
     earned = advantages(rewards, update.advantage_clip, prompts, update.deviation_floor)
     if update.signs == "labels" and run.task.asks_for_labels:
-        earned = by_label(earned, good[images], update.advantage_clip)
+        earned = by_label(earned, good[images], update.advantage_clip, prompts)
     if not earned.any():
         return metrics, "Nothing tells the pictures apart: the model is unchanged."
     advantage = torch.zeros(len(rollout.z_0))

@@ -32,15 +32,25 @@ def advantages(
     return ((rewards - rewards.mean()) / deviation.clamp(min=floor)).clamp(-clip, clip)
 
 
-def by_label(advantage: Tensor, good: Tensor, clip: float) -> Tensor:
+def by_label(advantage: Tensor, good: Tensor, clip: float, groups: Tensor | None = None) -> Tensor:
     """Advantages [N] that say what the labels say: of a `good` picture, bool [N], by how much it is
-    above the mean, or 0; of another, -1, a deviation below it.
+    above the mean, or 0; of another, -1, as much as any other that is bad.
 
     Rewards tell good pictures apart by how like the best they are, and would teach away from those
     that are less so: a model that has succeeded goes on to draw its best picture only. Bad pictures
     that are like the best would be taught towards, though they are what it has yet to unlearn.
-    Where all are good, or none is, there is nothing that was labelled to tell them apart: all 0.
+    Where all are good, or none is above the mean, there is nothing to tell apart: all 0.
+
+    Args:
+        clip: as of `advantages`.
+        groups: as of `advantages`: each by itself.
     """
-    if good.all() or not good.any():
+    if groups is not None:
+        found = torch.zeros_like(advantage)
+        for group in groups.unique():
+            of = groups == group
+            found[of] = by_label(advantage[of], good[of], clip)
+        return found
+    if good.all() or not (good & (advantage > 0)).any():
         return torch.zeros_like(advantage)
     return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -min(1.0, clip)))

@@ -91,7 +91,7 @@ class NFT:
         old: what the policy that drew the round predicts, [D, C, H, W]; only of this process's
             draws, if there are several.
         base: the same of the pretrained model; None where it holds nothing.
-        kl_weight: how strongly it holds: `update.kl_weight`, of a round that teaches nothing.
+        kl_weight: how strongly it holds: `update.kl_weight`, less what the round is worth.
     """
 
     learns_from: ClassVar[LearnsFrom] = "rewards"

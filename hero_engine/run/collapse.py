@@ -49,8 +49,8 @@ class RoundFigures:
     fresh_good: int | None = None
     """Of `fresh`; None as `good`."""
     good_diversity: float | None = None
-    """Of the good pictures, if there are two of them from fresh noise of those alone: a pool is
-    less varied, whatever the model draws. None for fewer than two, or not measured (yet)."""
+    """Of the good pictures; beside a pool, of those from fresh noise alone, if there are any, since
+    a pool is less varied whatever the model draws. None for fewer than two, or not measured."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def figures_of(
         measured.get("latent_contrast"),
         len(fresh - labels.unsure),
         len(labels.good & fresh) if is_judged else None,
-        measured.get("fresh_good_diversity", measured.get("good_diversity")),
+        measured.get("fresh_good_diversity" if fresh else "good_diversity"),
     )
 
 

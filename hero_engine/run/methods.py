@@ -20,11 +20,11 @@ OBJECTIVES: dict[str, str] = {
 
 NO_UPDATE = "none"
 
-TRANSITIONS = ("ddpo", "d3po")
-"""Objectives that learn from the denoising steps of a picture, by their density."""
-
 CLEAN_LATENTS = ("nft",)
 """Objectives that learn a picture from its clean latent alone, whoever drew it."""
+
+WITHOUT_TRANSITIONS = (*CLEAN_LATENTS, "supervised", NO_UPDATE)
+"""Objectives that do not look at the denoising steps of a picture."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ TAUGHT = 0.9
 """Success in two rounds running of a model that has learned what it was asked for."""
 
 LESS_VARIED = 2 / 3
-"""Of the diversity of round 0's good pictures: with less left, variety is being lost. Of the good
-ones alone, since what a model draws wrongly is varied, too, and is no loss."""
+"""Of the first good pictures' diversity (round 0's, if it has two): with less, variety is being
+lost. Of the good ones alone, since what a model draws wrongly is varied, too, and is no loss."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from hero_engine.run.methods import METHODS, NO_UPDATE, OBJECTIVES, TRANSITIONS
+from hero_engine.run.methods import METHODS, NO_UPDATE, OBJECTIVES, WITHOUT_TRANSITIONS
 
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -212,7 +212,8 @@ class Update(Section):
     )  # fmt: skip
     kl_weight: float = setting(
         0.0, "paper (none); DiffusionNFT's code has 1e-4",
-        "nft: how strongly the pretrained model holds where labels teach nothing", ge=0, le=100,
+        "nft: how strongly the pretrained model holds, the more the less a round teaches",
+        ge=0, le=100,
     )  # fmt: skip
     noisy_share: float = setting(
         0.5, "ours (docs/method.md)", "nft draws its times from this share of them, the noisiest",
@@ -315,7 +316,7 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _k_fits(self) -> Self:
-        if self.update.objective not in TRANSITIONS or self.update.steps == "all":
+        if self.update.steps == "all" or self.update.objective in WITHOUT_TRANSITIONS:
             return self
         if self.update.k > self.sampling.steps:
             raise ValueError(
@@ -326,7 +327,7 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _steps_have_a_density(self) -> Self:
-        if self.sampling.eta == 0 and self.update.objective in TRANSITIONS:
+        if self.sampling.eta == 0 and self.update.objective in ("ddpo", "d3po"):
             raise ValueError(
                 "sampling.eta is 0, so that no step has a density, which update.objective "
                 f"{self.update.objective} learns from; expected more than 0"

@@ -152,7 +152,9 @@ def _figures(result: Result) -> list[RoundFigures]:
             r["diversity"],
             fresh=r.get("fresh_images", 0),
             fresh_good=r.get("fresh_good", 0),
-            good_diversity=r.get("fresh_good_diversity") or r.get("good_diversity"),
+            good_diversity=r.get(
+                "fresh_good_diversity" if r.get("fresh_images") else "good_diversity"
+            ),
         )
         for r in judged
     ]

@@ -220,6 +220,7 @@ class RunReader:
         self._record = record
         self._task = task
         self._submitted: dict[int, tuple[Labels, Mapping[str, float], Mapping[int, float]]] = {}
+        self._trained: set[int] = set()
         self._line = record.line()
 
     def read(self, engine: Engine, others: bool = False) -> RunView:
@@ -232,15 +233,18 @@ class RunReader:
         if record.line() != self._line and record.unwritten_task() is None:
             self._line, self._task = record.line(), self._folder.task()
             self._submitted.clear()
+            self._trained.clear()
         state, error = record.state()
         rounds = record.rounds()
-        submitted = [r.number for r in rounds if r.submitted is not None]
-        for number in submitted:
-            # The latest one's are measured after it was submitted.
-            if number not in self._submitted or number == submitted[-1]:
-                curves = record.metrics(number)
-                measured = {name: curves[name][0][1] for name in MEASURES if name in curves}
-                self._submitted[number] = record.labels(number), measured, record.scores(number)
+        for round_ in rounds:
+            number = round_.number
+            if round_.submitted is None or number in self._trained:
+                continue
+            curves = record.metrics(number)
+            measured = {name: curves[name][0][1] for name in MEASURES if name in curves}
+            self._submitted[number] = record.labels(number), measured, record.scores(number)
+            if round_.trained is not None:  # Until then it is measured.
+                self._trained.add(number)
         outcomes = tuple(
             Outcome(round_, *self._submitted[round_.number], frozenset(self._task.fresh_images))
             for round_ in rounds

@@ -454,8 +454,12 @@ class LabelingScreen(RunScreen):
         self.app.push_screen(SubmitScreen(self.view, self.pictures), self._look_on)
 
     def _look_on(self, unseen: int | None) -> None:
-        if unseen is not None:
-            self.action_next_unseen()
+        if unseen is None:
+            return
+        # No page is left here, and so none looked at: that was done, or not, on the way there.
+        if self.overview:
+            self._fold()
+        self.grid.show_image(unseen)
 
     def action_open_outside(self) -> None:
         self.post_message(OutsideAsked())

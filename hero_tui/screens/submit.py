@@ -53,6 +53,9 @@ def what_follows(view: RunView) -> str:
         then = "the run is finished"
     if not labels.good:
         return f"With no good picture there is nothing to learn from this round; {then}."
+    judged = labels.good | labels.unsure
+    if view.task.update.signs == "labels" and len(judged) == view.rounds[-1].images:
+        return f"No picture is bad: the model stays as it is; {then}."
     took = [outcome.training_seconds for outcome in view.outcomes if outcome.training_seconds]
     about = f" (about {duration(took[-1])})" if took and took[-1] >= 1 else ""
     return f"The model learns from these labels{about}; then {then}."
