@@ -219,7 +219,7 @@ async def test_pairs_are_judged_by_side(run: RunFolder) -> None:
         await until(pilot, lambda: "These were all" in shown_text(app))
         await pilot.press("ctrl+s", "enter")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen))
-        assert "In 2 pairs neither was better." in shown_text(app)
+        await until(pilot, lambda: "In 2 pairs neither was better." in shown_text(app))
 
 
 async def test_the_two_of_a_pair_are_from_the_same_noise(run: RunFolder) -> None:
