@@ -79,6 +79,7 @@ def test_a_round_is_worth_less_where_its_labels_tell_less() -> None:
     assert of(32, 32) == of(40, 24) == of(16, 48) == 1.0
     assert of(56, 8) == pytest.approx(0.5)
     assert of(60, 4) == of(4, 60) == pytest.approx(0.25)
+    assert round(40 * of(63, 1)) == 2
     assert of(64, 0) == 0.0
 
 
@@ -176,12 +177,13 @@ def test_the_pretrained_model_holds_by_what_a_round_is_not_worth(
     assert held.kl_weight == pytest.approx(8.0)
     assert held.base is not None
     torch.testing.assert_close(held.base, held.old, msg="nothing was learned before")
-    model = diffusion.load(held.lesson.task)
+    later = replace(held, old=held.old + 1.0)
+    model = diffusion.load(later.lesson.task)
     items = torch.arange(4)
-    added = held.losses(model, items)[0] - replace(held, base=None).losses(model, items)[0]
+    added = later.losses(model, items)[0] - replace(later, base=None).losses(model, items)[0]
     torch.testing.assert_close(added, torch.zeros(4), atol=1e-6, rtol=0)
-    away = replace(held, base=held.base + 0.5).losses(model, items)[0]
-    torch.testing.assert_close(away - held.losses(model, items)[0], torch.full((4,), 2.0))
+    away = replace(later, base=held.base + 0.5).losses(model, items)[0]
+    torch.testing.assert_close(away - later.losses(model, items)[0], torch.full((4,), 2.0))
 
 
 def test_a_held_model_stays_near_the_pretrained_one(tiny_task: Callable[..., Task]) -> None:

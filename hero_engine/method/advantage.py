@@ -1,5 +1,7 @@
 """Advantages: how much better than the others of its round a picture is."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -22,10 +24,7 @@ def advantages(
             falls apart (docs/method.md). 0: the paper's and published code's own form.
     """
     if groups is not None:
-        found = torch.zeros_like(rewards)
-        for group in groups.unique():
-            found[groups == group] = advantages(rewards[groups == group], clip, floor=floor)
-        return found
+        return _by_group(groups, lambda of: advantages(rewards[of], clip, floor=floor))
     deviation = rewards.std(correction=0)
     if deviation < ALIKE:
         return torch.zeros_like(rewards)
@@ -46,11 +45,15 @@ def by_label(advantage: Tensor, good: Tensor, clip: float, groups: Tensor | None
         groups: as of `advantages`: each by itself.
     """
     if groups is not None:
-        found = torch.zeros_like(advantage)
-        for group in groups.unique():
-            of = groups == group
-            found[of] = by_label(advantage[of], good[of], clip)
-        return found
+        return _by_group(groups, lambda of: by_label(advantage[of], good[of], clip))
     if good.all() or not (good & (advantage > 0)).any():
         return torch.zeros_like(advantage)
     return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -min(1.0, clip)))
+
+
+def _by_group(groups: Tensor, found_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `found_of` says of each group, a mask [N], in the places of its members, [N]."""
+    found = torch.zeros(len(groups))
+    for group in groups.unique():
+        found[groups == group] = found_of(groups == group)
+    return found
