@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -117,6 +117,8 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
             return 0
         interrupts = Interrupts(record)
         interrupts.listen(lambda: _leave(folder, record))
+        if record.state()[0] == "failed":
+            record.set_state("paused")  # nobody is told again why an earlier engine failed
         try:
             # torch takes seconds to import; another engine is refused before that.
             with _importing():
@@ -145,6 +147,8 @@ def _say_paused(folder: RunFolder, record: Record) -> None:
 def _leave(folder: RunFolder, record: Record) -> NoReturn:
     """Ends the process in the midst of what it does, wherever its threads are."""
     _say_paused(folder, record)
+    with suppress(OSError):
+        os.truncate(folder.lock_file, 0)  # as `engine_lock` leaves it
     os._exit(_exit_code(PAUSED))
 
 

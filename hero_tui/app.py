@@ -14,6 +14,7 @@ from textual.reactive import reactive
 
 from hero_engine.run.record import Record
 from hero_tui.cells import Cells, Change, erases_to_background
+from hero_tui.client.edits import make
 from hero_tui.client.run_client import Operation, RunClient, Update
 from hero_tui.client.runview import RunView
 from hero_tui.config import DEFAULTS, Config
@@ -161,6 +162,9 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._opening = False
         self._others = False
         self._laid_out = False
+        self._leaves = False
+        self._done = 0  # of what the client was asked, as its last update has it
+        self._of_unknown_labels = 0  # the last operation whose outcome only the record knows
 
     async def on_mount(self) -> None:
         self.set_keymap(dict(self.config.keys))
@@ -219,7 +223,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         update = message.update
         if update.bug is not None:
             raise update.bug
-        self._recorded = update.view
+        self._recorded, self._done = update.view, update.done
         self._pending = [pending for pending in self._pending if pending.number > update.done]
         if update.failed:
             problems = "\n".join(map(plain, dict.fromkeys(update.failed)))
@@ -355,9 +359,21 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         """Whether the person may have waited for pictures, which says nothing of their pace."""
         return not self._recorded.rounds or self._recorded.rounds[-1].sampled is None
 
+    def _knows_labels(self) -> bool:
+        """Whether the labels are those that the next gesture is for: no undo is on its way."""
+        return self._of_unknown_labels <= self._done
+
+    def _ask_in_turn(self, operation: Operation) -> None:
+        """For what is shown only when it is recorded."""
+        self._of_unknown_labels = self._client.ask(operation)
+
     def on_edited(self, message: Edited) -> None:
         self._is_active()
-        number, edit = message.round, message.gesture(self.view.labels)
+        number, gesture = message.round, message.gesture
+        if not self._knows_labels():
+            self._ask_in_turn(lambda record: make(record, number, gesture))
+            return
+        edit = gesture(self.view.labels)
         self._record_and_show(
             number,
             lambda record: record.edit(number, edit, edit.in_place_of),
@@ -390,7 +406,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._is_active()
         number = message.round
         step = Record.undo if message.way == "undo" else Record.redo
-        self._client.ask(lambda record: step(record, number))
+        self._ask_in_turn(lambda record: step(record, number))
 
     def on_turned(self, message: Turned) -> None:
         self._is_active()
@@ -527,4 +543,23 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self.exit(0)
 
     def action_leave(self) -> None:
-        self.exit(leaving_code(self.view))
+        """Leaves once all keys before this one are with the client; pressed again, now."""
+        if self._leaves:
+            self._leave()
+        else:
+            self._leaves = True
+            self._leave_behind(2)
+
+    def _leave_behind(self, ways: int) -> None:
+        """A key goes to the screen and back before its action runs, and what that asks of the app
+        goes so once more.
+        """
+        if ways == 0 or not self.screen.call_later(self.call_later, self._leave_behind, ways - 1):
+            self._leave()
+
+    def _leave(self) -> None:
+        self.exit(self.exit_code())
+
+    def exit_code(self) -> int:
+        """Of who leaves now."""
+        return leaving_code(self.view)

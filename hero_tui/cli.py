@@ -421,7 +421,7 @@ def labels(
     from contextlib import closing
 
     from hero_engine.run.folder import find_run
-    from hero_engine.run.labelfile import dump, submitted_labels
+    from hero_engine.run.labelfile import dump, is_label_file, submitted_labels
 
     folder = find_run(run, runs_dir)
     with closing(folder.open_record()) as record:
@@ -432,6 +432,10 @@ def labels(
     if output is None:
         print(text, end="")
         return
+    if output.is_file() and output.stat().st_size and not is_label_file(output):
+        raise InputError(
+            f"{output}: there is a file that holds no labels; name another with -o, or remove it"
+        )
     try:
         output.write_text(text, "utf-8")
     except OSError as error:

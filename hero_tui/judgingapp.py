@@ -25,6 +25,10 @@ PAUSED = 3
 class JudgingApp(HeroApp):
     """One evaluation; the app's result is 0 once it is closed, 3 before that."""
 
+    OF_THE_RUN = frozenset(
+        {"pause", "finish", "smaller_step", "start", "history", "judge", "command_palette"}
+    )
+
     def __init__(
         self,
         client: RunClient,
@@ -74,9 +78,12 @@ class JudgingApp(HeroApp):
     def on_edited(self, message: Edited) -> None:
         message.prevent_default()
         self._is_active()
-        labels = self.judging.view(self.view).labels
-        verdicts, instead = self.judging.said(labels, message.gesture(labels))
-        number = self.judging.evaluation.number
+        number, gesture = self.judging.evaluation.number, message.gesture
+        if not self._knows_labels():
+            self._ask_in_turn(lambda record: self.judging.make(record, gesture))
+            return
+        labels = self.judging.labels(self.view.verdicts)
+        verdicts, instead = self.judging.said(labels, gesture(labels))
         self._record_and_show(
             0,
             lambda record: record.evaluations.say(number, verdicts, instead),
@@ -102,7 +109,7 @@ class JudgingApp(HeroApp):
         message.prevent_default()
         self._is_active()
         number, way = self.judging.evaluation.number, message.way
-        self._client.ask(lambda record: record.evaluations.step(number, way))
+        self._ask_in_turn(lambda record: record.evaluations.step(number, way))
 
     def on_turned(self, message: Turned) -> None:
         message.prevent_default()  # who comes back begins at what is still to be judged
@@ -131,9 +138,9 @@ class JudgingApp(HeroApp):
     # -- keys that work everywhere -----------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in {"pause", "finish", "start", "history", "command_palette"}:
+        if action in self.OF_THE_RUN:
             return False
         return super().check_action(action, parameters)
 
-    def action_leave(self) -> None:
-        self.exit(0 if self._is_closed else PAUSED)
+    def exit_code(self) -> int:
+        return 0 if self._is_closed else PAUSED

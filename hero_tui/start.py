@@ -180,8 +180,8 @@ def judge(what: Evaluated, kind: Kind, images: Images | None) -> int:
 
 def _show(app: "TerminalApp[ResultT]", keep: Callable[[], object]) -> ResultT | None:
     """Runs an app until it is left or told to end; `keep` is called if its terminal goes."""
-    when_terminal_goes(sys.__stdin__.fileno() if sys.__stdin__ else -1, keep)
-    with when_told_to_end(app.end, app.give_terminal_back):
+    terminal = sys.__stdin__.fileno() if sys.__stdin__ else -1
+    with when_terminal_goes(terminal, keep), when_told_to_end(app.end, app.give_terminal_back):
         return app.run()
 
 

@@ -271,6 +271,20 @@ def test_a_dry_run_begins_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_that_wait_for_each_other_are_no_faster_by_more_jobs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The runs of 128 and 256 labels begin as the one of 512 does, and come after it."""
+    given = asked("table-2", tmp_path, rows=("noise-only",), tasks=("black-cat",))
+    said = []
+    for jobs in (1, 16):
+        assert bench(replace(given, jobs=jobs), dry_run=True) == 0
+        said.append(capsys.readouterr().err)
+    assert "3 runs to do" in said[0]
+    assert said[0] == said[1]
+    assert "1 at a time" in said[1]
+
+
 # -- tables and figures ----------------------------------------------------------------------
 
 

@@ -139,6 +139,16 @@ def test_the_labels_of_a_run_replay_it(hero_tui: Cli) -> None:
     assert Path("out.yaml").read_text() == written
 
 
+def test_labels_replace_nothing_but_labels(hero_tui: Cli) -> None:
+    hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
+    Path("notes.yaml").write_text("mine: true\n")
+    code, _, err = hero_tui("labels", "done", "-o", "notes.yaml")
+    assert (code, Path("notes.yaml").read_text()) == (2, "mine: true\n")
+    assert "notes.yaml" in err
+    assert "name another" in err
+    assert hero_tui("labels", "done", "-o", "labels.yaml")[0] == 0
+
+
 def test_too_few_labels_pause_the_run_and_a_longer_file_continues_it(hero_tui: Cli) -> None:
     Path("short.yaml").write_text("task: test-task\nrounds:\n  - {good: [0, 1], best: 1}\n")
     code, out, err = hero_tui("run", "task.yaml", "--labels", "short.yaml")

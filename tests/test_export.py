@@ -20,9 +20,11 @@ from hero_engine.method.rollout import Rollout
 from hero_engine.model import diffusion
 from hero_engine.model.lora import LoraBase
 from hero_engine.results.export import export
+from hero_engine.results.generate import generate
 from hero_engine.results.modelcard import plain, use
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
+from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.resolve import resolve
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run, run_here, tiny_task_of
@@ -53,6 +55,31 @@ def run(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFol
 def sections(card: str) -> dict[str, str]:
     """The card's parts by their headings."""
     return dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", card, re.DOTALL | re.MULTILINE))
+
+
+def test_only_an_earlier_export_is_replaced(run: RunFolder, tmp_path: Path) -> None:
+    mine = {"README.md": b"# My project\n", "pytorch_lora_weights.safetensors": b"my own"}
+    for name, content in mine.items():
+        place = tmp_path / name.partition(".")[0]
+        place.mkdir()
+        (place / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"there is {name} of another origin"):
+            export(run, place)
+        assert [each.read_bytes() for each in place.iterdir()] == [content]
+    place = tmp_path / "loras"
+    place.mkdir()
+    (place / "another.safetensors").write_bytes(b"stays")
+    export(run, place)
+    export(run, place)
+    assert (place / "another.safetensors").read_bytes() == b"stays"
+
+
+def test_a_file_is_no_folder_to_write_to(run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="out: it is no folder"):
+        export(run, tmp_path / "out")
+    with pytest.raises(InputError, match="out: it is no folder"):
+        generate(run, PictureRequest(), tmp_path / "out")
 
 
 @pytest.mark.parametrize("file", ["pytorch_lora_weights", "tiny"])
@@ -249,5 +276,5 @@ def test_without_a_good_picture_there_is_a_lora_and_an_empty_pool(
 
 def test_a_place_that_cannot_be_written_is_named(run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EngineError, match="file: cannot export"):
-        export(run, tmp_path / "file")
+    with pytest.raises(EngineError, match="out: cannot export"):
+        export(run, tmp_path / "file" / "out")

@@ -96,6 +96,7 @@ def test_finish_at_any_moment_of_the_last_round_ends_the_run(
     assert record.state() == ("finished", "")
     assert set(record.figures()) == {"pi", "fresh", "base"}
     assert folder.exports.is_dir() == any(r.trained for r in record.rounds())
+    assert all(r.trained for r in record.rounds() if r.submitted), "labels were given for nothing"
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -118,6 +119,7 @@ def test_finish_survives_that_the_engine_is_ended_just_then(
     record = run_here(folder, [])
     assert record.state() == ("finished", "")
     assert len(record.rounds()) == len(begun)
+    assert all(r.trained for r in record.rounds() if r.submitted), "labels were given for nothing"
 
 
 def test_finish_of_a_run_that_no_engine_works_on(folder: RunFolder) -> None:

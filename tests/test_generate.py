@@ -280,7 +280,7 @@ def test_no_request_writes_into_anothers_folder(finished: RunFolder, tmp_path: P
         generate(finished, one, second)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EngineError, match="file"):
-        generate(finished, one, tmp_path / "file")
+        generate(finished, one, tmp_path / "file" / "out")
 
 
 def test_it_may_be_done_while_the_engine_has_the_run(finished: RunFolder, tmp_path: Path) -> None:

@@ -104,6 +104,24 @@ async def test_a_page_that_is_left_is_judged_and_who_comes_back_goes_on_after_it
         await until(pilot, says(run, *first, (8, "good")))  # type: ignore[arg-type]
 
 
+async def test_a_key_after_an_undo_is_for_what_the_undo_leaves(run: RunFolder) -> None:
+    async with judging(run) as (app, pilot):
+        await pilot.press("1")
+        await until(pilot, says(run, (0, "good")))
+        await until(pilot, lambda: app._done == app._client._asked)
+        await send(pilot, *map(key, ("u", "1", "2")))
+        await until(pilot, says(run, (0, "good"), (1, "good")))
+
+
+async def test_an_evaluation_changes_nothing_of_its_run(run: RunFolder) -> None:
+    async with judging(run) as (app, pilot):
+        screen = app.screen
+        await pilot.press("ctrl+g", "ctrl+r", "ctrl+f", "ctrl+p")
+        assert app.screen is screen
+        for action in ("smaller_step", "judge", "start", "pause", "finish", "history"):
+            assert app.check_action(action, ()) is False
+
+
 async def test_keys_before_the_pictures_are_drawn_say_nothing(run: RunFolder) -> None:
     async with judging(run) as (app, pilot):
         await until(pilot, lambda: is_drawn(app))
@@ -165,6 +183,22 @@ async def test_the_end_tells_the_rates_once_every_picture_is_judged(run: RunFold
     assert app.return_value == 0
     assert status(run)["final"]["pi"]["judge"] == "person"
     assert status(run)["final"]["pi"]["success_rate"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["pictures", "pairs"])
+async def test_the_end_leads_to_what_is_still_to_be_judged(run: RunFolder, kind: Kind) -> None:
+    async with judging(run, kind) as (app, pilot):
+        if kind == "pairs":
+            await pilot.press("left", "left", "backspace", "backspace")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, EndScreen))
+        await until(pilot, lambda: ". goes to the next" in shown_text(app))
+        await pilot.press("full_stop")
+        await until(pilot, lambda: isinstance(app.screen, JudgingScreen | PairsScreen))
+        if isinstance(app.screen, PairsScreen):
+            assert app.screen.place == 2
+        else:
+            assert app.screen.grid.image == 8
 
 
 async def test_who_leaves_before_the_end_is_not_told(run: RunFolder) -> None:

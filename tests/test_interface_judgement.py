@@ -167,6 +167,19 @@ async def test_undo_shows_the_picture_that_it_has_changed(run: RunFolder, record
         await zoomed(app, pilot, 1)
 
 
+async def test_an_undo_without_effect_leads_nowhere_later(run: RunFolder, record: Record) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("v", "right", "right")
+        await zoomed(app, pilot, 2)
+        await pilot.press("u", "g")
+        await until(pilot, lambda: record.labels(0) == Labels.of([2]))
+        await until(pilot, lambda: app.view.labels == Labels.of([2]))
+        await zoomed(app, pilot, 3)
+        await pilot.press("b")
+        await zoomed(app, pilot, 4)
+    assert record.labels(0) == Labels.of([2])
+
+
 async def test_judging_again_the_best_as_bad_leaves_no_best(run: RunFolder, record: Record) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("v")
@@ -341,6 +354,21 @@ async def test_a_correction_is_taken_back_by_undo(run: RunFolder, guessed: Recor
         await zoomed(app, pilot, 2)
         await until(pilot, lambda: guessed.labels(1) == Labels.of(GOOD, KEEP))
         assert guessed.second_looks() == [SecondLook(1, 2, "good", "good")]
+
+
+async def test_undo_of_a_picture_that_is_not_in_doubt_leads_nowhere(
+    run: RunFolder, guessed: Record
+) -> None:
+    guessed.label(1, Labels.of([0, 2], KEEP))
+    guessed.label(1, Labels.of(GOOD, KEEP))
+    async with interface(run) as (app, pilot):
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, SubmitScreen))
+        await pilot.press("l")
+        await zoomed(app, pilot, 2)
+        await pilot.press("u")
+        await until(pilot, lambda: app.view.labels == Labels.of([0, 2], KEEP))
+        await zoomed(app, pilot, 2)
 
 
 async def test_an_earlier_rounds_labels_stay_and_the_answer_is_counted(

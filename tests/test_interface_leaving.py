@@ -310,3 +310,36 @@ def test_the_last_of_two_sizes_is_the_one_that_counts(run: RunFolder) -> None:
         window.until(lambda: b"75" in window.said.rpartition(b"this terminal is")[2])
         window.type(b"\x11")
         assert window.ended() == 0
+
+
+def test_a_watch_that_is_over_ends_nothing(tmp_path: Path) -> None:
+    """The list of runs had its own watch, and the terminal goes when a run is shown."""
+    script = """
+import sys, time
+from pathlib import Path
+from hero_tui.hangup import when_terminal_goes
+
+def keep():
+    time.sleep(0.5)
+    Path(sys.argv[1], "kept").touch()
+
+with when_terminal_goes(0, lambda: None):
+    pass
+with when_terminal_goes(0, keep):
+    print("up", flush=True)
+    time.sleep(60)
+"""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    os.close(ours)
+    assert process.wait(30) == 128 + signal.SIGHUP
+    assert (tmp_path / "kept").exists()

@@ -1,6 +1,7 @@
 """A key labels what was on the screen when it was pressed, once; and what it did is said."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,30 @@ async def test_a_click_on_a_picture_that_came_later_labels_nothing(
         await pilot.click("#tile-e")
         await until(pilot, lambda: TOO_EARLY in notices(app))
         assert app.view.labels == Labels.of([0])
+
+
+# -- in one burst --------------------------------------------------------------------------------
+
+
+async def test_a_key_after_an_undo_is_for_what_the_undo_leaves(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await pilot.press("1", "2")
+        await until(pilot, lambda: app._done == app._client._asked)
+        await send(pilot, *map(key, ("u", "u", "1", "3")))
+        await until(pilot, lambda: app.view.labels == Labels.of([0, 2]))
+        await send(pilot, *map(key, ("u", "ctrl+y", "3", "4")))
+        await until(pilot, lambda: app.view.labels == Labels.of([0, 3]))
+        await send(pilot, *map(key, ("u", "u", "u", "u")))
+        await until(pilot, lambda: app.view.labels == Labels())
+
+
+@pytest.mark.parametrize("leaving", ["ctrl+q", "ctrl+d"])
+async def test_who_leaves_loses_none_of_the_keys_before(run: RunFolder, leaving: str) -> None:
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: is_drawn(app))
+        for name in ("1", "2", "W", "space", leaving):
+            app.post_message(key(name))
+        await until(pilot, lambda: not app.is_running)
+    with closing(run.open_record()) as record:
+        assert record.labels(0) == Labels.of([0, 1, 5], 5)
+        assert record.seen(0) >= set(range(8))

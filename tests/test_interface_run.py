@@ -284,6 +284,18 @@ async def test_an_engine_that_cannot_be_started_is_an_error_message(run: RunFold
         await until(pilot, lambda: "no space left" in notices(app))
 
 
+async def test_the_end_of_a_long_log_can_be_read(run: RunFolder) -> None:
+    run.log_file.write_text("".join(f"line {n} {'of many words ' * 12}\n" for n in range(40)))
+    with closing(run.open_record()) as record:
+        record.set_state("failed", "It is out of memory.")
+    async with interface(run, engine=False, start_engine=lambda f: FakeEngine(4)) as (app, pilot):
+        await until(pilot, lambda: "It is out of memory." in said(app))
+        assert "starts the engine again" not in said(app), "it is below the edge"
+        await pilot.press("end")
+        await until(pilot, lambda: "starts the engine again" in said(app))
+        assert "line 39" in said(app)
+
+
 async def test_leaving_lets_the_engine_go_on(run: RunFolder) -> None:
     with closing(run.open_record()) as record:
         async with interface(run) as (app, pilot):

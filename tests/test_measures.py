@@ -33,6 +33,12 @@ def test_of_good_pictures_there_is_none_where_too_few_can_be_read(tmp_path: Path
     assert good_diversity_of(paths) == {"good_diversity": diversity(pictures)}
     assert good_diversity_of(paths[:1]) == good_diversity_of([]) == {}
     assert good_diversity_of([*paths, tmp_path / "removed.png"]) == {}
+    whole, damaged = paths[0].read_bytes(), tmp_path / "damaged.png"
+    for place in range(8, len(whole), 3):
+        damaged.write_bytes(whole[:place] + b"\xff\x00" + whole[place + 2 :])
+        good_diversity_of([paths[1], damaged])  # whatever it makes of it, it goes on
+    save_picture(damaged, pictures[0][:4])
+    assert good_diversity_of([*paths, damaged]) == {}
 
 
 def test_diversity_is_the_same_in_blocks_and_takes_little_memory(

@@ -8,18 +8,22 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.cartoons.drawing import ENHANCED, PROMPTS
+from hero_engine.engine.interrupts import Stop
 from hero_engine.errors import InputError
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.objectives import objective_of
+from hero_engine.method.rollout import Rollout
 from hero_engine.method.update import LearnsFrom
 from hero_engine.model.diffusion import Model
 from hero_engine.results.export import export
-from hero_engine.run.folder import RunFolder, trained_round
+from hero_engine.run.folder import RunFolder, list_runs, trained_round
 from hero_engine.run.labels import Labels
 from hero_engine.run.methods import METHODS, Method
+from hero_engine.run.record import Record
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
@@ -140,32 +144,79 @@ def test_without_rounds_the_base_model_is_only_evaluated(
     assert asked == (("a cat",) if method == "pretrained" else ("a cat, sharp, in a warm light",))
 
 
-def test_dreambooth_learns_from_the_best_of_all_rounds_after_the_last(
-    run_method: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
+    """What the LoRA is trained on, in turn."""
     from hero_engine.engine.team import Team
-    from hero_engine.method.rollout import Rollout
 
-    lessons: list[Lesson] = []
+    noted: list[Lesson] = []
     update = Team.update
 
-    def noted(team: Team, lesson: Lesson, *others: object) -> None:
-        lessons.append(lesson)
+    def note(team: Team, lesson: Lesson, *others: object) -> None:
+        noted.append(lesson)
         update(team, lesson, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Team, "update", noted)
-    folder = run_method(
-        "dreambooth",
-        "feedback.rounds=2",
-        "update.optimizer_steps=4",
-        "update.prior_images=3",
-    )
+    monkeypatch.setattr(Team, "update", note)
+    return noted
+
+
+DREAMBOOTH = ("dreambooth", "update.optimizer_steps=4", "update.prior_images=3")
+
+
+def bests(folder: RunFolder) -> Tensor:
+    """The clean latents of the best pictures of `LABELS`."""
+    rollouts = [Rollout.load(folder.rollout(number)) for number in (0, 1)]
+    return torch.stack([rollouts[0].z_0[3], rollouts[1].z_0[2]])
+
+
+def test_dreambooth_learns_from_the_best_of_all_rounds_after_the_last(
+    run_method: Callable[..., RunFolder], lessons: list[Lesson]
+) -> None:
+    folder = run_method(*DREAMBOOTH, "feedback.rounds=2")
     assert not has_learned(folder, 0)
     assert has_learned(folder, 1)
     (lesson,) = lessons
-    bests = [Rollout.load(folder.rollout(number)).z_0[best] for number, best in ((0, 3), (1, 2))]
-    assert torch.equal(lesson.examples, torch.stack(bests))
+    assert torch.equal(lesson.examples, bests(folder))
     assert folder.task().taught_prompts == ("sks a cat",)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_dreambooth_learns_from_what_there_is_when_the_person_is_satisfied(
+    run_method: Callable[..., RunFolder],
+    lessons: list[Lesson],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    killed: bool,
+) -> None:
+    """Also if the engine is ended when that is on the disk and not in the record yet."""
+    set_progress, finish_training = Record.set_progress, Record.finish_training
+    left = [0, 1, *([] if killed else [1])]
+
+    def tell(record: Record, phase: str, done: int, total: int) -> None:
+        set_progress(record, phase, done, total)
+        if phase == "waiting for labels" and record.rounds()[-1].number == 2:
+            record.send("finish")
+
+    def end(record: Record, number: int, *others: object) -> None:
+        if number not in left:
+            raise Stop
+        left.remove(number)
+        finish_training(record, number, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Record, "set_progress", tell)
+    monkeypatch.setattr(Record, "finish_training", end)
+    try:
+        folder = run_method(*DREAMBOOTH, "feedback.rounds=4")
+    except Stop:
+        assert killed
+        (folder,) = list_runs(tmp_path)
+        run_here(folder, []).close()
+    assert status(folder)["state"] == "finished"
+    (lesson,) = lessons
+    assert torch.equal(lesson.examples, bests(folder))
+    assert has_learned(folder, 1)
+    exported = load_file(folder.exports / "pytorch_lora_weights.safetensors")
+    assert any(tensor.any() for name, tensor in exported.items() if ".up." in name)
 
 
 class Towards:

@@ -57,3 +57,6 @@ def test_the_time_left_is_estimated_from_the_rounds_that_are_done() -> None:
     assert seconds_left(done, 2, now=40.0) == 0.0
     assert seconds_left(done, 2, now=40.0, to_evaluate=30) == 30.0, "a second a picture"
     assert seconds_left(done, 4, now=30.0, to_evaluate=30) == 60.0
+    # Of 30 seconds round 1 has waited 18 for somebody to go on.
+    assert seconds_left(done, 4, now=30.0, measured={1: (1.0, 1.0)}) == 12.0
+    assert seconds_left(done, 2, now=40.0, to_evaluate=8, measured={1: (1.0, 1.0)}) == 5.0

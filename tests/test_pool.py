@@ -18,6 +18,7 @@ from hero_engine.method.pool import (
 )
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import seeds
+from hero_engine.run import yamlfile
 from hero_engine.run.collapse import figures
 from hero_engine.run.diversity import diversity
 from hero_engine.run.labels import Labels
@@ -112,8 +113,14 @@ def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path:
     drawn = np.stack([read_picture(folder.image(1, image)) for image in (4, 6)])
     assert second["fresh_good_diversity"] == pytest.approx(diversity(drawn))
     with closing(folder.open_record()) as record:
-        known = [each.good_diversity for each in figures(record, task)]
+        known = [each.good_diversity for each in figures(record)]
     assert known == [first["good_diversity"], second["fresh_good_diversity"]], "not the pool's"
+    card = (folder.exports / "README.md").read_text()
+    assert "| before | fresh, N(0, I) | 8 | 2 |" in card
+    assert "| after 1 round | 4 fresh, N(0, I), else the noise pool | 7 | 3 |" in card
+    changed = task.model_copy(update={"noise": task.noise.model_copy(update={"fresh_share": 0.0})})
+    folder.task_file.write_text(yamlfile.dump(changed.model_dump(mode="json")))
+    assert status(folder)["history"] == [first, second], "as they were drawn"
     assert first["base_drift"] is not None
     assert first["base_drift"] > 0
     assert second["reward_spread"] is not None

@@ -160,6 +160,10 @@ def test_k_steps_are_asked_for_only_where_they_are_learned_from(task_file: Path)
         ("oracle: unicorn\n", "oracle", "there is no oracle 'unicorn'; expected one of"),
         ("transfer_prompts: a cat\n", "transfer_prompts", "expected a list, such as ['a cat']"),
         ("embedding: {channels: 3}\n", "embedding.channels", "expected a list, such as [3]"),
+        ("embedding: {channels: [0, 2, 4]}\n", "embedding.channels", "greater than or equal to 1"),
+        ("embedding: {head: [-1]}\n", "embedding.head", "greater than or equal to 1, found -1"),
+        ("update: {betas: [1.0, 0.9]}\n", "update.betas", "less than 1, found 1.0"),
+        ("evaluation: {images: 100000}\n", "evaluation.images", "less than or equal to 2000"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_and_field(

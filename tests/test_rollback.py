@@ -134,6 +134,7 @@ def test_the_first_rounds_of_a_run_are_the_run_of_so_many(
     rollback.copy_until(longer, first.path, 1)
     assert status(first)["state"] == "paused"
     assert status(first)["labels_budget"] == 8
+    assert status(first)["line"] == 0, "it has not gone back"
     run_here(first, []).close()
     alone = finished(
         tiny_task(evaluation={"images": 4}, feedback={"rounds": 1}), FIRST[:1], "alone"
@@ -315,14 +316,20 @@ def test_what_is_learned_so_far_cannot_change_its_shape(
         with_changes(tiny_task(), [override], None)
 
 
+def test_a_run_of_labels_stays_one(tiny_task: Callable[..., Task]) -> None:
+    with pytest.raises(InputError, match=r"reward\.name: tiny learns from labels"):
+        with_changes(tiny_task(), ["reward.name=function", "reward.function=a:b"], None)
+    with_changes(tiny_task(), ["reward.name=binary", "prompts=[a dog]"], None)
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
         ("oracle=blak-cat", "--set: oracle: there is no oracle 'blak-cat'"),
-        ("prompts=[a, b, c, d, e, f, g, h, i]", "--set: feedback.batch_size: expected at least 9"),
+        ("prompts=[a, b]", "--set: prompts: expected 1 of them, found 2"),
     ],
 )
-def test_what_a_new_run_would_refuse_is_refused(
+def test_what_does_not_go_with_the_run_is_refused(
     tiny_task: Callable[..., Task], override: str, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):

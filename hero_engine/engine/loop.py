@@ -21,7 +21,7 @@ from hero_engine.engine.background import in_background
 from hero_engine.engine.idle import IdleOffload
 from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.engine.team import Team
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.method import ddpo, embedding, state
 from hero_engine.method.advantage import advantages, by_label
 from hero_engine.method.batch import Batch, LabelledBatch
@@ -42,7 +42,7 @@ from hero_engine.run.diversity import good_diversity_of
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.functions import load_function
 from hero_engine.run.labels import Labels
-from hero_engine.run.methods import CLEAN_LATENTS, NO_UPDATE
+from hero_engine.run.methods import CLEAN_LATENTS, NO_UPDATE, PICKSCORE
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.pictures import read_picture, save_picture
 from hero_engine.run.record import START, Record
@@ -81,13 +81,15 @@ def run_to_the_end(run: Run) -> None:
         objective_of(task)  # what is wrong with one of the user's own is said before any work
     if task.reward.function is not None:
         load_function(task.reward.function, "reward.function")
+    if task.reward.function == PICKSCORE:
+        check_pickscore()
     learned = state.initial_state(model, task)
     fit_to_machine(run, learned)
     first_round = resume(run, learned)
     learn_from_start(run, learned)
     try:
         for round_number in range(first_round, task.feedback.rounds):
-            run.interrupts.check()
+            check(run, round_number)
             z_T = round_noise(learned.pool, fresh_noise(run, learned, round_number), task)
             rollout = collect(run, learned, z_T, round_number)
             with in_background() as hand_over:
@@ -97,11 +99,37 @@ def run_to_the_end(run: Run) -> None:
             learn(run, learned, rollout, labels, round_number)
     except Finish:
         log.info("asked to finish")
+        learn_before_the_end(run, learned)
     evaluation.evaluate(run.folder, run.record, task, learned, run.interrupts.check_stop)
     if any(r.trained for r in run.record.rounds()):
         export.export(run.folder, run.folder.exports)
     run.team.dismiss(learned.model)
     run.record.set_state("finished")
+
+
+def check_pickscore() -> None:
+    """Loads it before a round is drawn for it.
+
+    Raises:
+        InputError: its weights are not on this machine.
+    """
+    from hero_engine.results import scorers  # with transformers' models, for who needs them
+
+    try:
+        scorers.pickscore([], [])
+    except scorers.Unavailable as error:
+        raise InputError(f"reward.function {PICKSCORE}: {error}") from None
+
+
+def check(run: Run, round_number: int) -> None:
+    """Raises Stop if one was asked for, and Finish before the round is submitted: its labels were
+    given to be learned from.
+    """
+    try:
+        run.interrupts.check()
+    except Finish:
+        if not is_submitted(run.record, round_number):
+            raise
 
 
 def fit_to_machine(run: Run, learned: TrainingState) -> None:
@@ -212,7 +240,11 @@ def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) ->
 
         rollout = run.team.sample(learned.model, run.task, z_T, round_number, keep, folder, wait)
         write_complete(folder.rollout(round_number), rollout.save)
-    metrics = {"noise_norm": norm_ratio(z_T), "sample_s": time.monotonic() - started}
+    metrics = {
+        "noise_norm": norm_ratio(z_T),
+        "sample_s": time.monotonic() - started,
+        collapse.FRESH: len(run.task.fresh_images) if learned.pool else 0,
+    }
     record.finish_sampling(round_number, metrics)
     log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
     return rollout
@@ -246,9 +278,9 @@ def measure_good(run: Run, labels: Labels, round_number: int) -> None:
         return good_diversity_of(paths)
 
     found = of(labels.good)
-    if round_number > 0:
-        fresh = of(labels.good & frozenset(run.task.fresh_images))
-        found |= {f"fresh_{name}": value for name, value in fresh.items()}
+    measured = {name: curve[0][1] for name, curve in run.record.metrics(round_number).items()}
+    fresh = of(labels.good & collapse.fresh_images(run.task.feedback.batch_size, measured))
+    found |= {f"fresh_{name}": value for name, value in fresh.items()}
     run.record.add_metrics(round_number, 0, found)
 
 
@@ -278,7 +310,7 @@ def remeasure_log_probs(
         images: the pictures that are learned from, int64 [M], when the labels are there; None: all.
 
     Raises:
-        Stop: asked for in the meantime; or Finish, before the labels are there.
+        Stop, Finish: see `check`.
     """
     if run.task.update.objective != "ddpo":
         return rollout
@@ -288,8 +320,9 @@ def remeasure_log_probs(
     if learned.model.device.type == "cpu" and run.task.update.guidance:
         # A picture's arithmetic does not depend on its neighbours there: the old ones mostly hold.
         return rollout
-    check = run.interrupts.check if images is None else run.interrupts.check_stop
-    return ddpo.remeasured(learned.model, rollout, run.task, round_number, images, check)
+    return ddpo.remeasured(
+        learned.model, rollout, run.task, round_number, images, partial(check, run, round_number)
+    )
 
 
 @torch.no_grad()
@@ -309,6 +342,11 @@ def _is_sampled(record: Record, round_number: int) -> bool:
     return any(r.number == round_number and r.sampled is not None for r in record.rounds())
 
 
+def is_submitted(record: Record, round_number: int) -> bool:
+    """Whether the labels of a round are final."""
+    return any(r.number == round_number and r.submitted is not None for r in record.rounds())
+
+
 def trains_embedding(task: Task) -> bool:
     """Whether anything of the method asks for the embedding."""
     if task.update.objective == NO_UPDATE or objective_of(task).learns_from != "rewards":
@@ -320,13 +358,13 @@ def labels_of(run: Run, learned: TrainingState, round_number: int) -> Labels:
     """The round's labels, when they are there; where a function rewards, there are none to come.
 
     Raises:
-        Stop, Finish: asked for in the meantime.
+        Stop, Finish: see `check`.
     """
     if run.task.asks_for_labels:
         return wait_for_labels(run, learned, round_number)
-    run.interrupts.check()
+    check(run, round_number)
     nobody = Labels(unsure=frozenset(range(run.task.feedback.batch_size)))
-    if not any(r.submitted for r in run.record.rounds() if r.number == round_number):
+    if not is_submitted(run.record, round_number):
         run.record.submit(round_number, nobody)
     return nobody
 
@@ -335,14 +373,14 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
     """Waits until the round is submitted, drawing what is asked for on the side.
 
     Raises:
-        Stop, Finish: asked for in the meantime.
+        Stop, Finish: see `check`.
     """
     run.record.set_progress("waiting for labels", 0, 0)
     idle = IdleOffload(learned, run.options.idle_offload)
     seen = None
     try:
         while True:
-            run.interrupts.check()
+            check(run, round_number)
             changes = run.record.changes()
             if changes != seen:
                 seen = changes
@@ -352,7 +390,7 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
                     tryout.answer(
                         run.folder, run.record, run.task, learned.model, learned.pool, round_number
                     )
-                if any(r.submitted for r in run.record.rounds() if r.number == round_number):
+                if is_submitted(run.record, round_number):
                     idle.come_back()
                     return run.record.labels(round_number)
             idle.tick()
@@ -364,7 +402,7 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
 
 def tell_of_collapse(run: Run) -> None:
     """Says in the record and the log if what is known of the latest round shows a collapse."""
-    found = collapse.find_collapse(collapse.figures(run.record, run.task))
+    found = collapse.find_collapse(collapse.figures(run.record))
     latest = run.record.rounds()[-1]
     if found is not None and found.words != latest.collapse:
         run.record.set_collapse(latest.number, found.words, found.back_to)
@@ -511,9 +549,9 @@ def train_on_examples(
     run: Run, learned: TrainingState, rollout: Rollout, round_number: int
 ) -> tuple[dict[str, float], str]:
     """Trains the LoRA on the best pictures of all rounds, and on that which the run began with,
-    after the last round; returns as `train`.
+    after the last round, or when the person is satisfied; returns as `train`.
     """
-    if round_number < run.task.feedback.rounds - 1:
+    if round_number < run.task.feedback.rounds - 1 and not run.record.is_pending("finish"):
         return {}, "Nothing is learned before the best picture of the last round is known."
     examples, numbers = [], []
     for number in [*earlier_than(run, 0), *range(round_number + 1)]:
@@ -535,6 +573,24 @@ def train_on_examples(
     )
     train_lora(run, learned, lesson)
     return {"examples": float(len(examples))}, ""
+
+
+def learn_before_the_end(run: Run, learned: TrainingState) -> None:
+    """What would have been learned after the last round, from the examples that there are when the
+    person is satisfied; its checkpoint is that of the latest trained round.
+    """
+    trained = [r.number for r in run.record.rounds() if r.trained is not None]
+    if not trained or not learned.model.is_untaught or run.task.update.objective == NO_UPDATE:
+        return
+    if objective_of(run.task).learns_from != "examples":
+        return
+    started, latest = time.monotonic(), trained[-1]
+    run.record.set_state("training")
+    rollout = Rollout.load(run.folder.rollout(latest))
+    metrics, outcome = train_on_examples(run, learned, rollout, latest)
+    state.save(learned, run.folder, latest)
+    metrics["train_s"] = time.monotonic() - started
+    run.record.finish_training(latest, metrics, outcome)
 
 
 def triplet_latents(

@@ -89,11 +89,13 @@ def _read(what: Evaluated, source: Source) -> NDArray[np.uint8]:
 
 def _measure(record: Record, what: Evaluated, sources: Sequence[Source]) -> None:
     """In-batch diversity: by pixels, and by CLIP's features where its weights are."""
+    done = record.evaluations.measured(what.round, what.count)
+    if all({"diversity", "clip_diversity"} <= done.get(source, {}).keys() for source in sources):
+        return
     try:
         clip: Scorer | None = load_scorer("clip")
     except Unavailable:
         clip = None
-    done = record.evaluations.measured(what.round, what.count)
     for source in sources:
         known = done.get(source, {})
         if "diversity" not in known or (clip is not None and "clip_diversity" not in known):

@@ -3,17 +3,25 @@
 import hashlib
 import json
 import logging
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from safetensors.torch import save
 
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.method.pool import POOL_FILE
 from hero_engine.method.state import load_pool_tensors
 from hero_engine.model import lora
 from hero_engine.model.lora import LoraBase
-from hero_engine.results.modelcard import DIFFUSERS_FILE, labels_of, model_card, taught_rounds
+from hero_engine.results.modelcard import (
+    CARD_FILE,
+    DIFFUSERS_FILE,
+    is_model_card,
+    labels_of,
+    model_card,
+    taught_rounds,
+)
 from hero_engine.run.folder import RunFolder, trained_round, write_complete
 from hero_engine.run.record import Record
 from hero_engine.run.task import Task
@@ -28,10 +36,17 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     the kohya-format file is left out, and the log says so.
 
     Raises:
-        InputError: the round is not trained, or none is.
+        InputError: the round is not trained, or none is; or somebody's files would be replaced.
         EngineError: a file cannot be read or written.
     """
-    record, task = folder.open_record(), folder.task()
+    if destination.exists() and not destination.is_dir():
+        raise InputError(f"{destination}: it is no folder; name another with -o")
+    with closing(folder.open_record()) as record:
+        return _export(folder, record, destination, wanted)
+
+
+def _export(folder: RunFolder, record: Record, destination: Path, wanted: int | None) -> list[Path]:
+    task = folder.task()
     number = trained_round(folder, wanted)
     checkpoint = folder.checkpoint(number)
     tensors, base = lora.load_checkpoint(checkpoint / "lora.safetensors")
@@ -45,6 +60,9 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
     except ValueError as error:
         log.warning("%s for ComfyUI, A1111 and Forge is left out: %s", kohya_name, error)
         kohya = None
+    if not destination.resolve().is_relative_to(folder.path.resolve()):
+        names = [DIFFUSERS_FILE, POOL_FILE, CARD_FILE, *([] if kohya is None else [kohya_name])]
+        _check_free(destination, names)
     pool = load_pool_tensors(checkpoint)
     try:
         paths = [destination / DIFFUSERS_FILE]
@@ -58,10 +76,24 @@ def export(folder: RunFolder, destination: Path, wanted: int | None = None) -> l
         write_complete(paths[-1], lambda path: _write(path, save(pool, {"hero_tui": drawing})))
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
-        write_complete(destination / "README.md", lambda path: _write(path, card.encode()))
+        write_complete(destination / CARD_FILE, lambda path: _write(path, card.encode()))
     except OSError as error:
         raise EngineError(f"{destination}: cannot export: {error}") from error
-    return [*paths, destination / "README.md"]
+    return [*paths, destination / CARD_FILE]
+
+
+def _check_free(destination: Path, names: list[str]) -> None:
+    """Only an earlier export is replaced, and that is told by its model card.
+
+    Raises:
+        InputError: there are files of other origin.
+    """
+    taken = [name for name in names if (destination / name).exists()]
+    if taken and not is_model_card(destination / CARD_FILE):
+        raise InputError(
+            f"{destination}: there is {' and '.join(taken)} of another origin, which the export "
+            "would replace; name another folder with -o"
+        )
 
 
 def how_to_draw(task: Task, base: LoraBase, round_number: int) -> dict[str, object]:

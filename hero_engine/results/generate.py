@@ -48,6 +48,8 @@ def generate(folder: RunFolder, request: PictureRequest, destination: Path | Non
             are not finite.
     """
     number = trained_round(folder, request.round)
+    if destination is not None and destination.exists() and not destination.is_dir():
+        raise InputError(f"{destination}: it is no folder; name another with -o")
     if destination is not None and destination.is_dir() and any(destination.iterdir()):
         raise InputError(f"{destination}: there is something in it; name a new folder with -o")
     run_task = folder.task()

@@ -17,6 +17,7 @@ from hero_engine.model.lora import LoraBase
 from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
+from hero_engine.run.collapse import FRESH
 from hero_engine.run.intervals import Rate
 from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.record import Record, Round
@@ -24,6 +25,7 @@ from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+CARD_FILE = "README.md"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$])")
 _LIST_OR_HEADING = re.compile(r"^(\d*)([#+=.)-])")
@@ -110,6 +112,15 @@ def labels_of(record: Record, rounds: Sequence[Round]) -> tuple[int, int]:
     """How many pictures of these rounds were good or bad, and how many unsure."""
     unsure = sum(len(record.labels(r.number).unsure) for r in rounds)
     return sum(r.images for r in rounds) - unsure, unsure
+
+
+def is_model_card(path: Path) -> bool:
+    """Whether a file is one that `model_card` made; False, too, where it cannot be read."""
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return text.startswith("---\n") and "\n## How it was made\n\nhero-tui " in text
 
 
 def _begun_with(record: Record) -> str:
@@ -229,11 +240,21 @@ def _base_name(task: Task) -> str:
     return task.model + (f" at {task.revision}" if task.revision else "")
 
 
+FRESH_NOISE = "fresh, N(0, I)"
+
+
+def _noise_of(record: Record, round_: Round) -> str:
+    """What a round with a pool before it started from."""
+    count = int(dict(record.metrics(round_.number).get(FRESH, ())).get(0, 0))
+    if not count:
+        return "the noise pool"
+    return FRESH_NOISE if count == round_.images else f"{count} {FRESH_NOISE}, else the noise pool"
+
+
 def _success(record: Record, task: Task, round_number: int) -> str:
     """A row a round, and the final evaluation if it is of this round's model."""
-    fresh = "fresh, N(0, I)"
-    around = "the noise pool" if task.has_pool else fresh
-    rows = []
+    around = "the noise pool" if task.has_pool else FRESH_NOISE
+    rows, has_pool = [], False
     for r in record.rounds():
         # A round's pictures are of the model before its training: those of the next round, drawn
         # from this one's noise pool, tell what this export does.
@@ -241,16 +262,16 @@ def _success(record: Record, task: Task, round_number: int) -> str:
             taught = record.start() is not None and task.update.objective in CLEAN_LATENTS
             first = "after the pictures it began with" if taught else "before"
             model = f"after {_rounds(r.number)}" if r.number else first
-            noise = around if r.number else fresh
-            rows.append(
-                (model, noise, labels_of(record, [r])[0], len(record.labels(r.number).good))
-            )
+            good = len(record.labels(r.number).good)
+            noise = _noise_of(record, r) if has_pool else FRESH_NOISE
+            rows.append((model, noise, labels_of(record, [r])[0], good))
+            has_pool = has_pool or (task.has_pool and good > 0)
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
         judged = record.figures()
         for which, figures in judged.items():
-            noise = fresh
+            noise = FRESH_NOISE
             if which == "pi":
-                noise = around if task.has_pool else f"{fresh}, other draws"
+                noise = around if task.has_pool else f"{FRESH_NOISE}, other draws"
             model = "final evaluation" + (", base model" if which == "base" else "")
             rows.append((model, noise, int(figures["images"]), int(figures["good"])))
     else:

@@ -139,7 +139,7 @@ def _read(name: str, where: str, load: Callable[[str], Any]) -> Any:
         why = "" if isinstance(error, OSError) else f" ({str(error).strip().splitlines()[0]})"
         raise Unavailable(
             f"{name}: unavailable: {where} is not on this machine as safetensors{why}; fetch "
-            f"{_fetch(SCORERS[name])}, then evaluate again"
+            f"{_fetch(SCORERS[name])}, then try again"
         ) from error
 
 

@@ -4,13 +4,12 @@ Each round is held against the rounds before it, in two ways, and where few pict
 there is no verdict. Thresholds and what they were tried on: docs/method.md, "When a run collapses".
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hero_engine.run.intervals import wilson
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record, Round
-from hero_engine.run.task import Task
 
 LOST_SUCCESS = 1 / 2
 """Of the best success so far: with less left, beyond what so few pictures vary, it is lost."""
@@ -76,17 +75,19 @@ def find_collapse(rounds: Sequence[RoundFigures]) -> Collapse | None:
     return Collapse(f"Collapse: {'; '.join(signs)}.", sound[-1] - 1 if sound else None)
 
 
-def figures_of(
-    round_: Round, labels: Labels, measured: Mapping[str, float], fresh_images: Set[int]
-) -> RoundFigures:
-    """What is known of a round.
+FRESH = "fresh_images"
+"""The measure that says how many of a round's pictures, its last, start from fresh noise beside
+those that start from the pool."""
 
-    Args:
-        measured: of its pictures, by name.
-        fresh_images: those that start from fresh noise beside a pool (`Task.fresh_images`), which
-            round 0 has not yet.
-    """
-    fresh = fresh_images if round_.number else frozenset()
+
+def fresh_images(images: int, measured: Mapping[str, float]) -> frozenset[int]:
+    """Which of a round's pictures those are: as they were drawn, whatever the task has become."""
+    return frozenset(range(images - int(measured.get(FRESH, 0)), images))
+
+
+def figures_of(round_: Round, labels: Labels, measured: Mapping[str, float]) -> RoundFigures:
+    """What is known of a round. `measured`: of its pictures, by name."""
+    fresh = fresh_images(round_.images, measured)
     sure = round_.images - len(labels.unsure)
     is_judged = round_.submitted is not None and sure > 0
     return RoundFigures(
@@ -101,12 +102,12 @@ def figures_of(
     )
 
 
-def figures(record: Record, task: Task) -> list[RoundFigures]:
+def figures(record: Record) -> list[RoundFigures]:
     """What the record knows of each round."""
-    found, fresh_images = [], frozenset(task.fresh_images)
+    found = []
     for r in record.rounds():
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        found.append(figures_of(r, record.labels(r.number), measured, fresh_images))
+        found.append(figures_of(r, record.labels(r.number), measured))
     return found
 
 

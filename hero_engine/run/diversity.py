@@ -62,10 +62,10 @@ def good_diversity(pictures: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
 
 
 def good_diversity_of(paths: Iterable[Path]) -> dict[str, float]:
-    """The same of their PNG files; nothing, too, where one cannot be read any more: nobody is kept
-    from going on by a figure.
+    """The same of their PNG files; nothing, too, where one cannot be read any more, or has another
+    size: nobody is kept from going on by a figure.
     """
     try:
         return good_diversity([read_picture(path) for path in paths])
-    except OSError:
+    except (OSError, ValueError):
         return {}

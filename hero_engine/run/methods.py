@@ -19,6 +19,7 @@ OBJECTIVES: dict[str, str] = {
 """What an update can be (`method.update.Objective`): a name, and the class that makes it."""
 
 NO_UPDATE = "none"
+PICKSCORE = "hero_engine.results.scorers:pickscore"
 
 CLEAN_LATENTS = ("nft",)
 """Objectives that learn a picture from its clean latent alone, whoever drew it."""
@@ -102,7 +103,7 @@ METHODS: dict[str, Method] = {
         "a reward function in place of labels (Black et al. 2024; paper, Table 4)",
         {
             "reward.name": ("function", "no labels"),
-            "reward.function": ("hero_engine.results.scorers:pickscore", "paper, App. B.1"),
+            "reward.function": (PICKSCORE, "paper, App. B.1"),
             "feedback.rounds": (50, "paper, App. B.1"),
             "noise.pool": _NO_POOL,
         },

@@ -29,8 +29,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         OSError: the file is missing or damaged.
     """
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except SyntaxError as error:  # Pillow's word for a damaged chunk
+        raise OSError(f"{path}: {error}") from error
 
 
 def png_text(settings: Mapping[str, object], sampler: str) -> dict[str, str]:

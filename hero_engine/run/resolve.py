@@ -227,8 +227,15 @@ def with_changes(task: Task, overrides: Sequence[str], seed: int | None) -> Task
     if seed is not None:
         values["seed"] = seed
     changed = _validate(values, "--set")
+    if changed.asks_for_labels != task.asks_for_labels:
+        kind = "labels" if task.asks_for_labels else "a function's rewards"
+        raise InputError(f"--set: reward.name: {task.name} learns from {kind}, and goes on so")
+    if len(changed.prompts) != len(task.prompts):
+        raise InputError(
+            f"--set: prompts: expected {len(task.prompts)} of them, found {len(changed.prompts)}: "
+            "which one an earlier picture is of is told by its number"
+        )
     _check_oracle(changed, "--set")
-    _check_batch(changed, "--set")
     return changed
 
 

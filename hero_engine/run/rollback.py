@@ -117,6 +117,8 @@ def copy_until(folder: RunFolder, target: Path, rounds: int) -> None:
         with closing(folder.open_record()) as record:
             _copy(folder, record, path)
         remove(roll_back(copy, rounds - 1, until).path.parent)
+        with closing(copy.open_record()) as record:
+            record.forget_lines()
         base = folder.final_image("base", 0).parent
         if base.is_dir():
             copy_linked(base, copy.final_image("base", 0).parent)

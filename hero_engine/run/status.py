@@ -175,7 +175,7 @@ def status(folder: RunFolder) -> Status:
                 "said": last.collapse,
                 "back_to": last.back_to,
             }
-        over = find_overtraining(figures(record, task))
+        over = find_overtraining(figures(record))
         if over is not None:
             found["over_training"] = {
                 "round": over.round,
@@ -208,7 +208,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
     history: list[RoundStatus] = []
     asked: float | None = None
     """Since when somebody waited for the round's pictures."""
-    went_back, fresh_images = record.went_back(), frozenset(task.fresh_images)
+    went_back = record.went_back()
     for r in rounds:
         if r.submitted is None:
             continue
@@ -216,7 +216,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
         good, unsure = len(labels.good), len(labels.unsure)
         sure = r.images - unsure
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        known = figures_of(r, labels, measured, fresh_images)
+        known = figures_of(r, labels, measured)
         history.append(
             {
                 "round": r.number,

@@ -116,14 +116,18 @@ class Feedback(Section):
     )
 
 
+Width = Annotated[int, Field(ge=1, le=65536)]
+"""Of a layer."""
+
+
 class Embedding(Section):
     """The embedding E_theta, its head g_theta and their training by triplets (Eq. 3)."""
 
-    channels: tuple[int, int, int] = setting(
+    channels: tuple[Width, Width, Width] = setting(
         (16, 32, 64), "paper, App. D.2 (last: 64); others ours", "of the three convolutions"
     )
-    width: int = setting(4096, "paper, App. D.2", "of the learned representation", ge=1, le=65536)
-    head: tuple[int, ...] = setting(
+    width: Width = setting(4096, "paper, App. D.2", "of the learned representation")
+    head: tuple[Width, ...] = setting(
         (2048, 1024, 512), "paper, App. D.2", "widths of the head's layers", min_length=1
     )
     learning_rate: float = setting(1e-5, "official code", "of Adam", gt=0, le=1)
@@ -165,6 +169,10 @@ class Reward(Section):
         return self.name in ("similarity-to-best", "similarity-to-positives")
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Of a moving mean."""
+
+
 class Update(Section):
     """What moves the LoRA, and how."""
 
@@ -176,7 +184,7 @@ class Update(Section):
     )
     k: int = setting(5, "paper, Table 5", "how many of them (unused with all)", ge=1, le=1000)
     learning_rate: float = setting(3e-4, "the authors' own runs", "of AdamW", gt=0, le=1)
-    betas: tuple[float, float] = setting((0.9, 0.999), "official code", "of AdamW")
+    betas: tuple[Decay, Decay] = setting((0.9, 0.999), "official code", "of AdamW")
     weight_decay: float = setting(1e-4, "official code", "of AdamW", ge=0, le=1)
     max_grad_norm: float = setting(1.0, "official code", "gradients are clipped to this", gt=0)
     clip_range: float = setting(
@@ -261,7 +269,7 @@ class Evaluation(Section):
         "paper, Sec. 5.3.1",
         "pictures from each noise, and of the base; 0: none",
         ge=0,
-        le=100_000,
+        le=2000,  # in memory at once, and each is compared with each
     )
 
 

@@ -20,6 +20,7 @@ from hero_tui.bench.results import Known, check_writable, result_of, results, wr
 from hero_tui.bench.side_by_side import (
     Board,
     cores,
+    in_families,
     jobs_here,
     run_side_by_side,
     sigterm_as_ctrl_c,
@@ -92,12 +93,13 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
     known.check_same_rows(cells, file)
     wanting = [cell for cell in now if not known.is_done(cell)]
     todo = list({(cell.name, cell.variant.judges): cell for cell in wanting}.values())
-    jobs = _jobs(asked)
+    families = in_families(todo)
+    jobs = max(1, min(_jobs(asked), len(families)))
     second = pass_seconds(
         (cell.task, known.result_of(cell)["seconds"]) for cell in once if cell not in wanting
     )
     if dry_run:
-        _show(now, wanting, second, jobs)
+        _show(now, families, second, jobs)
         return FINISHED
     if asked.labeler is not None:
         from_function(asked.labeler)
@@ -118,7 +120,7 @@ def bench(asked: Asked, dry_run: bool = False) -> int:
 
         def write() -> dict[str, Any]:
             elapsed = time.monotonic() - began
-            spent = _spent(outcomes, min(jobs, len(todo)), threads, elapsed)
+            spent = _spent(outcomes, jobs, threads, elapsed)
             found = results(experiment, cells, known, {**how, "jobs": spent})
             found["figure"] = figure(experiment, found)
             write_results(asked.output, found, markdown(experiment, found))
@@ -248,8 +250,11 @@ def _jobs(asked: Asked) -> int:
     return jobs_here() if is_embedded(asked.model) else 1
 
 
-def _show(cells: Sequence[Cell], wanting: Sequence[Cell], second: float, jobs: int) -> None:
-    """The cells on stdout, and below them, on stderr, how long they take."""
+def _show(
+    cells: Sequence[Cell], families: Sequence[Sequence[Cell]], second: float, jobs: int
+) -> None:
+    """The cells on stdout, and below them, on stderr, how long those of `families` take."""
+    left = {cell.name: cell for family in families for cell in family}
     table(
         ["task", "row", "seed", "labels", "labeled by", "run", "state", "about"],
         [
@@ -260,15 +265,19 @@ def _show(cells: Sequence[Cell], wanting: Sequence[Cell], second: float, jobs: i
                 str(cell.task.labels_budget),
                 cell.labeler if cell.task.labels_budget else "",
                 cell.name,
-                "" if cell in wanting else "finished",
+                "" if cell.name in left else "finished",
                 clock(left_of(cell, cells) * second),
             ]
             for cell in cells
         ],
     )
-    left = {cell.name: cell for cell in wanting}.values()
-    seconds = sum(left_of(cell, cells) for cell in left) * second / jobs
-    space = sum(megabytes(cell.task) for cell in left) / 1024
+    in_turn = [
+        sum(left_of(cell, cells) for cell in {each.name: each for each in family}.values())
+        for family in families
+    ]
+    # The runs of a family wait for each other.
+    seconds = max(sum(in_turn) / jobs, max(in_turn, default=0.0)) * second
+    space = sum(megabytes(cell.task) for cell in left.values()) / 1024
     message(
         f"{len(cells)} cells; {len(left)} runs to do: about {clock(seconds)}, {jobs} at a time, "
         f"and {space:.1f} GB of disk"
@@ -290,7 +299,7 @@ def _beginning(
     said += f"; {len(once) - left} are finished already" if len(once) > left else ""
     if not todo:
         return said
-    return f"{said}. {_how(min(jobs, len(todo)), threads)}."
+    return f"{said}. {_how(jobs, threads)}."
 
 
 def _how(jobs: int, threads: int | None) -> str:

@@ -35,7 +35,9 @@ def training(task: Task) -> float:
     if update.objective == "none":
         return 0.0
     if update.objective == "nft":
-        return update.optimizer_steps * update.batch_size * (TRAINING + 1) * guided
+        # Before it, the old policy's prediction; and the base model's, where that holds.
+        before = 1 + (update.kl_weight > 0)
+        return update.optimizer_steps * update.batch_size * (TRAINING + before) * guided
     if update.objective == "supervised":
         return 0.0  # once, after the last round
     reference = 1 if update.objective == "d3po" else 0

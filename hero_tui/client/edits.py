@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hero_engine.run.labels import Best, Label, Labels
+from hero_engine.run.record import Record
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Choose:
 Edit = Mark | Choose
 # What a key means depends on the labels at its turn: keys can arrive faster than they are handled.
 Gesture = Callable[[Labels], Edit]
+
+
+def make(record: Record, number: int, gesture: Gesture) -> None:
+    """Makes the edit that is meant by a gesture on the labels as they are recorded."""
+    edit = gesture(record.labels(number))
+    record.edit(number, edit, edit.in_place_of)
 
 
 def mark(images: frozenset[int], label: Label) -> Gesture:

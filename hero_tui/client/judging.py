@@ -8,10 +8,10 @@ from typing import Any
 
 from hero_engine.run.blind import is_pairs, order, taught_is_left
 from hero_engine.run.labels import Labels
-from hero_engine.run.record import Progress, Round
+from hero_engine.run.record import Progress, Record, Round
 from hero_engine.run.record.evaluations import Evaluation, Picture, Source, Verdict
 from hero_engine.run.sources import Evaluated
-from hero_tui.client.edits import Edit
+from hero_tui.client.edits import Edit, Gesture
 from hero_tui.client.runview import RunView
 
 
@@ -58,20 +58,25 @@ class Judging:
     def prompt(self, place: int) -> str:
         return self.what.prompt(*self.order[place])
 
+    def labels(self, verdicts: Mapping[Picture, Verdict]) -> Labels:
+        """What was said, as if of one round."""
+        said = [verdicts.get(each) for each in self.order]
+        good, unsure = (
+            frozenset(n for n, each in enumerate(said) if each == verdict)
+            for verdict in ("good", "unsure")
+        )
+        return Labels(good, None, unsure)
+
     def view(self, view: RunView) -> BlindView:
         """The run as its judge sees it."""
         said = [view.verdicts.get(each) for each in self.order]
-        of = {
-            verdict: frozenset(n for n, each in enumerate(said) if each == verdict)
-            for verdict in ("good", "unsure")
-        }
         here: dict[str, Any] = {
             "state": "labeling",
             "engine": "running",
             "rounds": (Round(0, len(said), 0.0, 0.0, 0.0, None, None, ""),),
             "images": frozenset(range(len(said))),
             "seen": frozenset(n for n, each in enumerate(said) if each is not None),
-            "labels": Labels(of["good"], None, of["unsure"]),
+            "labels": self.labels(view.verdicts),
             "scores": {},
             "start": None,
             "reigning_best": None,
@@ -94,6 +99,12 @@ class Judging:
             if before.label(place) != after.label(place)
         }
         return verdicts, instead
+
+    def make(self, record: Record, gesture: Gesture) -> None:
+        """Says what is meant by a gesture on the labels as they are recorded."""
+        number = self.evaluation.number
+        labels = self.labels(record.evaluations.verdicts(number))
+        record.evaluations.say(number, *self.said(labels, gesture(labels)))
 
     # -- pairs -----------------------------------------------------------------------------------
 

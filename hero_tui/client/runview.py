@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hero_engine.run.collapse import RoundFigures, figures_of
+from hero_engine.run.collapse import FRESH, RoundFigures, figures_of
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.overtraining import OverTraining, find_overtraining
@@ -33,8 +33,9 @@ Engine = Literal["running", "starting", "stopping", "none", "crashed"]
 Stage = Literal["labeling", "working", "finished", "stopped"]
 Curve = tuple[tuple[int, float], ...]
 
-MEASURES = ("diversity", "good_diversity", "fresh_good_diversity")
-"""A round's, of its pictures, of the good ones, and of those from fresh noise among them."""
+MEASURES = ("diversity", "good_diversity", "fresh_good_diversity", FRESH)
+"""A round's, of its pictures, of the good ones, and of those from fresh noise among them; and how
+many of its pictures are from fresh noise."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,6 @@ class Outcome:
     """Of its pictures: those of `MEASURES` that have been."""
     scores: Mapping[int, float] = field(default_factory=dict)
     """What the engine guessed of them before they were labelled."""
-    fresh_images: frozenset[int] = frozenset()
-    """Those that started from fresh noise beside a pool."""
 
     @property
     def good(self) -> int:
@@ -67,7 +66,7 @@ class Outcome:
     @property
     def figures(self) -> RoundFigures:
         """What it is held against other rounds by."""
-        return figures_of(self.round, self.labels, self.measured, self.fresh_images)
+        return figures_of(self.round, self.labels, self.measured)
 
     @property
     def training_seconds(self) -> float | None:
@@ -246,7 +245,7 @@ class RunReader:
             if round_.trained is not None:  # Until then it is measured.
                 self._trained.add(number)
         outcomes = tuple(
-            Outcome(round_, *self._submitted[round_.number], frozenset(self._task.fresh_images))
+            Outcome(round_, *self._submitted[round_.number])
             for round_ in rounds
             if round_.number in self._submitted
         )

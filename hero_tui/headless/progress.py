@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import get_args
 
 from rich.console import Console
@@ -52,6 +53,7 @@ class RunProgress:
         self._collapse = rounds[-1].collapse if rounds else ""
         self._is_warned = False
         self._phase = ""
+        self._began = time.time()
         self._start = record.start()
         self._task = self._bar.add_task("starting the engine", total=None, counts="")
         self._bar.start()
@@ -86,7 +88,7 @@ class RunProgress:
     def _warn_of_overtraining(self, latest: int) -> None:
         """Once, and no more after a collapse."""
         task = self._folder.task()
-        found = find_overtraining(figures(self._record, task))
+        found = find_overtraining(figures(self._record))
         if found is not None and not self._is_warned and not self._collapse:
             self._is_warned = True
             self.say(f"  {found.words} {ways_out(found, latest, task, self._folder.reference)}")
@@ -104,12 +106,24 @@ class RunProgress:
             said += ", the best stays" if labels.best == KEEP else f", best {labels.best}"
         return said
 
+    def _before(self, rounds: list[Round]) -> dict[int, tuple[float, float]]:
+        """As `seconds_left` wants it: the run may have been paused in what began before this."""
+        found = {}
+        for r in rounds:
+            if r.started < self._began and r.trained is not None:
+                metrics = self._record.metrics(r.number)
+                if {"sample_s", "train_s"} <= metrics.keys():
+                    found[r.number] = metrics["sample_s"][0][1], metrics["train_s"][0][1]
+        return found
+
     def _show_phase(self, rounds: list[Round]) -> None:
         if engine_holder(self._folder) is None:
             return  # What the record says was an earlier engine's doing.
         done = self._record.progress()
         to_evaluate = sum(not picture.is_file() for picture in self._evaluated)
-        left = seconds_left(rounds, self._rounds, time.time(), to_evaluate)
+        # Who was told to finish begins no other round.
+        total = len(rounds) if self._record.is_pending("finish") else self._rounds
+        left = seconds_left(rounds, total, time.time(), to_evaluate, self._before(rounds))
         estimate = "" if left is None else f"run: about {_clock(left)} left"
         # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
         new_phase = done.phase != self._phase and done.total > 0
@@ -132,15 +146,27 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def seconds_left(rounds: list[Round], total: int, now: float, to_evaluate: int = 0) -> float | None:
+def seconds_left(
+    rounds: list[Round],
+    total: int,
+    now: float,
+    to_evaluate: int = 0,
+    measured: Mapping[int, tuple[float, float]] | None = None,
+) -> float | None:
     """An estimate for the rounds of a run, from the mean of those that are trained, and for drawing
     `to_evaluate` pictures after them, from how long the rounds' took.
+
+    Args:
+        measured: seconds of sampling and of training, by the number of the round, of those that
+            were not worked on from their beginning to their end.
     """
-    trained = [r.trained - r.started for r in rounds if r.trained is not None]
-    if not trained:
+    drawn = {r.number: r.sampled - r.started for r in rounds if r.sampled is not None}
+    took = {r.number: r.trained - r.started for r in rounds if r.trained is not None}
+    for number, (sampling, training) in (measured or {}).items():
+        drawn[number], took[number] = sampling, sampling + training
+    if not took:
         return None
-    mean = sum(trained) / len(trained)
+    mean = sum(took.values()) / len(took)
     current = 0.0 if rounds[-1].trained is not None else min(mean, now - rounds[-1].started)
-    sampled = [(r.sampled - r.started, r.images) for r in rounds if r.sampled is not None]
-    pace = sum(seconds for seconds, _ in sampled) / sum(images for _, images in sampled)
-    return max(0.0, mean * (total - len(trained)) - current) + pace * to_evaluate
+    pace = sum(drawn.values()) / sum(r.images for r in rounds if r.number in drawn)
+    return max(0.0, mean * (total - len(took)) - current) + pace * to_evaluate

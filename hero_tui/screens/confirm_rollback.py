@@ -32,6 +32,8 @@ class ConfirmRollbackScreen(RunDialog):
     def compose(self) -> ComposeResult:
         view, number = self.view, self._number
         left = sum(o.round.images for o in view.outcomes if o.round.number > number)
+        if view.open_round is not None:
+            left += len(view.seen | view.labels.good | view.labels.unsure)
         command = f"hero-tui rollback {view.folder.reference} --round {number} --set"
         with VerticalScroll(classes="dialog") as dialog:
             step = view.task.update.learning_rate / 2

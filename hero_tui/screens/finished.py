@@ -85,7 +85,7 @@ class FinishedScreen(RunScreen):
         yield RunHeader(self.view).data_bind(FinishedScreen.view)
         yield WarningLine(self.view).data_bind(FinishedScreen.view)
         with Horizontal():
-            with VerticalScroll(id="result", can_focus=False):
+            with VerticalScroll(id="result"):
                 yield Static("Finished", classes="title")
                 self._numbers = Static()
                 yield self._numbers

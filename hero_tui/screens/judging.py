@@ -139,7 +139,7 @@ class JudgingScreen(LabelingScreen):
 
     def action_submit(self) -> None:
         self._leave_page()
-        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging))
+        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging), self._look_on)
 
 
 class BlindZoomScreen(ZoomScreen):
@@ -163,15 +163,19 @@ class BlindZoomScreen(ZoomScreen):
 
     def action_submit(self) -> None:
         self._look()
-        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging))
+        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging), self._look_on)
 
 
 class EndScreen(RunDialog):
-    """Asks before it is told which model made which picture; then nothing can be changed."""
+    """Asks before it is told which model made which picture; then nothing can be changed.
+
+    Left for a picture or pair that is not judged yet, it says which.
+    """
 
     CSS_PATH = "dialog.tcss"
     BINDINGS = [
         Binding("enter", "end", "end, and be told", id="evaluation.end"),
+        Binding("full_stop", "next_unjudged", "go on judging", id="page.unseen"),
         Binding("escape", "dismiss(None)", "back to the pictures", id="evaluation.back"),
     ]
 
@@ -190,8 +194,16 @@ class EndScreen(RunDialog):
         yield Footer(compact=True, show_command_palette=False)
 
     @property
-    def _missing(self) -> int:
-        return self.view.rounds[-1].images - len(self.view.seen)
+    def _missing(self) -> list[int]:
+        return sorted(self.view.images - self.view.seen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        match action:
+            case "end":
+                return not self._missing
+            case "next_unjudged":
+                return bool(self._missing)
+        return True
 
     def show_view(self) -> None:
         total, things = (
@@ -200,7 +212,7 @@ class EndScreen(RunDialog):
         )
         if self._missing:
             words = (
-                f"{self._missing} of {total} {things} are not judged yet; "
+                f"{len(self._missing)} of {total} {things} are not judged yet; "
                 f"{key_shown(self, 'page.unseen')} goes to the next. They are kept if you leave: "
                 "the same command goes on."
             )
@@ -210,12 +222,12 @@ class EndScreen(RunDialog):
                 "evaluation: you are told which model made which, and nothing can be changed then."
             )
         self._said.update(Content(words))
+        self.refresh_bindings()
+
+    def action_next_unjudged(self) -> None:
+        self.dismiss(self._missing[0])
 
     def action_end(self) -> None:
-        if not self.meant():
-            return
-        if self._missing:
-            self.app.bell()
-        else:
+        if self.meant():
             self.post_message(Submitted(0))
             self.dismiss(None)

@@ -117,4 +117,8 @@ class PairsScreen(RunScreen):
             self.place = unjudged
 
     def action_submit(self) -> None:
-        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging))
+        self.app.push_screen(EndScreen(self.view, self.pictures, self.judging), self._look_on)
+
+    def _look_on(self, unjudged: int | None) -> None:
+        if unjudged is not None:
+            self.place = unjudged

@@ -57,7 +57,7 @@ def cells(run: ListedRun, now: float) -> Row:
         Content(plain(run.folder.name)),
         Content(plain(found["task"]) if found else ""),
         Content.styled(state, STATE_STYLES[state]),
-        Content(f"{found['round'] + 1} of {found['rounds']}" if found else ""),
+        Content(f"{found['round'] + 1} of {found['rounds']}" if found and found["rounds"] else ""),
         Content(f"{found['labels_used']}/{found['labels_budget']}" if found else ""),
         Content("" if success is None else f"{success:.0%}"),
         Content(age(now - run.folder.made())),

@@ -49,7 +49,7 @@ class StoppedScreen(RunScreen):
     def compose(self) -> ComposeResult:
         yield RunHeader(self.view).data_bind(StoppedScreen.view)
         yield WarningLine(self.view).data_bind(StoppedScreen.view)
-        with VerticalScroll(can_focus=False):
+        with VerticalScroll():
             self._why = Static()
             yield self._why
         yield SuccessPlot(self.view).data_bind(StoppedScreen.view)

@@ -63,7 +63,7 @@ class VerdictScreen(RunScreen):
         self.judging = judging
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(can_focus=False):
+        with VerticalScroll():
             self._found = Static()
             yield self._found
         yield Footer(compact=True, show_command_palette=False)

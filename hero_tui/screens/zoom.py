@@ -14,7 +14,7 @@ from hero_engine.run.labels import Label, Labels
 from hero_tui.client.edits import Gesture, choose, mark
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown, keys_in_force
-from hero_tui.messages import Looked, OutsideAsked
+from hero_tui.messages import Looked, OutsideAsked, Stepped
 from hero_tui.pace import Pace, pace_text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import UNDO, RunDialog
@@ -81,6 +81,7 @@ class ZoomScreen(RunDialog):
         self._picture.hint = f"press {key}" if key else ""
 
     def watch_image(self) -> None:
+        self._before_step = None  # who has gone on is not led back
         if self.is_mounted:
             self.show_view()
 
@@ -160,8 +161,9 @@ class ZoomScreen(RunDialog):
         self._judge(choose(self.image))
 
     def action_step(self, way: Literal["undo", "redo"]) -> None:
-        self._before_step = self.view.labels
-        super().action_step(way)
+        if self.meant():
+            self._before_step = self.view.labels
+            self.post_message(Stepped(self.round, way))
 
     def _go_where_a_step_led(self) -> None:
         """Shows the picture whose label undo or redo has changed."""
@@ -169,9 +171,10 @@ class ZoomScreen(RunDialog):
         if before is None or before == now:
             return
         self._before_step = None
-        images = range(self.view.rounds[-1].images)
-        changed = [image for image in images if before.label(image) != now.label(image)]
-        changed += [best for best in (before.best, now.best) if isinstance(best, int)]
+        order = self._order  # a second look has not all of the round's
+        changed = [image for image in order if before.label(image) != now.label(image)]
+        bests = (before.best, now.best)
+        changed += [best for best in bests if isinstance(best, int) and best in order]
         if changed and self.image not in changed and self.view.image(changed[0]) is not None:
             self.image = changed[0]
 

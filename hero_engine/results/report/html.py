@@ -73,6 +73,10 @@ def folded(summary: object, *children: object, is_open: bool = False) -> Html:
     return Html(f"<details{' open' if is_open else ''}>{inner}</details>")
 
 
+RESTRICTED = element("meta", http_equiv="Content-Security-Policy", content=POLICY)
+"""Every page begins with it, and hardly another program's."""
+
+
 def page(title: str, *body: object) -> str:
     """The whole file.
 
@@ -83,7 +87,7 @@ def page(title: str, *body: object) -> str:
     head = joined(
         [
             element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            RESTRICTED,
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name="color-scheme", content="light dark"),
             element("title", title),

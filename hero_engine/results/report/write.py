@@ -10,13 +10,14 @@ from hero_engine.results.report.compare_page import (
     missing_pictures,
 )
 from hero_engine.results.report.facts import read_run
+from hero_engine.results.report.html import RESTRICTED
 from hero_engine.results.report.pictures import left_out
 from hero_engine.results.report.run_page import run_page
 from hero_engine.results.report.thumbnails import thumbnails
 from hero_engine.run.folder import RunFolder, write_complete
 
-BEGINS = b"<!DOCTYPE html>"
-"""How every page begins."""
+SEARCHED = 1024
+"""Bytes at the beginning of a file by which a page is known."""
 
 
 def write_report(folder: RunFolder, destination: Path) -> list[str]:
@@ -28,7 +29,7 @@ def write_report(folder: RunFolder, destination: Path) -> list[str]:
         InputError: the run's task or record is missing or damaged, it is another user's, or the
             file cannot be written.
     """
-    _check(destination)
+    destination = _free(destination)
     run = read_run(folder)
     pictures = thumbnails(list(run.paths))
     _write(destination, run_page(run, pictures))
@@ -42,7 +43,7 @@ def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[st
         InputError: there are fewer than two runs, or one is named twice; a run's task or record is
             missing or damaged, it is another user's, or the file cannot be written.
     """
-    _check(destination)
+    destination = _free(destination)
     places = [folder.path.resolve() for folder in folders]
     if len(places) < 2 or len(set(places)) < len(places):
         named = ", ".join(folder.name for folder in folders)
@@ -60,24 +61,28 @@ def write_comparison(folders: Sequence[RunFolder], destination: Path) -> list[st
     return missing_pictures(runs, pictures)
 
 
-def _check(destination: Path) -> None:
+def _free(destination: Path) -> Path:
+    """Where the page comes to be: what a link leads to is written, and not the link replaced."""
     if destination.is_dir():
         raise InputError(f"{destination}: it is a folder; name the file to write with -o")
+    if destination.exists() and not destination.is_file():
+        raise InputError(f"{destination}: it is no file; name the file to write with -o")
     if destination.is_file() and not _is_page(destination):
         raise InputError(
             f"{destination}: there is a file that is no page of hero-tui; name another with -o, or "
             "remove it"
         )
+    return destination.resolve()
 
 
 def _is_page(path: Path) -> bool:
     """Whether a file may be replaced: it is a page, or there is nothing in it."""
     try:
         with path.open("rb") as file:
-            begins = file.read(len(BEGINS))
+            begins = file.read(SEARCHED)
     except OSError:
         return True  # why it cannot be written either is said when it is
-    return begins in (b"", BEGINS)
+    return not begins or RESTRICTED.encode() in begins
 
 
 def _write(destination: Path, text: str) -> None:

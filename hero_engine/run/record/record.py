@@ -306,6 +306,11 @@ class Record:
         with self._writing() as connection:
             connection.execute("UPDATE lines SET written = 1")
 
+    def forget_lines(self) -> None:
+        """For a copy of a run's beginning, which has left no rounds anywhere."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM lines")
+
     def copy_to(self, path: Path) -> None:
         """Writes the record as it is to a new file."""
         with self._reading() as connection:
