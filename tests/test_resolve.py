@@ -178,6 +178,21 @@ def test_a_wrong_value_is_named_with_file_and_field(
 
 
 @pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("reward: {name: function, function: 'no_such:f'}\n", "there is no module no_such"),
+        ("reward: {name: function, function: 'no_such.at_all:f'}\n", "cannot import no_such"),
+        ("update: {objective: 'no_such:Mine'}\n", "update.objective no_such:Mine: there is no"),
+    ],
+)
+def test_a_function_whose_module_is_not_there_is_named(
+    task_file: Path, more: str, expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        resolve(write(task_file, more))
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"", "expected a mapping"),

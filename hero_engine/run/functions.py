@@ -1,6 +1,7 @@
 """Functions and classes of the user's own, named `module:name` in an option or a task."""
 
 import importlib
+import importlib.util
 import sys
 import sysconfig
 import traceback
@@ -19,11 +20,7 @@ def load_function(name: str, asked_by: str) -> Callable[..., Any]:
     Raises:
         InputError: there is no such function, or its module cannot be imported.
     """
-    module_name, colon, function_name = name.partition(":")
-    if not (colon and module_name and function_name):
-        raise InputError(f"{asked_by} {name}: expected module:function, for example mine:judge")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    module_name, function_name = _parts(name, asked_by)
     try:
         function: Any = getattr(importlib.import_module(module_name), function_name, None)
     except Exception as error:
@@ -34,6 +31,35 @@ def load_function(name: str, asked_by: str) -> Callable[..., Any]:
         raise InputError(f"{asked_by} {name}: {module_name} has no function {function_name}")
     loaded: Callable[..., Any] = function
     return loaded
+
+
+def check_module(name: str, asked_by: str) -> None:
+    """The same refusal where nothing but its module is looked for, which is not run.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    module_name, _ = _parts(name, asked_by)
+    try:
+        found = importlib.util.find_spec(module_name)
+    except Exception as error:  # of what the module belongs to
+        raise InputError(
+            f"{asked_by} {name}: cannot import {module_name}: {where(error)}"
+        ) from None
+    if found is None:
+        raise InputError(
+            f"{asked_by} {name}: there is no module {module_name}, here or among what is installed"
+        )
+
+
+def _parts(name: str, asked_by: str) -> tuple[str, str]:
+    """The module's name and the function's."""
+    module_name, colon, function_name = name.partition(":")
+    if not (colon and module_name and function_name):
+        raise InputError(f"{asked_by} {name}: expected module:function, for example mine:judge")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    return module_name, function_name
 
 
 def where(error: Exception) -> str:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from hero_engine.cartoons import SUBJECTS, is_embedded
 from hero_engine.errors import InputError
 from hero_engine.run import yamlfile
+from hero_engine.run.functions import check_module
 from hero_engine.run.methods import METHODS
 from hero_engine.run.profiles import profile_for
 from hero_engine.run.task import Section, Task
@@ -146,6 +147,10 @@ def resolve(
     task = _validate(values, where)
     _check_oracle(task, where)
     _check_batch(task, where)
+    if task.reward.function is not None:
+        check_module(task.reward.function, f"{where}: reward.function")
+    if ":" in task.update.objective:
+        check_module(task.update.objective, f"{where}: update.objective")
     return Resolved(task, origins)
 
 
