@@ -69,6 +69,11 @@ class Opened(Message):
         self.outcome = outcome
 
 
+WAYS = 4
+"""How often one has to go from the app to the screen and back, to come after all that was typed: a
+key goes once before its action runs and once with what that asks for; clicks and fields, thrice."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """What the person did and the record does not have yet: shown all the same."""
@@ -413,8 +418,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
         self._client.keep_place((message.round, message.image))
 
     def on_submitted(self, message: Submitted) -> None:
-        number = message.round
-        self._client.ask(lambda record: record.submit(number))
+        number, line = message.round, self.view.line
+        self._client.ask(lambda record: record.submit(number, line=line))
 
     def on_try_asked(self, message: TryAsked) -> None:
         prompt = message.prompt
@@ -548,12 +553,9 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
             self._leave()
         else:
             self._leaves = True
-            self._leave_behind(2)
+            self._leave_behind(WAYS)
 
     def _leave_behind(self, ways: int) -> None:
-        """A key goes to the screen and back before its action runs, and what that asks of the app
-        goes so once more.
-        """
         if ways == 0 or not self.screen.call_later(self.call_later, self._leave_behind, ways - 1):
             self._leave()
 

@@ -1,5 +1,6 @@
 """What a run leaves behind, read back as its user would."""
 
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from hero_engine.model.lora import LoraBase
 from hero_engine.results.export import export
 from hero_engine.results.generate import generate
 from hero_engine.results.modelcard import plain, use
-from hero_engine.run.folder import RunFolder
+from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.resolve import resolve
@@ -72,6 +73,25 @@ def test_only_an_earlier_export_is_replaced(run: RunFolder, tmp_path: Path) -> N
     export(run, place)
     export(run, place)
     assert (place / "another.safetensors").read_bytes() == b"stays"
+
+
+def test_an_export_that_was_cut_short_is_made_again(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def full(path: Path, write: Callable[[Path], None]) -> None:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_complete(path, write)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hero_engine.results.export.write_complete", full)
+        with pytest.raises(EngineError, match="No space left"):
+            export(run, tmp_path / "out")
+    assert written
+    assert len(export(run, tmp_path / "out")) == 4
 
 
 def test_a_file_is_no_folder_to_write_to(run: RunFolder, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.status import StatusLine
+from hero_tui.widgets.tile import Tile
 from tests.interface_runs import interface, is_drawn, make_sampled_run, notices, until
 
 
@@ -250,6 +251,20 @@ async def test_a_key_after_an_undo_is_for_what_the_undo_leaves(run: RunFolder) -
         await until(pilot, lambda: app.view.labels == Labels.of([0, 3]))
         await send(pilot, *map(key, ("u", "u", "u", "u")))
         await until(pilot, lambda: app.view.labels == Labels())
+
+
+async def test_who_leaves_loses_no_click(run: RunFolder) -> None:
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: is_drawn(app))
+        tile = app.screen.query(Tile)[2].region
+        for kind in (events.MouseDown, events.MouseUp):
+            app.post_message(
+                kind(None, *tile.center, 0, 0, 1, False, False, False, *tile.center)  # type: ignore
+            )
+        app.post_message(key("ctrl+q"))
+        await until(pilot, lambda: not app.is_running)
+    with closing(run.open_record()) as record:
+        assert record.labels(0) == Labels.of([2])
 
 
 @pytest.mark.parametrize("leaving", ["ctrl+q", "ctrl+d"])

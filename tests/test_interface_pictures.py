@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from hero_engine.run.labels import Labels
+from hero_engine.run.pictures import open_picture, save_picture
 from hero_engine.run.sheet import contact_sheet
 from hero_tui.preview.drawing import Drawing, Text
 from hero_tui.preview.pictures import Pictures
 from hero_tui.preview.scaling import fit
 from hero_tui.preview.terminal import QUADRANTS
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import bars, curve
-from tests.interface_runs import painted
+from tests.interface_runs import interface, make_sampled_run, painted, until
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -37,6 +40,22 @@ async def test_what_was_encoded_while_pictures_changed_is_not_kept(
     assert colours(shown) == {BLUE}
     assert pictures.kept(path, 2, 1) is shown
     pictures.close()
+
+
+async def test_a_damaged_picture_is_said_to_be_and_the_others_are_labelled(tmp_path: Path) -> None:
+    run = make_sampled_run(tmp_path, images=4)
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    path = run.image(0, 1)
+    save_picture(path, noise)
+    first, second, *others = path.read_bytes().split(b"IDAT")
+    assert others, "it has several chunks, of which Pillow reads the later ones by itself"
+    path.write_bytes(b"IDAT".join([first, second]) + b"\x00\xffAT" + b"IDAT".join(others))
+    with pytest.raises(OSError, match=r"1\.png"):
+        open_picture(path)
+    async with interface(run) as (app, pilot):
+        await until(pilot, lambda: [p.note for p in app.screen.query(Picture)][1] == "unreadable")
+        await pilot.press("1", "3")
+        await until(pilot, lambda: app.view.labels == Labels.of([0, 2]))
 
 
 def colours(drawing: Drawing) -> set[tuple[int, ...] | None]:

@@ -25,6 +25,7 @@ from hero_engine.run.labels import Labels
 from hero_engine.run.methods import METHODS, Method
 from hero_engine.run.record import Record
 from hero_engine.run.resolve import resolve
+from hero_engine.run.rollback import roll_back
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
 from hero_tui import statusview
@@ -190,11 +191,11 @@ def test_dreambooth_learns_from_what_there_is_when_the_person_is_satisfied(
 ) -> None:
     """Also if the engine is ended when that is on the disk and not in the record yet."""
     set_progress, finish_training = Record.set_progress, Record.finish_training
-    left = [0, 1, *([] if killed else [1])]
+    left, waits = [0, 1, *([] if killed else [1])], 2
 
     def tell(record: Record, phase: str, done: int, total: int) -> None:
         set_progress(record, phase, done, total)
-        if phase == "waiting for labels" and record.rounds()[-1].number == 2:
+        if phase == "waiting for labels" and record.rounds()[-1].number == waits:
             record.send("finish")
 
     def end(record: Record, number: int, *others: object) -> None:
@@ -209,14 +210,24 @@ def test_dreambooth_learns_from_what_there_is_when_the_person_is_satisfied(
         folder = run_method(*DREAMBOOTH, "feedback.rounds=4")
     except Stop:
         assert killed
+        left.append(1)
         (folder,) = list_runs(tmp_path)
         run_here(folder, []).close()
     assert status(folder)["state"] == "finished"
     (lesson,) = lessons
     assert torch.equal(lesson.examples, bests(folder))
     assert has_learned(folder, 1)
+    last = status(folder)["history"][1]
+    assert last["base_drift"] is not None
+    assert last["base_drift"] > 0
+    assert last["outcome"] == "", "it is not said that nothing is learned"
     exported = load_file(folder.exports / "pytorch_lora_weights.safetensors")
     assert any(tensor.any() for name, tensor in exported.items() if ".up." in name)
+    # Who goes on from there, and finishes again, has one best picture more.
+    left[:], waits = [2, 2], 3
+    roll_back(folder, 1)
+    run_here(folder, [*LABELS, Labels.of([4], 4)]).close()
+    assert [len(lesson.examples) for lesson in lessons] == [2, 3]
 
 
 class Towards:

@@ -1,6 +1,7 @@
 """pi_HERO: which components, and how far from the shell of Proposition A.1."""
 
 import math
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path:
     drawn = np.stack([read_picture(folder.image(1, image)) for image in (4, 6)])
     assert second["fresh_good_diversity"] == pytest.approx(diversity(drawn))
     with closing(folder.open_record()) as record:
-        known = [each.good_diversity for each in figures(record)]
+        known = [each.good_diversity for each in figures(record, task)]
     assert known == [first["good_diversity"], second["fresh_good_diversity"]], "not the pool's"
     card = (folder.exports / "README.md").read_text()
     assert "| before | fresh, N(0, I) | 8 | 2 |" in card
@@ -121,6 +122,11 @@ def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path:
     changed = task.model_copy(update={"noise": task.noise.model_copy(update={"fresh_share": 0.0})})
     folder.task_file.write_text(yamlfile.dump(changed.model_dump(mode="json")))
     assert status(folder)["history"] == [first, second], "as they were drawn"
+    with closing(sqlite3.connect(folder.record_file)) as database, database:
+        database.execute("DELETE FROM metrics WHERE name = 'from_pool'")
+    assert status(folder)["history"][1]["fresh_images"] == 0
+    folder.task_file.write_text(yamlfile.dump(task.model_dump(mode="json")))
+    assert status(folder)["history"] == [first, second], "an earlier version's: as the task has it"
     assert first["base_drift"] is not None
     assert first["base_drift"] > 0
     assert second["reward_spread"] is not None

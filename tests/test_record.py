@@ -284,6 +284,15 @@ def test_labels_of_another_line_are_not_submitted(record: Record) -> None:
     assert record.labels(1) == Labels.of([2], 2)
 
 
+def test_a_round_of_a_run_that_is_to_finish_is_not_submitted_late(record: Record) -> None:
+    """Who takes time for it has not heard: the engine ends without it."""
+    sample_round(record, 0)
+    record.send("finish")
+    with pytest.raises(InputError, match="told to finish without it"):
+        record.submit(0, Labels.of([2], 2), record.line())
+    assert record.rounds()[0].submitted is None
+
+
 # -- damage ----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Settling a task: the layers, where values come from, and what is refused."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_k_steps_are_asked_for_only_where_they_are_learned_from(task_file: Path)
         ("embedding: {channels: [0, 2, 4]}\n", "embedding.channels", "greater than or equal to 1"),
         ("embedding: {head: [-1]}\n", "embedding.head", "greater than or equal to 1, found -1"),
         ("update: {betas: [1.0, 0.9]}\n", "update.betas", "less than 1, found 1.0"),
-        ("evaluation: {images: 100000}\n", "evaluation.images", "less than or equal to 2000"),
+        ("evaluation: {images: 100000}\n", "evaluation.images", "expected at most 2000"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_and_field(
@@ -188,8 +189,10 @@ def test_a_wrong_value_is_named_with_file_and_field(
 def test_a_function_whose_module_is_not_there_is_named(
     task_file: Path, more: str, expected: str
 ) -> None:
+    before = list(sys.path)
     with pytest.raises(InputError, match=expected):
         resolve(write(task_file, more))
+    assert sys.path == before
 
 
 @pytest.mark.parametrize(

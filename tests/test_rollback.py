@@ -326,6 +326,8 @@ def test_a_run_of_labels_stays_one(tiny_task: Callable[..., Task]) -> None:
     ("override", "said"),
     [
         ("oracle=blak-cat", "--set: oracle: there is no oracle 'blak-cat'"),
+        ("update.objective=no_such:Mine", "update.objective no_such:Mine: there is no module"),
+        ("evaluation.images=3000", "--set: evaluation.images: expected at most 2000"),
         ("prompts=[a, b]", "--set: prompts: expected 1 of them, found 2"),
     ],
 )

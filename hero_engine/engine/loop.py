@@ -243,7 +243,9 @@ def collect(run: Run, learned: TrainingState, z_T: Tensor, round_number: int) ->
     metrics = {
         "noise_norm": norm_ratio(z_T),
         "sample_s": time.monotonic() - started,
-        collapse.FRESH: len(run.task.fresh_images) if learned.pool else 0,
+        collapse.FROM_POOL: run.task.fresh_images.start
+        if learned.pool is not None and run.task.has_pool
+        else 0,
     }
     record.finish_sampling(round_number, metrics)
     log.info("round %d: sampled %d pictures in %.1f s", round_number, len(z_T), metrics["sample_s"])
@@ -279,7 +281,8 @@ def measure_good(run: Run, labels: Labels, round_number: int) -> None:
 
     found = of(labels.good)
     measured = {name: curve[0][1] for name, curve in run.record.metrics(round_number).items()}
-    fresh = of(labels.good & collapse.fresh_images(run.task.feedback.batch_size, measured))
+    count = run.task.feedback.batch_size
+    fresh = of(labels.good & collapse.fresh_images(round_number, count, measured, run.task))
     found |= {f"fresh_{name}": value for name, value in fresh.items()}
     run.record.add_metrics(round_number, 0, found)
 
@@ -402,7 +405,7 @@ def wait_for_labels(run: Run, learned: TrainingState, round_number: int) -> Labe
 
 def tell_of_collapse(run: Run) -> None:
     """Says in the record and the log if what is known of the latest round shows a collapse."""
-    found = collapse.find_collapse(collapse.figures(run.record))
+    found = collapse.find_collapse(collapse.figures(run.record, run.task))
     latest = run.record.rounds()[-1]
     if found is not None and found.words != latest.collapse:
         run.record.set_collapse(latest.number, found.words, found.back_to)
@@ -545,6 +548,10 @@ def train_by_rewards(
     return metrics, ""
 
 
+EXAMPLES = "examples"
+"""The metric of a round after which the LoRA was trained on so many of them."""
+
+
 def train_on_examples(
     run: Run, learned: TrainingState, rollout: Rollout, round_number: int
 ) -> tuple[dict[str, float], str]:
@@ -553,13 +560,8 @@ def train_on_examples(
     """
     if round_number < run.task.feedback.rounds - 1 and not run.record.is_pending("finish"):
         return {}, "Nothing is learned before the best picture of the last round is known."
-    examples, numbers = [], []
-    for number in [*earlier_than(run, 0), *range(round_number + 1)]:
-        best = labels_in(run, number).best
-        if isinstance(best, int):
-            examples.append(Rollout.load(run.folder.rollout(number)).z_0[best])
-            numbers.append(best)
-    if not examples:
+    bests = bests_until(run, round_number)
+    if not bests:
         return {}, "No round has a best picture: nothing is learned."
     nothing = torch.zeros(len(rollout.z_0))
     lesson = Lesson(
@@ -568,11 +570,18 @@ def train_on_examples(
         nothing.nonzero()[:, 0],
         run.task,
         round_number,
-        torch.stack(examples),
-        torch.tensor(numbers),
+        torch.stack([Rollout.load(run.folder.rollout(n)).z_0[best] for n, best in bests.items()]),
+        torch.tensor(list(bests.values())),
     )
     train_lora(run, learned, lesson)
-    return {"examples": float(len(examples))}, ""
+    return {EXAMPLES: float(len(bests))}, ""
+
+
+def bests_until(run: Run, round_number: int) -> dict[int, int]:
+    """The best picture of each round until this one that has one, `START`'s too."""
+    rounds = [*earlier_than(run, 0), *range(round_number + 1)]
+    bests = {number: labels_in(run, number).best for number in rounds}
+    return {number: best for number, best in bests.items() if isinstance(best, int)}
 
 
 def learn_before_the_end(run: Run, learned: TrainingState) -> None:
@@ -580,15 +589,23 @@ def learn_before_the_end(run: Run, learned: TrainingState) -> None:
     person is satisfied; its checkpoint is that of the latest trained round.
     """
     trained = [r.number for r in run.record.rounds() if r.trained is not None]
-    if not trained or not learned.model.is_untaught or run.task.update.objective == NO_UPDATE:
+    if not trained or run.task.update.objective == NO_UPDATE:
         return
     if objective_of(run.task).learns_from != "examples":
         return
-    started, latest = time.monotonic(), trained[-1]
-    run.record.set_state("training")
-    rollout = Rollout.load(run.folder.rollout(latest))
-    metrics, outcome = train_on_examples(run, learned, rollout, latest)
-    state.save(learned, run.folder, latest)
+    latest = trained[-1]
+    taught = [number for number in trained if EXAMPLES in run.record.metrics(number)]
+    if latest in taught:
+        return
+    started = time.monotonic()
+    if learned.model.is_untaught or taught:
+        run.record.set_state("training")
+        rollout = Rollout.load(run.folder.rollout(latest))
+        metrics, outcome = train_on_examples(run, learned, rollout, latest)
+        state.save(learned, run.folder, latest)
+    else:  # an engine was ended after it had saved that, and before it said so
+        metrics, outcome = {EXAMPLES: float(len(bests_until(run, latest)))}, ""
+    metrics["base_drift"] = base_drift(learned.model, run.task)
     metrics["train_s"] = time.monotonic() - started
     run.record.finish_training(latest, metrics, outcome)
 

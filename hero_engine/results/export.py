@@ -5,6 +5,7 @@ import json
 import logging
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import save
@@ -60,26 +61,24 @@ def _export(folder: RunFolder, record: Record, destination: Path, wanted: int | 
     except ValueError as error:
         log.warning("%s for ComfyUI, A1111 and Forge is left out: %s", kohya_name, error)
         kohya = None
-    if not destination.resolve().is_relative_to(folder.path.resolve()):
-        names = [DIFFUSERS_FILE, POOL_FILE, CARD_FILE, *([] if kohya is None else [kohya_name])]
-        _check_free(destination, names)
     pool = load_pool_tensors(checkpoint)
+    drawing = json.dumps(how_to_draw(task, base, number), ensure_ascii=False)
+    files = {
+        DIFFUSERS_FILE: save(lora.diffusers_state_dict(peft, base), {"format": "pt"}),
+        **({} if kohya is None else {kohya_name: kohya}),
+        POOL_FILE: save(pool, {"hero_tui": drawing}),
+    }
+    if not destination.resolve().is_relative_to(folder.path.resolve()):
+        _check_free(destination, [*files, CARD_FILE])
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes).encode()
     try:
-        paths = [destination / DIFFUSERS_FILE]
-        diffusers = lora.diffusers_state_dict(peft, base)
-        write_complete(paths[0], lambda path: _write(path, save(diffusers, {"format": "pt"})))
-        if kohya is not None:
-            paths.append(destination / kohya_name)
-            write_complete(paths[-1], lambda path: _write(path, kohya))
-        drawing = json.dumps(how_to_draw(task, base, number), ensure_ascii=False)
-        paths.append(destination / POOL_FILE)
-        write_complete(paths[-1], lambda path: _write(path, save(pool, {"hero_tui": drawing})))
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-        card = model_card(record, task, base, number, len(pool.get("good_z_T", ())), hashes)
-        write_complete(destination / CARD_FILE, lambda path: _write(path, card.encode()))
+        # The card first: by it an export that was cut short is known as one.
+        for name, data in {CARD_FILE: card, **files}.items():
+            write_complete(destination / name, partial(_write, data=data))
     except OSError as error:
         raise EngineError(f"{destination}: cannot export: {error}") from error
-    return [*paths, destination / CARD_FILE]
+    return [destination / name for name in (*files, CARD_FILE)]
 
 
 def _check_free(destination: Path, names: list[str]) -> None:

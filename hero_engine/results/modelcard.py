@@ -17,7 +17,7 @@ from hero_engine.model.lora import LoraBase
 from hero_engine.model.pretrained import variant_here
 from hero_engine.model.samplers import BELOW_ONE
 from hero_engine.run import yamlfile
-from hero_engine.run.collapse import FRESH
+from hero_engine.run.collapse import FROM_POOL
 from hero_engine.run.intervals import Rate
 from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.record import Record, Round
@@ -243,18 +243,19 @@ def _base_name(task: Task) -> str:
 FRESH_NOISE = "fresh, N(0, I)"
 
 
-def _noise_of(record: Record, round_: Round) -> str:
-    """What a round with a pool before it started from."""
-    count = int(dict(record.metrics(round_.number).get(FRESH, ())).get(0, 0))
-    if not count:
-        return "the noise pool"
-    return FRESH_NOISE if count == round_.images else f"{count} {FRESH_NOISE}, else the noise pool"
+def _noise_of(record: Record, task: Task, round_: Round) -> str:
+    """What a round started from; of one of an earlier version, what the task has it start from."""
+    usual = round_.images if round_.number and task.has_pool else 0
+    count = int(dict(record.metrics(round_.number).get(FROM_POOL, ())).get(0, usual))
+    if count in (0, round_.images):
+        return "the noise pool" if count else FRESH_NOISE
+    return f"{round_.images - count} {FRESH_NOISE}, else the noise pool"
 
 
 def _success(record: Record, task: Task, round_number: int) -> str:
     """A row a round, and the final evaluation if it is of this round's model."""
     around = "the noise pool" if task.has_pool else FRESH_NOISE
-    rows, has_pool = [], False
+    rows = []
     for r in record.rounds():
         # A round's pictures are of the model before its training: those of the next round, drawn
         # from this one's noise pool, tell what this export does.
@@ -263,9 +264,7 @@ def _success(record: Record, task: Task, round_number: int) -> str:
             first = "after the pictures it began with" if taught else "before"
             model = f"after {_rounds(r.number)}" if r.number else first
             good = len(record.labels(r.number).good)
-            noise = _noise_of(record, r) if has_pool else FRESH_NOISE
-            rows.append((model, noise, labels_of(record, [r])[0], good))
-            has_pool = has_pool or (task.has_pool and good > 0)
+            rows.append((model, _noise_of(record, task, r), labels_of(record, [r])[0], good))
     if round_number == max(r.number for r in record.rounds() if r.trained is not None):
         judged = record.figures()
         for which, figures in judged.items():

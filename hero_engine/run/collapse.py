@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hero_engine.run.intervals import wilson
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record, Round
+from hero_engine.run.task import Task
 
 LOST_SUCCESS = 1 / 2
 """Of the best success so far: with less left, beyond what so few pictures vary, it is lost."""
@@ -75,19 +76,29 @@ def find_collapse(rounds: Sequence[RoundFigures]) -> Collapse | None:
     return Collapse(f"Collapse: {'; '.join(signs)}.", sound[-1] - 1 if sound else None)
 
 
-FRESH = "fresh_images"
-"""The measure that says how many of a round's pictures, its last, start from fresh noise beside
-those that start from the pool."""
+FROM_POOL = "from_pool"
+"""The measure that says how many of a round's pictures, its first, start from the noise pool."""
 
 
-def fresh_images(images: int, measured: Mapping[str, float]) -> frozenset[int]:
-    """Which of a round's pictures those are: as they were drawn, whatever the task has become."""
-    return frozenset(range(images - int(measured.get(FRESH, 0)), images))
+def fresh_images(
+    number: int, images: int, measured: Mapping[str, float], task: Task
+) -> frozenset[int]:
+    """Which of a round's pictures start from fresh noise beside others that start from the pool.
+
+    As they were drawn, whatever the task has become; rounds of earlier versions, which did not
+    record that, as the task has it.
+    """
+    if FROM_POOL in measured:
+        from_pool = int(measured[FROM_POOL])
+        return frozenset(range(from_pool, images) if from_pool else ())
+    return frozenset(task.fresh_images if number else ())
 
 
-def figures_of(round_: Round, labels: Labels, measured: Mapping[str, float]) -> RoundFigures:
+def figures_of(
+    round_: Round, labels: Labels, measured: Mapping[str, float], task: Task
+) -> RoundFigures:
     """What is known of a round. `measured`: of its pictures, by name."""
-    fresh = fresh_images(round_.images, measured)
+    fresh = fresh_images(round_.number, round_.images, measured, task)
     sure = round_.images - len(labels.unsure)
     is_judged = round_.submitted is not None and sure > 0
     return RoundFigures(
@@ -102,12 +113,12 @@ def figures_of(round_: Round, labels: Labels, measured: Mapping[str, float]) -> 
     )
 
 
-def figures(record: Record) -> list[RoundFigures]:
+def figures(record: Record, task: Task) -> list[RoundFigures]:
     """What the record knows of each round."""
     found = []
     for r in record.rounds():
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        found.append(figures_of(r, record.labels(r.number), measured))
+        found.append(figures_of(r, record.labels(r.number), measured, task))
     return found
 
 

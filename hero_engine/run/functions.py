@@ -21,6 +21,8 @@ def load_function(name: str, asked_by: str) -> Callable[..., Any]:
         InputError: there is no such function, or its module cannot be imported.
     """
     module_name, function_name = _parts(name, asked_by)
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     try:
         function: Any = getattr(importlib.import_module(module_name), function_name, None)
     except Exception as error:
@@ -34,18 +36,23 @@ def load_function(name: str, asked_by: str) -> Callable[..., Any]:
 
 
 def check_module(name: str, asked_by: str) -> None:
-    """The same refusal where nothing but its module is looked for, which is not run.
+    """The same refusal where nothing but its module is looked for, which is not run; packages that
+    it is in are.
 
     Raises:
         InputError: there is no such module.
     """
     module_name, _ = _parts(name, asked_by)
+    before = list(sys.path)
+    sys.path.insert(0, "")
     try:
         found = importlib.util.find_spec(module_name)
     except Exception as error:  # of what the module belongs to
         raise InputError(
             f"{asked_by} {name}: cannot import {module_name}: {where(error)}"
         ) from None
+    finally:
+        sys.path[:] = before  # what this process imports later is not the current folder's
     if found is None:
         raise InputError(
             f"{asked_by} {name}: there is no module {module_name}, here or among what is installed"
@@ -57,8 +64,6 @@ def _parts(name: str, asked_by: str) -> tuple[str, str]:
     module_name, colon, function_name = name.partition(":")
     if not (colon and module_name and function_name):
         raise InputError(f"{asked_by} {name}: expected module:function, for example mine:judge")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     return module_name, function_name
 
 

@@ -23,17 +23,27 @@ def save_picture(
     write_complete(path, lambda temporary: image.save(temporary, format="PNG", pnginfo=info))
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The picture of a PNG file, [H, W, 3].
+def open_picture(path: Path) -> Image.Image:
+    """The picture of a PNG file, in RGB.
 
     Raises:
         OSError: the file is missing or damaged.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except SyntaxError as error:  # Pillow's word for a damaged chunk
+        with Image.open(path, formats=["PNG"]) as picture:
+            rgb: Image.Image = picture.convert("RGB")
+            return rgb
+    except (SyntaxError, ValueError) as error:  # also Pillow's words for damage
         raise OSError(f"{path}: {error}") from error
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The same as an array, [H, W, 3].
+
+    Raises:
+        OSError: the file is missing or damaged.
+    """
+    return np.asarray(open_picture(path))
 
 
 def png_text(settings: Mapping[str, object], sampler: str) -> dict[str, str]:

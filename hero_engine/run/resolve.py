@@ -39,6 +39,9 @@ FIXED: Mapping[str, str] = {
 """Settings that hold for the whole of a run, and why."""
 
 
+MOST_EVALUATED = 2000
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A task and, for each dotted field, the layer and reason its value came from."""
@@ -147,10 +150,7 @@ def resolve(
     task = _validate(values, where)
     _check_oracle(task, where)
     _check_batch(task, where)
-    if task.reward.function is not None:
-        check_module(task.reward.function, f"{where}: reward.function")
-    if ":" in task.update.objective:
-        check_module(task.update.objective, f"{where}: update.objective")
+    _check_work(task, where)
     return Resolved(task, origins)
 
 
@@ -176,6 +176,19 @@ def _check_batch(task: Task, where: str) -> None:
             f"{where}: feedback.batch_size: expected at least {len(task.prompts)}, a picture of "
             f"each prompt in every round, found {task.feedback.batch_size}"
         )
+
+
+def _check_work(task: Task, where: str) -> None:
+    # Not in Task, like the oracle.
+    if task.evaluation.images > MOST_EVALUATED:
+        raise InputError(
+            f"{where}: evaluation.images: expected at most {MOST_EVALUATED}, which are in memory "
+            f"at once and compared with each other, found {task.evaluation.images}"
+        )
+    if task.reward.function is not None:
+        check_module(task.reward.function, f"{where}: reward.function")
+    if ":" in task.update.objective:
+        check_module(task.update.objective, f"{where}: update.objective")
 
 
 def _check_oracle(task: Task, where: str) -> None:
@@ -241,6 +254,7 @@ def with_changes(task: Task, overrides: Sequence[str], seed: int | None) -> Task
             "which one an earlier picture is of is told by its number"
         )
     _check_oracle(changed, "--set")
+    _check_work(changed, "--set")
     return changed
 
 

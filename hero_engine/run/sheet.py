@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hero_engine.run.labels import Labels
+from hero_engine.run.pictures import open_picture
 
 COLUMNS = 8
 # Of a picture, in pixels; at the most, a round of 64 fits a desktop and is made within a second.
@@ -47,8 +48,7 @@ def contact_sheet(images: Mapping[int, Path], labels: Labels = NO_LABELS) -> Ima
 
 
 def _opened(path: Path) -> Image.Image:
-    with Image.open(path, formats=["PNG"]) as picture:
-        rgb: Image.Image = picture.convert("RGB")
+    rgb = open_picture(path)
     if max(rgb.size) > MOST_SIDE:
         rgb.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
         return rgb

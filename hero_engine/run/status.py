@@ -175,7 +175,7 @@ def status(folder: RunFolder) -> Status:
                 "said": last.collapse,
                 "back_to": last.back_to,
             }
-        over = find_overtraining(figures(record))
+        over = find_overtraining(figures(record, task))
         if over is not None:
             found["over_training"] = {
                 "round": over.round,
@@ -216,7 +216,7 @@ def _history(record: Record, rounds: list[Round], task: Task) -> list[RoundStatu
         good, unsure = len(labels.good), len(labels.unsure)
         sure = r.images - unsure
         measured = {name: curve[0][1] for name, curve in record.metrics(r.number).items()}
-        known = figures_of(r, labels, measured)
+        known = figures_of(r, labels, measured, task)
         history.append(
             {
                 "round": r.number,

@@ -269,7 +269,7 @@ class Evaluation(Section):
         "paper, Sec. 5.3.1",
         "pictures from each noise, and of the base; 0: none",
         ge=0,
-        le=2000,  # in memory at once, and each is compared with each
+        le=100_000,
     )
 
 

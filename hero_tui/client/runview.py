@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hero_engine.run.collapse import FRESH, RoundFigures, figures_of
+from hero_engine.run.collapse import FROM_POOL, RoundFigures, figures_of
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.overtraining import OverTraining, find_overtraining
@@ -33,15 +33,16 @@ Engine = Literal["running", "starting", "stopping", "none", "crashed"]
 Stage = Literal["labeling", "working", "finished", "stopped"]
 Curve = tuple[tuple[int, float], ...]
 
-MEASURES = ("diversity", "good_diversity", "fresh_good_diversity", FRESH)
+MEASURES = ("diversity", "good_diversity", "fresh_good_diversity", FROM_POOL)
 """A round's, of its pictures, of the good ones, and of those from fresh noise among them; and how
-many of its pictures are from fresh noise."""
+many of its pictures are from the pool."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a submitted round came to."""
+    """What a submitted round of a task's run came to."""
 
+    task: Task
     round: Round
     labels: Labels
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Outcome:
     @property
     def figures(self) -> RoundFigures:
         """What it is held against other rounds by."""
-        return figures_of(self.round, self.labels, self.measured)
+        return figures_of(self.round, self.labels, self.measured, self.task)
 
     @property
     def training_seconds(self) -> float | None:
@@ -245,7 +246,7 @@ class RunReader:
             if round_.trained is not None:  # Until then it is measured.
                 self._trained.add(number)
         outcomes = tuple(
-            Outcome(round_, *self._submitted[round_.number])
+            Outcome(self._task, round_, *self._submitted[round_.number])
             for round_ in rounds
             if round_.number in self._submitted
         )

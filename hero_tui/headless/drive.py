@@ -152,6 +152,8 @@ def _follow(
             except InputError:
                 if record.line() != line:
                     progress.say("The run went back to an earlier round meanwhile")
+                elif record.is_pending("finish"):
+                    progress.say("The run was told to finish meanwhile, without this round")
                 elif _waiting_for_labels(record) == waiting:
                     raise
                 else:

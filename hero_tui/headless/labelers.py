@@ -57,6 +57,7 @@ def from_oracle(task: Task) -> Labeler:
         InputError: the task has no oracle, or its model's pictures are not the oracle's.
     """
     from hero_engine.cartoons.oracle import Verdict, judge
+    from hero_engine.run.pictures import open_picture
 
     problem = why_no_oracle(task)
     if problem is not None:
@@ -64,11 +65,8 @@ def from_oracle(task: Task) -> Labeler:
     subject = str(task.oracle)
 
     def label(view: RoundView) -> Labels:
-        from PIL import Image
-
         def verdict(path: Path) -> Verdict:
-            with Image.open(path, formats=["PNG"]) as image:
-                return judge(subject, image.convert("RGB"))
+            return judge(subject, open_picture(path))
 
         verdicts = [verdict(path) for path in view.paths]
         good = [number for number, found in enumerate(verdicts) if found.good]

@@ -88,7 +88,7 @@ class RunProgress:
     def _warn_of_overtraining(self, latest: int) -> None:
         """Once, and no more after a collapse."""
         task = self._folder.task()
-        found = find_overtraining(figures(self._record))
+        found = find_overtraining(figures(self._record, task))
         if found is not None and not self._is_warned and not self._collapse:
             self._is_warned = True
             self.say(f"  {found.words} {ways_out(found, latest, task, self._folder.reference)}")

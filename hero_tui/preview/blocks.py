@@ -13,6 +13,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
+from hero_engine.run.pictures import open_picture
 from hero_tui.preview import half_blocks
 from hero_tui.preview.drawing import Text, in_the_middle
 from hero_tui.preview.palette import Floats, Palette, palette
@@ -31,13 +32,13 @@ def encode(path: Path, columns: int, rows: int, mosaic: Mosaic, colours: Colours
         OSError: the file is missing or is not a whole PNG.
     """
     symbols = SYMBOLS[mosaic]
-    with Image.open(path, formats=["PNG"]) as picture:
-        size = fit(picture.size, columns, rows)
-        # Of Pillow's filters the one by which most pictures are judged as they are
-        # (benchmarks/legibility.py).
-        pixels = picture.convert("RGB").resize(
-            (size[0] * symbols.across, size[1] * symbols.down), Image.Resampling.LANCZOS
-        )
+    picture = open_picture(path)
+    size = fit(picture.size, columns, rows)
+    # Of Pillow's filters the one by which most pictures are judged as they are
+    # (benchmarks/legibility.py).
+    pixels = picture.resize(
+        (size[0] * symbols.across, size[1] * symbols.down), Image.Resampling.LANCZOS
+    )
     if mosaic == "blocks":
         lines = half_blocks.lines_of(pixels)
     else:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from hero_engine.run.pictures import open_picture
+
 # On a HiDPI screen a cell has four times these; a picture's bytes would, too.
 MOST_PIXELS = (10, 20)
 
@@ -64,13 +66,11 @@ def scaled(path: Path, columns: int, rows: int, cell: tuple[int, int], enlarge: 
     Raises:
         OSError: the file is missing or is not a whole PNG.
     """
-    with Image.open(path, formats=["PNG"]) as picture:
-        size = fit(picture.size, columns, rows, cell)
-        pixels = capped(cell)
-        if not enlarge:
-            own = (math.ceil(picture.size[axis] / size[axis]) for axis in (0, 1))
-            pixels = min(pixels[0], next(own)), min(pixels[1], next(own))
-        image = picture.convert("RGB").resize(
-            (size[0] * pixels[0], size[1] * pixels[1]), Image.Resampling.HAMMING
-        )
+    picture = open_picture(path)
+    size = fit(picture.size, columns, rows, cell)
+    pixels = capped(cell)
+    if not enlarge:
+        own = (math.ceil(picture.size[axis] / size[axis]) for axis in (0, 1))
+        pixels = min(pixels[0], next(own)), min(pixels[1], next(own))
+    image = picture.resize((size[0] * pixels[0], size[1] * pixels[1]), Image.Resampling.HAMMING)
     return Scaled(image, *size, (columns - size[0]) // 2, (rows - size[1]) // 2)

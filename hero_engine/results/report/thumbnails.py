@@ -11,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from hero_engine.run.pictures import open_picture
+
 MOST_BYTES = 14_000_000
 """Of all of a page's pictures together; what is around them takes less than a megabyte."""
 BYTES_PER_PIXEL = 0.95
@@ -47,8 +49,7 @@ def thumbnails(paths: Sequence[Path]) -> dict[Path, Thumbnail]:
 def thumbnail(path: Path, side: int) -> Thumbnail:
     """A PNG file as a data: URL, of at most `side` pixels; smaller ones keep their size."""
     try:
-        with Image.open(path, formats=["PNG"]) as opened:
-            picture: Image.Image = opened.convert("RGB")
+        picture = open_picture(path)
     except FileNotFoundError:
         return Thumbnail(path, None, problem="it is missing")
     except Exception:

@@ -487,15 +487,18 @@ class Record:
         With goods but no best chosen, the reigning best stays and `keep` is recorded.
 
         Args:
-            line: whose pictures were labelled; a round of another line has other pictures.
+            line: whose pictures were labelled, by who takes time for it: a round of another line
+                has other pictures, and one of a run that was told to finish is not learned from.
 
         Raises:
             InputError: the round is not fully sampled, is submitted, or its labels are not
-                complete (`labels.problem_with`); or the run has left the line.
+                complete (`labels.problem_with`); or the run has left the line, or is to finish.
         """
         with self._writing() as connection:
             if line is not None and line != self.line():
                 raise InputError(f"round {number}: the run has gone back to an earlier round")
+            if line is not None and self.is_pending("finish"):
+                raise InputError(f"round {number}: the run was told to finish without it")
             step = self._open_step(connection, number)
             (images, sampled) = connection.execute(
                 "SELECT images, sampled FROM rounds WHERE round = ?", (number,)
