@@ -19,6 +19,7 @@ from hero_engine.method.pool import (
 )
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import seeds
+from hero_engine.results.export import export
 from hero_engine.run import yamlfile
 from hero_engine.run.collapse import figures
 from hero_engine.run.diversity import diversity
@@ -127,6 +128,8 @@ def test_a_run_tells_fresh_noise_apart(tiny_task: Callable[..., Task], tmp_path:
     assert status(folder)["history"][1]["fresh_images"] == 0
     folder.task_file.write_text(yamlfile.dump(task.model_dump(mode="json")))
     assert status(folder)["history"] == [first, second], "an earlier version's: as the task has it"
+    export(folder, folder.exports)
+    assert (folder.exports / "README.md").read_text() == card
     assert first["base_drift"] is not None
     assert first["base_drift"] > 0
     assert second["reward_spread"] is not None

@@ -245,7 +245,7 @@ FRESH_NOISE = "fresh, N(0, I)"
 
 def _noise_of(record: Record, task: Task, round_: Round) -> str:
     """What a round started from; of one of an earlier version, what the task has it start from."""
-    usual = round_.images if round_.number and task.has_pool else 0
+    usual = task.fresh_images.start if round_.number and task.has_pool else 0
     count = int(dict(record.metrics(round_.number).get(FROM_POOL, ())).get(0, usual))
     if count in (0, round_.images):
         return "the noise pool" if count else FRESH_NOISE
