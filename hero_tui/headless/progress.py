@@ -121,8 +121,8 @@ class RunProgress:
             return  # What the record says was an earlier engine's doing.
         done = self._record.progress()
         to_evaluate = sum(not picture.is_file() for picture in self._evaluated)
-        # Who was told to finish begins no other round.
-        total = len(rounds) if self._record.is_pending("finish") else self._rounds
+        submitted = sum(r.submitted is not None for r in rounds)
+        total = submitted if self._record.is_pending("finish") else self._rounds
         left = seconds_left(rounds, total, time.time(), to_evaluate, self._before(rounds))
         estimate = "" if left is None else f"run: about {_clock(left)} left"
         # Without a terminal, a phase is a line; the labeler's turn is over before one could read.
