@@ -287,7 +287,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
                 from hero_tui.screens.labeling import LabelingScreen
 
                 place = self._client.place
-                at = place[1] if place and place[0] == view.rounds[-1].number else 0
+                here = view.line, view.rounds[-1].number
+                at = place[2] if place and place[:2] == here else 0
                 self._is_active()
                 return LabelingScreen(
                     view, self._pictures, self._clock, at, self.config.suggested_order, self._pace
@@ -415,7 +416,7 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
 
     def on_turned(self, message: Turned) -> None:
         self._is_active()
-        self._client.keep_place((message.round, message.image))
+        self._client.keep_place((self.view.line, message.round, message.image))
 
     def on_submitted(self, message: Submitted) -> None:
         number, line = message.round, self.view.line
@@ -433,6 +434,8 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
                 self._client.stop_engine()
             case "finish":
                 self._client.ask(lambda record: record.send("finish"))
+                if not self.view.engine_lives:
+                    self._client.start_engine()
 
     def on_rollback_asked(self, message: RollbackAsked) -> None:
         self._client.roll_back(message.round, message.smaller_step)
@@ -470,9 +473,11 @@ class HeroApp(FrameApp[int], TerminalApp[int]):
     # -- keys that work everywhere -------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in {"pause", "finish"}:
-            asked = action == "finish" and self.view.finishing
-            return self.view.engine == "running" and self.view.state != "finished" and not asked
+        if action == "pause":
+            return self.view.engine == "running" and self.view.state != "finished"
+        if action == "finish":
+            can = self.view.engine == "running" or not self.view.engine_lives
+            return can and self.view.state != "finished" and not self.view.finishing
         if action == "start":
             return not self.view.engine_lives and self.view.state != "finished"
         if action == "smaller_step":

@@ -6,6 +6,7 @@ Modules are imported within the commands, so that `hero-tui --help` is there at 
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -231,7 +232,7 @@ def run(
     options = _engine_options(memory, idle_offload, compiled, num_processes)
     resolved = resolve(task, model=model, method=method, seed=seed, overrides=overrides or ()).task
     check_local_model(resolved.model, resolved.config, resolved.variant)
-    begin_with = _start_pictures(start_from, resolved) if start_from else None
+    begin_with = _start_pictures(start_from, resolved, runs_dir) if start_from else None
     has_best = begin_with is not None and begin_with.best is not None
     chosen = _labeler(resolved, labels, oracle, labeler, has_best=has_best)
     needs_labels = resolved.labels_budget > 0
@@ -421,7 +422,7 @@ def labels(
     from contextlib import closing
 
     from hero_engine.run.folder import find_run
-    from hero_engine.run.labelfile import dump, is_label_file, submitted_labels
+    from hero_engine.run.labelfile import dump, submitted_labels
 
     folder = find_run(run, runs_dir)
     with closing(folder.open_record()) as record:
@@ -432,11 +433,13 @@ def labels(
     if output is None:
         print(text, end="")
         return
-    if output.is_file() and output.stat().st_size and not is_label_file(output):
-        raise InputError(
-            f"{output}: there is a file that holds no labels; name another with -o, or remove it"
-        )
     try:
+        there = output.read_text("utf-8", "replace") if output.is_file() else ""
+        if not text.startswith(there.replace("rounds: []", "rounds:")):
+            raise InputError(
+                f"{output}: there is something in it that is not of this run's labels, and would "
+                "be lost; name another with -o, or remove it"
+            )
         output.write_text(text, "utf-8")
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
@@ -817,14 +820,21 @@ def _labeler(
     return None
 
 
-def _start_pictures(folders: list[Path], task: "Task") -> "StartPictures":
+def _start_pictures(folders: list[Path], task: "Task", runs_dir: Path) -> "StartPictures":
+    from hero_engine.run.folder import find_run
     from hero_engine.run.startpictures import start_pictures, what_they_teach
 
     def tell(count: int) -> None:
         if count >= MANY_PICTURES:
             message(f"Looking at {count} labelled pictures ...")
 
-    found = start_pictures(folders, task, tell)
+    def place(named: Path) -> Path:
+        if not named.exists():
+            with suppress(InputError):  # there is no such run either
+                return find_run(str(named), runs_dir).path
+        return named
+
+    found = start_pictures([place(each) for each in folders], task, tell)
     for remark in found.remarks:
         message(remark)
     has_best = found.best is not None

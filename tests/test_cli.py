@@ -139,14 +139,23 @@ def test_the_labels_of_a_run_replay_it(hero_tui: Cli) -> None:
     assert Path("out.yaml").read_text() == written
 
 
-def test_labels_replace_nothing_but_labels(hero_tui: Cli) -> None:
+def test_labels_replace_nothing_but_the_runs_own(hero_tui: Cli) -> None:
     hero_tui("run", "task.yaml", "--labels", "labels.yaml", "--name", "done")
-    Path("notes.yaml").write_text("mine: true\n")
-    code, _, err = hero_tui("labels", "done", "-o", "notes.yaml")
-    assert (code, Path("notes.yaml").read_text()) == (2, "mine: true\n")
-    assert "notes.yaml" in err
-    assert "name another" in err
-    assert hero_tui("labels", "done", "-o", "labels.yaml")[0] == 0
+    written = hero_tui("labels", "done")[1]
+    beginning = written[: written.rindex("  - good")]
+    for kept in (
+        "mine: true\n",
+        f"{written}  - good: [1]\n",
+        written.replace("good: [", "good: [3, "),
+    ):
+        Path("mine.yaml").write_text(kept)
+        code, _, err = hero_tui("labels", "done", "-o", "mine.yaml")
+        assert (code, Path("mine.yaml").read_text()) == (2, kept)
+        assert "mine.yaml: there is something in it that is not of this run's labels" in err
+    for own in ("", "task: test-task\nrounds: []\n", beginning, written):
+        Path("own.yaml").write_text(own)
+        assert hero_tui("labels", "done", "-o", "own.yaml")[0] == 0
+        assert Path("own.yaml").read_text() == written
 
 
 def test_too_few_labels_pause_the_run_and_a_longer_file_continues_it(hero_tui: Cli) -> None:

@@ -68,7 +68,11 @@ def test_labels_decide_on_signs_and_rewards_on_how_good() -> None:
         assert torch.equal(by_label(advantage, good, clip), torch.tensor([0.9, 0.0, least, least]))
     for all_alike in (good | True, good & False):
         assert not by_label(advantage, all_alike, 1.0).any()
-    assert not by_label(torch.zeros(4), good, 1.0).any(), "rewards that say nothing"
+    for unlike_the_best in (torch.zeros(4), torch.tensor([-0.2, -0.1, 0.3, 0.1])):
+        whole = torch.tensor([0.9, 0.9, -0.9, -0.9])
+        assert torch.equal(by_label(unlike_the_best, good, 0.9), whole), (
+            "they are good all the same"
+        )
     prompts = torch.tensor([0, 0, 1, 0])
     by_prompt = by_label(advantage, good, 1.0, prompts)
     assert torch.equal(by_prompt, torch.tensor([0.9, 0.0, 0.0, -1.0]))

@@ -325,7 +325,7 @@ async def test_the_next_interface_opens_at_the_page_where_the_last_one_was_left(
 ) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("space", "space", "3")
-        await until(pilot, lambda: app._client.place == (0, 16))
+        await until(pilot, lambda: app._client.place == (0, 0, 16))
         async with interface(run, engine=False) as (beside, _):
             assert grid(beside).page == 2
     async with interface(run) as (app, pilot):

@@ -296,6 +296,23 @@ async def test_the_end_of_a_long_log_can_be_read(run: RunFolder) -> None:
         assert "line 39" in said(app)
 
 
+async def test_a_paused_run_is_finished_by_an_engine_that_is_started_for_it(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.set_state("paused")
+        engines: list[FakeEngine] = []
+
+        def start(folder: RunFolder) -> FakeEngine:
+            engines.append(FakeEngine(returncode=None if engines else 3))
+            return engines[-1]
+
+        async with interface(run, engine=False, start_engine=start) as (app, pilot):
+            await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
+            await pilot.press("ctrl+f")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmFinishScreen))
+            await pilot.press("enter")
+            await until(pilot, lambda: record.is_pending("finish") and len(engines) == 2)
+
+
 async def test_leaving_lets_the_engine_go_on(run: RunFolder) -> None:
     with closing(run.open_record()) as record:
         async with interface(run) as (app, pilot):

@@ -113,8 +113,10 @@ async def test_two_keys_and_a_confirmation_go_back(run: RunFolder, record: Recor
         assert [r.number for r in app.view.rounds] == [0]
         assert [r.number for r in run.line(0).open_record().rounds()] == [0, 1, 2]
         # The engine draws round 1 anew; what is shown of it is not what was kept.
+        app._client._attached.place = (0, 1, 7)  # where its person was in the one that was left
         sample_round(run, record, 1)
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
+        assert app.screen.grid.image == 0  # type: ignore[attr-defined]
         submit_round(record, 1, good=[7], best=7)
         await until(pilot, lambda: len(app.view.outcomes) == 2)
         assert app.view.outcomes[1].labels.best == 7
@@ -222,9 +224,7 @@ async def test_half_the_step_is_taken_after_it_is_confirmed(run: RunFolder) -> N
             await pilot.press("enter")
             await until(pilot, lambda: record.line() == 1)
             await until(pilot, lambda: record.unwritten_task() is None)
-            # The engine is starting: what would have to wait for it is not offered.
             await until(pilot, lambda: "h: round 0" in line(app))
-            assert "finish now" not in line(app)
         assert [r.number for r in record.rounds()] == [0, 1, 2]
     assert run.task().update.learning_rate == before / 2
     assert run.line(0).task().update.learning_rate == before

@@ -444,6 +444,11 @@ def test_the_command_begins_a_run_of_the_embedded_model_and_says_what_is_learned
                              "--start-from runs/taught/start\n")  # fmt: skip
     assert not lora_of(RunFolder(tmp_path / "runs" / "taught"), START).eq(0).all()
 
+    again = hero_tui(tmp_path, *run, "--method", "hero+", "--labels", "labels.yaml",
+                     "--start-from", "taught", "--name", "by-name")  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert "Begins with" in again.stderr
+
     (tmp_path / "pictures" / "good" / "0.png").write_bytes(b"cut")
     refused = hero_tui(tmp_path, *run, "--oracle", "--runs-dir", "other",
                        "--start-from", "pictures", "--start-from", "nowhere")  # fmt: skip

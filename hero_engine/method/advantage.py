@@ -38,7 +38,8 @@ def by_label(advantage: Tensor, good: Tensor, clip: float, groups: Tensor | None
     Rewards tell good pictures apart by how like the best they are, and would teach away from those
     that are less so: a model that has succeeded goes on to draw its best picture only. Bad pictures
     that are like the best would be taught towards, though they are what it has yet to unlearn.
-    Where all are good, or none is above the mean, there is nothing to tell apart: all 0.
+    Where no good one is above the mean, because they are unlike the best, each counts as much as a
+    bad one. Where all are good, or none is, there is nothing to tell apart: all 0.
 
     Args:
         clip: as of `advantages`.
@@ -46,9 +47,11 @@ def by_label(advantage: Tensor, good: Tensor, clip: float, groups: Tensor | None
     """
     if groups is not None:
         return _by_group(groups, lambda of: by_label(advantage[of], good[of], clip))
-    if good.all() or not (good & (advantage > 0)).any():
+    if good.all() or not good.any():
         return torch.zeros_like(advantage)
-    return torch.where(good, advantage.clamp(min=0.0), torch.full_like(advantage, -min(1.0, clip)))
+    whole = torch.full_like(advantage, min(1.0, clip))
+    towards = advantage.clamp(min=0.0)
+    return torch.where(good, towards if towards[good].any() else whole, -whole)
 
 
 def _by_group(groups: Tensor, found_of: Callable[[Tensor], Tensor]) -> Tensor:

@@ -94,15 +94,6 @@ def load(
     return rounds
 
 
-def is_label_file(path: Path) -> bool:
-    """Whether a file is one that `load` reads, for whatever task."""
-    try:
-        _LabelFile.model_validate(yamlfile.read_mapping(path))
-    except (InputError, ValidationError):
-        return False
-    return True
-
-
 def submitted_labels(record: Record) -> list[Labels]:
     """The labels of the run's submitted rounds, from round 0."""
     return [record.labels(r.number) for r in record.rounds() if r.submitted is not None]

@@ -14,8 +14,8 @@ from hero_engine.run.folder import RunFolder
 MOST = 16
 """Interfaces that can see each other on one run."""
 
-Place = tuple[int, int]
-"""A round, and a picture of it."""
+Place = tuple[int, int, int]
+"""A line of rounds, a round of it, and a picture of that."""
 
 
 class Attached:
@@ -51,7 +51,7 @@ class Attached:
         if self._own is not None:
             try:
                 os.truncate(self._own.fileno(), 0)
-                os.write(self._own.fileno(), b"%d %d" % place)
+                os.write(self._own.fileno(), b"%d %d %d" % place)
             except OSError:
                 pass
 
@@ -64,10 +64,10 @@ def _last_place(files: Iterable[Path]) -> Place | None:
     try:
         said = [file for file in files if file.exists() and file.stat().st_size]
         last = max(said, key=lambda file: file.stat().st_mtime)
-        number, image = map(int, last.read_bytes().split())
-    except (OSError, ValueError):  # none yet, or half a place
+        line, number, image = map(int, last.read_bytes().split())
+    except (OSError, ValueError):  # none yet, half a place, or an earlier version's
         return None
-    return number, image
+    return line, number, image
 
 
 def _is_held(file: Path) -> bool:

@@ -23,8 +23,8 @@ class ConfirmFinishScreen(RunDialog):
     def compose(self) -> ComposeResult:
         used, budget = self.view.labels_used, self.view.task.labels_budget
         what = (
-            "The engine evaluates the model as it is after the last submitted round, from both "
-            "noises, and the run ends"
+            "The engine evaluates the model as it is after the last submitted round"
+            f"{', from both noises,' if self.view.task.has_pool else ''} and the run ends"
             if is_evaluated(self.view.task)
             else "The run ends with the model as it is after the last submitted round"
         )

@@ -34,10 +34,9 @@ def _rate(rate: Rate, style: str) -> list[tuple[str, str]]:
 
 def result(view: RunView) -> Content:
     """Success before and after, and what to do with the model."""
-    judge = f" by {plain(view.judge)}," if view.figures else ""
     lines: list[str | tuple[str, str]] = [
         ("Good pictures", "bold $primary"),
-        (f",{judge} 95 % intervals\n", QUIET),
+        (", 95 % intervals\n", QUIET),
     ]
     asked = view.task.asks_for_labels
     if view.outcomes and asked:
@@ -46,6 +45,8 @@ def result(view: RunView) -> Content:
             f"  {'round 0':13}",
             *_rate(Rate(first.good, first.sure), "bold"),
         ]
+    if view.figures:
+        lines += [(f"  judged by {plain(view.judge)}:\n", QUIET)]
     for noise, name in NOISES.items():
         if noise in view.figures:
             style = "bold" if noise == "base" else "bold $success"
@@ -60,12 +61,15 @@ def result(view: RunView) -> Content:
     wrong = label_noise(view.second_looks)
     labels = f"{view.labels_used - unsure} labels" if asked else "No labels"
     lines += [
-        f"\n{labels} in {len(view.outcomes)} rounds",
+        f"\n{labels} in {len(view.outcomes)} round{'' if len(view.outcomes) == 1 else 's'}",
         f", {unsure} unsure.\n" if unsure else ".\n",
         f"{wrong.words}.\n" if wrong else "",
-        ("\nLoRA, noise pool and model card\n", "bold $primary"),
+        (
+            f"\nLoRA,{' noise pool' if view.task.has_pool else ''} and model card\n",
+            "bold $primary",
+        ),
         f"  {plain(str(view.folder.exports))}\n",
-        ("\nPut them elsewhere with\n", "bold $primary"),
+        ("Put them elsewhere with\n", "bold $primary"),
         f"  hero-tui export {plain(view.folder.reference)} -o FOLDER",
     ]
     return Content.assemble(*lines)

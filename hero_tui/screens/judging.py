@@ -126,7 +126,10 @@ class JudgingScreen(LabelingScreen):
     def action_turn(self, by: int) -> None:
         if self.grid.page + by == self.grid.pages:
             self._look()
-            self.say(f"That was the last page: {key_shown(self, 'submit')} ends the evaluation.")
+            which = "That was the last page"
+            missing = len(self.view.images - self.view.seen - self.grid.complete_images())
+            ends = f"{which}: {key_shown(self, 'submit')} ends the evaluation."
+            self.say(self._still_to_see(which, missing) if missing else ends)
             return
         super().action_turn(by)
 

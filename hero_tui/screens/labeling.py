@@ -366,12 +366,19 @@ class LabelingScreen(RunScreen):
         if self.grid.page + by == self.grid.pages:
             self._look()
             which = "These were all pictures" if self.overview else "That was the last page"
-            submits = f"{which}: {key_shown(self, 'submit')} submits the round"
             seen = self.view.seen | self.grid.complete_images()
-            again = len(replace(self.view, seen=seen).doubted)
-            offer = f", and offers a second look at {again} labels" if again else ""
-            self.say(f"{submits}{offer}.")
+            if missing := len(self.view.images - seen):
+                self.say(self._still_to_see(which, missing))
+            else:
+                submits = f"{which}: {key_shown(self, 'submit')} submits the round"
+                again = len(replace(self.view, seen=seen).doubted)
+                offer = f", and offers a second look at {again} labels" if again else ""
+                self.say(f"{submits}{offer}.")
         self._turn_to(self.grid.page + by)
+
+    def _still_to_see(self, which: str, missing: int) -> str:
+        leads = key_shown(self, "page.unseen")
+        return f"{which}, but {missing} have not been looked at: {leads} goes to the next."
 
     def action_next_unseen(self) -> None:
         self._leave_page()
