@@ -339,7 +339,7 @@ def test_a_file_system_without_locks_is_refused_with_the_way_out(
         pass
     assert status(folder)["state"] == "paused", "it can be looked at"
     attached = Attached(folder)
-    attached.keep((0, 3))
+    attached.keep((0, 0, 3))
     assert not attached.others()
     attached.close()
 

@@ -103,7 +103,7 @@ def test_a_killed_interface_loses_no_label_and_the_next_one_goes_on(run: RunFold
         terminal.type(b"1eiWiW")  # all at once, as over a slow connection
         terminal.until(lambda: labels(run) == Labels.of([0, 5, 6], 5))
         terminal.type(b" ")
-        terminal.until(lambda: (run.path / "interface-0.lock").read_bytes() == b"0 8")
+        terminal.until(lambda: (run.path / "interface-0.lock").read_bytes() == b"0 0 8")
         terminal.close()
         assert labels(run) == Labels.of([0, 5, 6], 5)
 
