@@ -137,9 +137,9 @@ def test_budgets_are_rounds_of_the_tasks_batch_and_a_reduced_form_wins() -> None
         *(("hand", number) for number in (1, 2, 4)),
     ]
     reduced = Asked("table-2", ("0",), ("black-cat",), overrides=REDUCED)
-    budgets = {
-        cell.row: cell.task.labels_budget for cell in cells_of(EXPERIMENTS["table-2"], reduced)
-    }
+    cells = cells_of(EXPERIMENTS["table-2"], reduced)
+    budgets = {cell.row: cell.task.labels_budget for cell in cells}
+    assert len(budgets) == len(cells), "one row for a method whose budgets have become the same"
     assert budgets["hero at 8 labels"] == 8
     assert budgets["pretrained"] == 0  # of another row it would be
 

@@ -174,7 +174,8 @@ def cells_of(experiment: Experiment, asked: Asked) -> list[Cell]:
         if not variant.tasks or task in variant.tasks
     ]  # fmt: skip
     _check_told_apart(experiment, cells)
-    return cells
+    # With the user's own number of rounds, a method's budgets are one row.
+    return list({(cell.name, cell.row): cell for cell in cells}.values())
 
 
 def _in_rows(cells: Sequence[Cell], asked: Asked) -> list[Cell]:
