@@ -40,7 +40,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from hero_engine.cartoons import WEIGHTS, is_embedded, oracle
-from hero_engine.engine import loop
+from hero_engine.engine import learning, sampling
+from hero_engine.engine.context import Run
 from hero_engine.engine.interrupts import Interrupts
 from hero_engine.method import embedding, reward, rollout, state
 from hero_engine.method.advantage import advantages
@@ -151,14 +152,14 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
     task, meter = bench.task, Meter(model.device, bench.clock)
     folder = create_run(bench.where, task, name)
     record = folder.open_record()
-    run = loop.Run(folder, record, task, Interrupts(record))
+    run = Run(folder, record, task, Interrupts(record))
     learned = state.initial_state(model, task)
 
     def count(*_: Any) -> None:
         meter.embedding_steps += 1
 
     learned.embedder_optimizer.register_step_post_hook(count)
-    z_T = loop.fresh_noise(run, learned, 0)
+    z_T = sampling.fresh_noise(run, learned, 0)
     first: list[float] = []
     add_images = record.add_images
 
@@ -172,7 +173,7 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
         patch.object(record, "add_images", note),
     ):
         _forget_peak(model.device)
-        drawn = loop.collect(run, learned, z_T, 0)
+        drawn = sampling.collect(run, learned, z_T, 0)
     sampled = meter.now()
     meter.seconds[SAVING] = sampled - started - meter.seconds[SAMPLING]
     meter.peak[SAVING] = _peak(model.device)
@@ -182,13 +183,14 @@ def our_round(bench: Bench, model: Model, name: str) -> Meter:
     record.label(0, bench.labels)
     if model.device.type == "cuda":
         with meter.phase(READY):
-            drawn = loop.remeasure_log_probs(run, learned, drawn, 0)
+            drawn = sampling.remeasure_log_probs(run, learned, drawn, 0)
     record.submit(0)
     started = meter.now()
     with ExitStack() as stack:
         for phase, part in ((EMBEDDING, "train_embedding"), (LORA, "train_lora")):
-            stack.enter_context(patch.object(loop, part, meter.timed(phase, getattr(loop, part))))
-        loop.learn(run, learned, drawn, record.labels(0), 0)
+            timed = meter.timed(phase, getattr(learning, part))
+            stack.enter_context(patch.object(learning, part, timed))
+        learning.learn(run, learned, drawn, record.labels(0), 0)
     learned_s = meter.now() - started
     meter.seconds[REST] = learned_s - meter.seconds[EMBEDDING] - meter.seconds[LORA]
     meter.wait = learned_s + until_first

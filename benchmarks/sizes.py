@@ -26,8 +26,9 @@ from accelerate.utils.memory import clear_device_cache
 from engine import machine
 from pipelines import UNETS, Size, save_pipeline
 
+from hero_engine.engine.context import Run
 from hero_engine.engine.interrupts import Interrupts
-from hero_engine.engine.loop import Run, run_to_the_end
+from hero_engine.engine.loop import run_to_the_end
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import Labels
 from hero_engine.run.options import EngineOptions, memory_of

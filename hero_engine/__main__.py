@@ -122,11 +122,12 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
         try:
             # torch takes seconds to import; another engine is refused before that.
             with _importing():
-                from hero_engine.engine import loop
+                from hero_engine.engine.context import Run
+                from hero_engine.engine.loop import run_to_the_end
                 from hero_engine.engine.team import Team
 
             team = Team.of_this_engine()
-            loop.run_to_the_end(loop.Run(folder, record, task, interrupts, options, team))
+            run_to_the_end(Run(folder, record, task, interrupts, options, team))
         except Stop:
             _say_paused(folder, record)
             return PAUSED

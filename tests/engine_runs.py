@@ -68,8 +68,9 @@ def run_here(
     folder: RunFolder, script: Sequence[Labels], options: EngineOptions = DEFAULT_OPTIONS
 ) -> Record:
     """Runs the engine to its end in this process, labelled from `script`."""
+    from hero_engine.engine.context import Run
     from hero_engine.engine.interrupts import Interrupts
-    from hero_engine.engine.loop import Run, run_to_the_end
+    from hero_engine.engine.loop import run_to_the_end
 
     record = folder.open_record()
     with labeler(folder, script):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hero_engine.engine import loop
+from hero_engine.engine import likeness
 from hero_engine.method import ddpo, embedding, rollout, state
 from hero_engine.method.ddpo import DDPO
 from hero_engine.method.update import update
@@ -92,8 +92,8 @@ def test_a_round_has_every_tensor_where_it_belongs(model: Model, task: Task) -> 
     learned.best_z_0 = drawn.z_0[0]
     best, good, bad = (z_0.to(META) for z_0 in (drawn.z_0[0], drawn.z_0[:1], drawn.z_0[1:]))
     embedding.train(learned.embedder, learned.embedder_optimizer, best, good, bad, task.embedding)
-    assert loop.embed(learned, drawn.z_0).device.type == "cpu"
-    assert len(loop.guesses(learned, task, drawn.z_0) or []) == len(drawn.z_0)
+    assert likeness.embed(learned, drawn.z_0).device.type == "cpu"
+    assert len(likeness.guesses(learned, task, drawn.z_0) or []) == len(drawn.z_0)
 
     advantage = torch.tensor([1.0, -1.0])
     steps = update(DDPO(drawn, advantage, task, 0), model, learned.lora_optimizer, task)

@@ -9,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hero_engine.engine import loop
+from hero_engine.engine import learning, loop, measuring, training, waiting
+from hero_engine.engine.context import Run
 from hero_engine.engine.interrupts import Stop
+from hero_engine.engine.team import Team
 from hero_engine.errors import EngineError, InputError
 from hero_engine.method.batch import Batch
 from hero_engine.method.ddpo import items_of_steps
@@ -158,11 +160,11 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
     tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([0.3, 0.25, 0.05])
-    monkeypatch.setattr(loop, "MEASURES", {"diversity": lambda batch: next(measured)})
+    monkeypatch.setattr(measuring, "MEASURES", {"diversity": lambda batch: next(measured)})
     told = []
     learn = loop.learn
 
-    def note_and_learn(run: loop.Run, *args: object) -> None:
+    def note_and_learn(run: Run, *args: object) -> None:
         told.append(run.record.rounds()[-1].collapse)
         learn(run, *args)  # type: ignore[arg-type]
 
@@ -238,7 +240,7 @@ def test_a_round_can_be_submitted_before_its_pictures_are_measured(
         assert "diversity" not in record.metrics(0)
         return len(batch.pictures) / 8
 
-    monkeypatch.setattr(loop, "MEASURES", {"diversity": late})
+    monkeypatch.setattr(measuring, "MEASURES", {"diversity": late})
     assert run_here(folder, USUAL[:1]).metrics(0)["diversity"] == [(0, 1.0)]
 
 
@@ -266,7 +268,7 @@ def test_a_reward_that_is_no_number_is_said_with_a_way_out(
 ) -> None:
     nothing = Reward(lambda batch: batch.z_0.flatten(1)[:, 0] * torch.nan, uses_embedding=False)
     folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}, reward={"name": "binary"}))
-    monkeypatch.setattr(loop, "REWARDS", {"binary": nothing})
+    monkeypatch.setattr(learning, "REWARDS", {"binary": nothing})
     with pytest.raises(EngineError, match="the reward binary of 8 pictures is not a finite number"):
         run_here(folder, USUAL[:1])
 
@@ -295,7 +297,7 @@ def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     triplets, updates = [], []
-    train, update = loop.embedding.train, loop.Team.update
+    train, update = training.embedding.train, Team.update
 
     def note_triplets(*args: object) -> object:
         triplets.append(args[3:5])
@@ -305,8 +307,8 @@ def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
         updates.append(lesson)
         update(team, lesson, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop.embedding, "train", note_triplets)
-    monkeypatch.setattr(loop.Team, "update", note_update)
+    monkeypatch.setattr(training.embedding, "train", note_triplets)
+    monkeypatch.setattr(Team, "update", note_update)
     folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}))
     record = run_here(folder, [UNSURE, USUAL[1]])
 
@@ -335,9 +337,9 @@ def test_what_is_learned_does_not_depend_on_what_an_unsure_picture_shows(
     """Another trajectory, latent and noise in its place: embedding and LoRA have the same bits."""
     task = tiny_task(feedback={"rounds": 1}, embedding={"data": "all"})
     usual = finished_run(task, [UNSURE])
-    wait = loop.wait_for_labels
+    wait = waiting.wait_for_labels
 
-    def exchanged(run: loop.Run, learned: object, number: int) -> Labels:
+    def exchanged(run: Run, learned: object, number: int) -> Labels:
         labels = wait(run, learned, number)  # type: ignore[arg-type]
         for tensor in drawn[-1].__dict__.values():
             if tensor.is_floating_point():
@@ -347,7 +349,7 @@ def test_what_is_learned_does_not_depend_on_what_an_unsure_picture_shows(
     drawn = []
     collect = loop.collect
     monkeypatch.setattr(loop, "collect", lambda *args: drawn.append(collect(*args)) or drawn[-1])
-    monkeypatch.setattr(loop, "wait_for_labels", exchanged)
+    monkeypatch.setattr(waiting, "wait_for_labels", exchanged)
     other = new_run(tmp_path, task)
     run_here(other, [UNSURE]).close()
     for name in ("lora", "embedder", "noise_pool"):
@@ -370,13 +372,13 @@ def test_later_rounds_that_learn_from_all_leave_out_what_was_unsure(
     tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    latents = loop.triplet_latents
+    latents = learning.triplet_latents
 
     def note(*args: object) -> object:
         found.append(latents(*args))  # type: ignore[arg-type]
         return found[-1]
 
-    monkeypatch.setattr(loop, "triplet_latents", note)
+    monkeypatch.setattr(learning, "triplet_latents", note)
     folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}, embedding={"data": "all"}))
     run_here(folder, [UNSURE, Labels.of([0], 0, unsure=[7])]).close()
     goods, bads = found[1]

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from hero_engine.cartoons import drawing
-from hero_engine.engine.startlatents import most_central
+from hero_engine.engine.start import most_central
 from hero_engine.errors import EngineError
 from hero_engine.method.rollout import Rollout
 from hero_engine.model import diffusion

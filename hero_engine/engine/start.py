@@ -1,5 +1,7 @@
-"""The pictures that a run begins with, as clean latents."""
+"""The pictures that a run begins with: as clean latents, and what they teach."""
 
+import logging
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -7,13 +9,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hero_engine.engine.context import Run
+from hero_engine.engine.learning import masks, train_by_rewards
+from hero_engine.engine.likeness import trains_embedding
+from hero_engine.engine.training import train_embedding
 from hero_engine.errors import EngineError
+from hero_engine.method import state
 from hero_engine.method.rollout import Rollout
+from hero_engine.method.state import TrainingState
 from hero_engine.model.diffusion import Model
 from hero_engine.model.memory import in_chunks
 from hero_engine.run.folder import RunFolder, write_complete
+from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.pictures import read_picture
 from hero_engine.run.record import START, Start
+
+log = logging.getLogger(__name__)
+
+
+def learn_from_start(run: Run, learned: TrainingState) -> None:
+    """What the pictures that the run begins with teach before round 0, then its checkpoint.
+
+    They train the embedding, and an objective that needs nothing but clean latents makes one
+    update, in which the model as it is is the old policy. Without a best among them, their most
+    central good picture is the anchor of that, and nothing more. They add nothing to the noise
+    pool: nobody knows from which z_T they could have come.
+    """
+    start, task = run.record.start(), run.task
+    if start is None or start.learned is not None:
+        return
+    started = time.monotonic()
+    run.record.set_state("training")
+    rollout = rollout_of(
+        run.folder, start, learned.model, run.record.set_progress, run.interrupts.check_stop
+    )
+    good, bad = masks(start.labels, start.images)
+    best = start.labels.best
+    anchor = best if isinstance(best, int) else most_central(rollout.z_0, good)
+    learned.best_z_0 = rollout.z_0[anchor]
+    metrics: dict[str, float] = {}
+    outcome = ""
+    if trains_embedding(task):
+        train_embedding(run, learned, rollout.z_0[good], rollout.z_0[bad], START)
+    if task.update.objective in CLEAN_LATENTS:
+        images = (good | bad).nonzero()[:, 0]
+        metrics, outcome = train_by_rewards(run, learned, rollout, good, images, START)
+    if best is None:
+        learned.best_z_0 = None
+    state.save(learned, run.folder, START)
+    metrics["train_s"] = time.monotonic() - started
+    run.record.finish_start(metrics, outcome)
+    log.info("learned from %s in %.1f s. %s", start.words, metrics["train_s"], outcome)
 
 
 def rollout_of(
