@@ -35,7 +35,7 @@ def key_shown(node: DOMNode, binding_id: str) -> str:
     return binding_id
 
 
-def key_table(app: App[object], bindings: Iterable[Binding]) -> list[tuple[str, str]]:
+def key_table(app: App[Any], bindings: Iterable[Binding]) -> list[tuple[str, str]]:
     """(keys, what they do), keys of the same meaning together, in the order of the bindings."""
     keys: dict[str, list[str]] = {}
     for binding in bindings:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, closing, nullcontext
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,13 @@ from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import StatusLine
 
 Paint = Callable[[int], Image.Image]
+
+
+class Condition(Protocol):
+    """Unlike `Callable[[], object]` also a lambda that keeps a loop's variable as a default."""
+
+    def __call__(self) -> object: ...
+
 
 PROMPT = "a black cat sitting inside a cardboard box"
 CRITERIA = (
@@ -95,7 +103,7 @@ def sample_round(folder: RunFolder, record: Record, number: int, paint: Paint = 
     record.set_progress("waiting for labels", 0, 0)
 
 
-def make_sampled_run(runs_dir: Path, images: int = 64, **task: object) -> RunFolder:
+def make_sampled_run(runs_dir: Path, images: int = 64, **task: Any) -> RunFolder:
     """A run whose first round of pictures waits for labels."""
     folder = make_run(runs_dir, images, **task)
     with closing(folder.open_record()) as record:
@@ -152,7 +160,7 @@ async def interface(
     folder: RunFolder,
     size: tuple[int, int] = (80, 24),
     engine: bool = True,
-    start_engine: StartEngine = lambda folder: FakeEngine(),  # type: ignore
+    start_engine: StartEngine = lambda folder: FakeEngine(),
     config: Config = DEFAULTS,
     terminal: Terminal = QUADRANTS,
     notifications: bool = False,
@@ -207,7 +215,7 @@ def all_complete(app: HeroApp) -> bool:
     return bool(pictures) and all(picture.complete for picture in pictures)
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
+async def until(pilot: Pilot[Any], condition: Condition) -> None:
     """Waits until `condition` holds; fails after 20 seconds."""
     for _ in range(2000):
         try:

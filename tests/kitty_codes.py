@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from hero_tui.preview import kitty
+from hero_tui.preview.drawing import PLACEHOLDER
 
 
 def commands(codes: str) -> list[tuple[dict[str, str], str]]:
@@ -16,9 +17,7 @@ def placeholders(codes: str) -> Iterator[tuple[int, int, int]]:
     """(image, row, column): the cells of images that text places."""
     colour = 0
     sign = "".join(kitty.DIACRITICS)
-    for parameters, cell in re.findall(
-        rf"\x1b\[([\d;]*)m|({kitty.PLACEHOLDER}[{sign}]{{2,3}})", codes
-    ):
+    for parameters, cell in re.findall(rf"\x1b\[([\d;]*)m|({PLACEHOLDER}[{sign}]{{2,3}})", codes):
         if cell:
             row, column, *highest = map(kitty.DIACRITICS.index, cell[1:])
             yield sum(highest) << 24 | colour, row, column

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hero_engine.cartoons import vision
+from hero_engine.cartoons import canvas, vision
 from hero_engine.cartoons.drawing import draw
 from hero_engine.cartoons.judges import tastes
 from hero_engine.cartoons.subjects import black_cat, mountain
@@ -460,10 +460,9 @@ def test_green_and_snowy_are_told_apart(
 
 def test_warm_rooms_are_violet_and_pink(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms: list[int] = []
-    pick = black_cat.pick
 
     def seen(rng: np.random.Generator, choices: Any) -> Any:
-        chosen = pick(rng, choices)
+        chosen = canvas.pick(rng, choices)
         if choices is black_cat.ROOMS:
             rooms.append(black_cat.ROOMS.index(chosen))
         return chosen

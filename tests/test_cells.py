@@ -27,7 +27,6 @@ from hero_tui.cells import (
     PLAIN,
     Cells,
     Change,
-    Frame,
     cells_of,
     changed,
     characters,
@@ -36,7 +35,7 @@ from hero_tui.cells import (
 )
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.zoom import ZoomScreen
-from hero_tui.textual_private import ChopsUpdate, LayoutUpdate
+from hero_tui.textual_private import ChopsUpdate, Frame, LayoutUpdate
 from hero_tui.theme import THEMES
 from tests.interface_runs import all_complete, interface, make_sampled_run, until
 

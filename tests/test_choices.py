@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from hero_tui.choices import choices_file, keep_mosaic, keep_pictures, load_choices
+from hero_tui.choices import Choices, choices_file, keep_mosaic, keep_pictures, load_choices
 
 
 def test_each_terminal_and_each_size_has_its_own() -> None:
-    assert load_choices().mosaics == load_choices().pictures == {}
+    assert load_choices() == Choices({}, {})
     keep_mosaic("XTerm", "sextants")
     keep_pictures(80, 24, 3)
     keep_mosaic("mlterm in tmux", "octants")
@@ -36,6 +36,6 @@ def test_each_terminal_and_each_size_has_its_own() -> None:
 def test_what_nobody_could_have_chosen_is_not_obeyed(text: str) -> None:
     choices_file().parent.mkdir(parents=True)
     choices_file().write_text(text, "latin-1")
-    assert load_choices().mosaics == load_choices().pictures == {}
+    assert load_choices() == Choices({}, {})
     keep_pictures(80, 24, 2)
     assert json.loads(choices_file().read_text())["pictures"] == {"80x24": 2}

@@ -1,6 +1,7 @@
 """The DDIM transition against diffusers' sampler and against float64 arithmetic."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,11 @@ def test_a_trajectory_is_the_one_that_diffusers_takes(prediction_type: str, eta:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "steps_offset": 0}
+ZERO_SNR: dict[str, Any] = {
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "steps_offset": 0,
+}
 
 
 def alpha_bars(zero_snr: bool) -> torch.Tensor:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hero_engine.errors import HeroError
 from hero_engine.run import process
 from hero_engine.run.folder import RunFolder, engine_holder
 from hero_engine.run.labels import KEEP, Labels
@@ -244,9 +245,9 @@ def test_a_full_disk_fails_clearly_and_the_run_continues_with_space(
     with monkeypatch.context() as patched:
         patched.setattr(rollout.Rollout, "save", no_space)
         patched.setattr(signal, "signal", lambda number, handler: None)
-        with pytest.raises(Exception, match="free some space") as failure:
+        with pytest.raises(HeroError, match="free some space") as failure:
             run_engine(folder)
-    assert failure.value.exit_code == 4  # type: ignore[attr-defined]
+    assert failure.value.exit_code == 4
     assert folder.open_record().state()[0] == "failed"
     run_here(folder, SCRIPT)
     assert final_hashes(folder) == final_hashes(finished_run(tiny_task(), SCRIPT))

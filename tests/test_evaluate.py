@@ -87,7 +87,7 @@ def test_what_is_there_is_not_drawn_again(run: RunFolder, monkeypatch: pytest.Mo
     def refuse(task: Task) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(evaluating.diffusion, "load", refuse)
+    monkeypatch.setattr(diffusion, "load", refuse)
     evaluate(run, REQUEST)
 
 

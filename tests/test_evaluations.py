@@ -16,8 +16,8 @@ from hero_engine.run.diversity import diversity
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.intervals import Rate
 from hero_engine.run.pictures import read_picture
-from hero_engine.run.record import Record
-from hero_engine.run.record.evaluations import PERSON
+from hero_engine.run.record import Noise, Record
+from hero_engine.run.record.evaluations import PERSON, Picture, Verdict
 from hero_engine.run.sources import SOURCES, Evaluated, evaluated
 from hero_engine.run.status import status
 from hero_engine.run.verdict import Tally, by_prompt, by_source, compared, pairs_in_words, score_of
@@ -180,8 +180,9 @@ def test_a_score_has_a_mean_and_a_standard_error() -> None:
 def test_what_a_judge_found_of_the_final_model_is_the_runs_verdict(
     run: RunFolder, record: Record, what: Evaluated
 ) -> None:
-    for noise, good in (("pi", 4), ("fresh", 3)):
-        record.set_figures(noise, {"images": 4, "good": good, "diversity": 0.1})  # type: ignore
+    found: dict[Noise, int] = {"pi": 4, "fresh": 3}
+    for noise, good in found.items():
+        record.set_figures(noise, {"images": 4, "good": good, "diversity": 0.1})
     assert status(run)["final"]["pi"]["judge"] == "oracle"
     begun = record.evaluations.begin(0, "pictures", PERSON, 4)
     record.evaluations.say(
@@ -191,10 +192,10 @@ def test_what_a_judge_found_of_the_final_model_is_the_runs_verdict(
     )  # fmt: skip
     verdict.close(record, what, begun)
     final = status(run)["final"]
-    good = np.stack([read_picture(what.path("pi", image)) for image in range(3)])
+    pictures = np.stack([read_picture(what.path("pi", image)) for image in range(3)])
     assert final["pi"] == {
         "images": 3, "success_rate": 1.0, "diversity": 0.25,
-        "good_diversity": pytest.approx(diversity(good)),
+        "good_diversity": pytest.approx(diversity(pictures)),
         "low": pytest.approx(0.4385, abs=1e-4), "high": 1.0, "judge": "person",
     }  # fmt: skip
     assert final["base"]["success_rate"] == 0.0
@@ -213,9 +214,11 @@ def test_an_earlier_rounds_or_pairs_verdict_is_not_the_runs(
 
 def test_transfer_prompts_are_told_one_by_one(tmp_path: Path) -> None:
     what = evaluated(make_finished_run(tmp_path, transfer_prompts=HIKERS), None, None)
-    said = {each: "good" for each in order(what, "transfer") if what.prompt(*each) == HIKERS[0]}
-    said |= {each: "bad" for each in order(what, "transfer") if each not in said}
-    assert by_prompt(what, "transfer-fresh", said) == {  # type: ignore[arg-type]
+    said: dict[Picture, Verdict] = {
+        each: "good" if what.prompt(*each) == HIKERS[0] else "bad"
+        for each in order(what, "transfer")
+    }
+    assert by_prompt(what, "transfer-fresh", said) == {
         HIKERS[0]: Tally(Rate(2, 2), 0),
         HIKERS[1]: Tally(Rate(0, 2), 0),
     }

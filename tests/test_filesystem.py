@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_where_sqlite_refuses_a_write_ahead_log_a_record_has_a_rollback_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class WithoutSharedMemory(sqlite3.Connection):
-        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
             if "WAL" in sql:
                 return super().execute("SELECT 'delete'")
             return super().execute(sql, *parameters)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from hero_engine.cartoons import verdict
+from hero_engine.cartoons import oracle, verdict
 from hero_engine.engine import loop
 from hero_engine.engine.interrupts import Stop
-from hero_engine.results import evaluation
+from hero_engine.results import evaluation, export
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record
@@ -51,7 +51,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], None]:
 
         before(Record, "set_progress", lambda record, phase, done, total: phase)
         before(loop, "remeasure_log_probs", lambda *args: "remeasuring")
-        before(loop.export, "export", lambda *args: "exporting")
+        before(export, "export", lambda *args: "exporting")
         trained = Record.finish_training
 
         def finish_training(*args: Any) -> None:
@@ -67,7 +67,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], None]:
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final evaluation, which only an oracle of cartoons can make, is made of any pictures."""
     monkeypatch.setattr(evaluation, "is_evaluated", lambda task: True)
-    monkeypatch.setattr(evaluation.oracle, "judge", lambda name, picture: verdict.good(1))
+    monkeypatch.setattr(oracle, "judge", lambda name, picture: verdict.good(1))
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_the_tiny_model_fits_every_preset_as_it_is(tiny_task: Callable[..., Task
     for memory in ("8", "auto"):
         task = tiny_task(update={"micro_batch_size": 1})
         model = diffusion.load(task)
-        assert fitting.fit(model, task, memory, held=0) == Plan(4, 8)  # type: ignore[arg-type]
+        assert fitting.fit(model, task, memory, held=0) == Plan(4, 8)
         assert (model.sizes.chunk, model.sizes.micro_batch) == (4, 8)
         assert all(p.grad is None for p in model.lora().values())
 

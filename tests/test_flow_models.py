@@ -69,7 +69,7 @@ def test_a_trajectory_is_the_one_that_diffusers_takes(task: Callable[..., Task])
     pipeline = model.pipeline
     pipeline.set_progress_bar_config(disable=True)
     guidance = model.family.drawing(pipeline, model.prompts, model.negative, settings.sampling)
-    negative = {"negative_prompt": [NEGATIVE] * 2}
+    negative: dict[str, Any] = {"negative_prompt": [NEGATIVE] * 2}
     if model.family.pipeline is Flux2KleinPipeline:
         # Its call takes no negative prompt as text.
         given = model.negative.rows(torch.zeros(2, dtype=torch.int64))

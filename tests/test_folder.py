@@ -406,7 +406,7 @@ def test_a_file_or_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write_complete(target, fail)
     assert not target.exists()
-    write_complete(target, lambda path: path.write_text("old") and None)
+    write_complete(target, lambda path: path.write_text("old"))
     with pytest.raises(OSError, match="disk full"):
         write_complete(target, fail)
     assert target.read_text() == "old"
@@ -425,5 +425,5 @@ def test_a_folder_in_a_files_place_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "somebodys").touch()
     with pytest.raises(IsADirectoryError, match="place"):
-        write_complete(tmp_path / "place", lambda path: path.write_text("a file") and None)
+        write_complete(tmp_path / "place", lambda path: path.write_text("a file"))
     assert [path.name for path in tmp_path.rglob("*")] == ["place", "somebodys"]

@@ -226,7 +226,7 @@ def test_files_say_how_they_were_drawn(finished: RunFolder, tmp_path: Path) -> N
     options = {"scheduler": "euler", "steps": 4, "guidance": 2.5, "negative_prompt": "x\ny"}
     made(finished, tmp_path, seed=9, **options)
     with Image.open(tmp_path / "001.png") as picture:
-        text = picture.text  # type: ignore[attr-defined]
+        text = picture.text
     assert json.loads(text["hero_tui"]) | {"hero_tui": ""} == {
         "prompt": "a dog, sitting", "number": 1, "run": "run", "round": 1, "noise": "pi",
         "negative_prompt": "x\ny", "scheduler": "EulerDiscreteScheduler", "steps": 4,
@@ -249,7 +249,7 @@ def test_the_tasks_transfer_prompts_are_drawn_in_turn(
     found = []
     for image in range(4):
         with Image.open(place / f"{image:03d}.png") as picture:
-            found.append(json.loads(picture.text["hero_tui"])["prompt"])  # type: ignore[attr-defined]
+            found.append(json.loads(picture.text["hero_tui"])["prompt"])
     assert found == ["a bird", "a fish", "a cow", "a bird"]
 
 

@@ -1,9 +1,11 @@
 """docs/interface.md says what the bindings say; the help, too."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from hero_engine.run.folder import RunFolder
@@ -26,24 +28,32 @@ from hero_tui.screens.zoom import ZoomScreen
 from tests.interface_runs import FakeEngine, interface, make_run, sample_round, until
 
 DOCS = Path(__file__).parents[1] / "docs" / "interface.md"
-SCREENS: dict[str, type[Screen[object]]] = {
+SCREENS: dict[str, type[Screen[Any]]] = {
     "Labeling": LabelingScreen,
     "Zoom": ZoomScreen,
     "Compare": CompareScreen,
     "Summary": SubmitScreen,
     "Earlier rounds": HistoryScreen,
 }
-ALL = (HeroApp, *SCREENS.values(), WorkingScreen, FinishedScreen, StoppedScreen, TaskScreen)
+ALL: tuple[type[DOMNode], ...] = (
+    HeroApp,
+    *SCREENS.values(),
+    WorkingScreen,
+    FinishedScreen,
+    StoppedScreen,
+    TaskScreen,
+)
 
 
-def bindings_of(owner: type) -> list[Binding]:
+def bindings_of(owner: type[DOMNode]) -> list[Binding]:
     return list(Binding.make_bindings(owner.__dict__["BINDINGS"]))
 
 
 def documented(app: HeroApp) -> str:
     """The keys tables as the documentation has them."""
     parts = []
-    for title, owner in {"Everywhere": HeroApp, **SCREENS}.items():
+    owners: dict[str, type[DOMNode]] = {"Everywhere": HeroApp, **SCREENS}
+    for title, owner in owners.items():
         rows = [f"| `{keys}` | {does} |" for keys, does in key_table(app, bindings_of(owner))]
         parts.append("\n".join([f"### {title}", "", "| Keys | |", "|---|---|", *rows]))
     return "\n\n".join(parts)
@@ -59,7 +69,8 @@ def test_the_documentation_lists_every_key(app: HeroApp) -> None:
 
 
 def test_every_binding_has_an_id_of_its_own() -> None:
-    owners = (*ALL, HelpScreen, ConfirmFinishScreen, ConfirmRollbackScreen, OutsideScreen)
+    more = (HelpScreen, ConfirmFinishScreen, ConfirmRollbackScreen, OutsideScreen)
+    owners: tuple[type[DOMNode], ...] = (*ALL, *more)
     ids = [(binding.id, binding.action) for owner in owners for binding in bindings_of(owner)]
     assert all(of for of, _ in ids)
     assert len({of for of, _ in ids}) == len(set(ids))
@@ -79,7 +90,7 @@ async def test_help_lists_the_keys_that_work_here(tmp_path: Path) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        text = str(app.screen.query_one("Static").render())  # type: ignore[attr-defined]
+        text = str(app.screen.query_one("Static").render())
         for binding in bindings_of(LabelingScreen):
             assert binding.description in text
         assert "Focus" not in text

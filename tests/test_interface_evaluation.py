@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from textual.pilot import Pilot
@@ -45,13 +46,13 @@ async def judging(
 ) -> AsyncIterator[tuple[JudgingApp, Pilot[int]]]:
     """The interface on an evaluation of all pictures of a run."""
 
-    def refuse(folder: RunFolder) -> None:
+    def refuse(folder: RunFolder) -> NoReturn:
         raise AssertionError("an engine was started")
 
     what = evaluated(run, None, None)
     with closing(run.open_record()) as record:
         begun = record.evaluations.begin(what.round, kind, PERSON, what.count)
-    client = RunClient(run, refuse, begun.number)  # type: ignore[arg-type]
+    client = RunClient(run, refuse, begun.number)
     try:
         app = JudgingApp(client, Judging(what, begun))
         async with app.run_test(size=size, notifications=True) as pilot:
@@ -92,16 +93,17 @@ async def test_a_key_is_on_the_disk_and_can_be_taken_back(run: RunFolder) -> Non
 async def test_a_page_that_is_left_is_judged_and_who_comes_back_goes_on_after_it(
     run: RunFolder,
 ) -> None:
-    first = [(n, "good" if n == 2 else "bad") for n in range(8)]
+    first: list[tuple[int, Verdict]] = [(n, "good" if n == 2 else "bad") for n in range(8)]
     async with judging(run) as (_, pilot):
         await pilot.press("3", "space")
-        await until(pilot, says(run, *first))  # type: ignore[arg-type]
+        await until(pilot, says(run, *first))
     async with judging(run) as (app, pilot):
-        await until(pilot, lambda: isinstance(app.screen, JudgingScreen))
-        assert app.screen.grid.page == 1  # type: ignore[attr-defined]
+        await until(pilot, lambda: isinstance(app.screen, JudgingScreen) and is_drawn(app))
+        assert isinstance(app.screen, JudgingScreen)
+        assert app.screen.grid.page == 1
         assert "8 of 12 judged" in shown_text(app)
         await pilot.press("1")
-        await until(pilot, says(run, *first, (8, "good")))  # type: ignore[arg-type]
+        await until(pilot, says(run, *first, (8, "good")))
 
 
 async def test_a_key_after_an_undo_is_for_what_the_undo_leaves(run: RunFolder) -> None:
@@ -198,6 +200,7 @@ async def test_the_end_leads_to_what_is_still_to_be_judged(run: RunFolder, kind:
         if isinstance(app.screen, PairsScreen):
             assert app.screen.place == 2
         else:
+            assert isinstance(app.screen, JudgingScreen)
             assert app.screen.grid.image == 8
 
 
@@ -243,9 +246,9 @@ async def test_pairs_are_judged_by_side(run: RunFolder) -> None:
         await until(pilot, lambda: "Pair 2 of 4" in shown_text(app))
         await pilot.press("right", "n")
         said = [(0, won(0, True)), (1, won(1, False)), (2, "tied")]
-        await until(pilot, says(run, *said, kind="pairs"))  # type: ignore[arg-type]
+        await until(pilot, says(run, *said, kind="pairs"))
         await pilot.press("u")
-        await until(pilot, says(run, *said[:2], kind="pairs"))  # type: ignore[arg-type]
+        await until(pilot, says(run, *said[:2], kind="pairs"))
         await until(pilot, lambda: "Pair 3 of 4" in shown_text(app))
     async with judging(run, "pairs") as (app, pilot):
         await until(pilot, lambda: "Pair 3 of 4  Which is better?" in shown_text(app))
@@ -294,13 +297,13 @@ async def test_the_verdict_on_transfer_prompts_is_prompt_by_prompt(
     what = evaluated(run, None, None)
     with closing(run.open_record()) as record:
         begun = record.evaluations.begin(what.round, kind, PERSON, what.count)
-        better = "won" if kind == "transfer-pairs" else "good"
-        worse = "lost" if kind == "transfer-pairs" else "bad"
+        better: Verdict = "won" if kind == "transfer-pairs" else "good"
+        worse: Verdict = "lost" if kind == "transfer-pairs" else "bad"
         said = {
             each: better if each[0] == "transfer-fresh" and "hill" in what.prompt(*each) else worse
             for each in order(what, kind)
         }
-        record.evaluations.say(begun.number, said)  # type: ignore[arg-type]
+        record.evaluations.say(begun.number, said)
     async with judging(run, kind) as (app, pilot):
         await pilot.press("ctrl+s", "enter")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen))

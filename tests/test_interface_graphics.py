@@ -6,6 +6,7 @@ import itertools
 import re
 from base64 import standard_b64decode
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from hero_engine.run.folder import RunFolder
 from hero_tui.app import HeroApp
 from hero_tui.cells import Change
 from hero_tui.preview import iterm2, kitty, sixel
-from hero_tui.preview.drawing import PART, Drawing, Parts, Placement, Text
+from hero_tui.preview.drawing import PART, PLACEHOLDER, Drawing, Parts, Placement, Text
 from hero_tui.preview.number import number_only
 from hero_tui.preview.pacer import LEAST, PATIENCE, WAITING, Pacer
 from hero_tui.preview.pictures import Pictures
@@ -116,10 +117,10 @@ def test_inside_tmux_text_places_a_kitty_image(picture: Path) -> None:
         commands(inner)[0][0].items() >= {"U": "1", "c": "20", "r": "10", "i": str(number)}.items()
     )
     assert [strip.cell_length for strip in drawing.strips] == [30] * 10
-    line = [segment for segment in drawing.strips[3] if kitty.PLACEHOLDER in segment.text]
+    line = [segment for segment in drawing.strips[3] if PLACEHOLDER in segment.text]
     assert len(line) == 20
     for column, (text, style, _) in enumerate(line):
-        assert text == kitty.PLACEHOLDER + kitty.DIACRITICS[3] + kitty.DIACRITICS[column]
+        assert text == PLACEHOLDER + kitty.DIACRITICS[3] + kitty.DIACRITICS[column]
         assert style is not None
         assert style.color is not None
         assert style.color.triplet == (0x01, 0x02, 0x07)
@@ -133,12 +134,11 @@ def test_where_tmux_has_256_colours_a_number_is_one_of_them_and_a_diacritic(pict
     assert max(numbers) < 1 << 32
     for number in numbers[::99]:
         drawing = kitty.encode_for_tmux(picture, 30, 10, (10, 20), number)
-        text, style, _ = next(s for s in drawing.strips[0] if kitty.PLACEHOLDER in s.text)
+        text, style, _ = next(s for s in drawing.strips[0] if PLACEHOLDER in s.text)
         assert style is not None
         assert style.color is not None
         assert style.color.number is not None
-        (*_, highest) = text
-        assert kitty.DIACRITICS.index(highest) << 24 | style.color.number == number
+        assert kitty.DIACRITICS.index(text[-1]) << 24 | style.color.number == number
         codes = style.color.get_ansi_codes()
         assert codes == ("38", "5", str(style.color.number))
 
@@ -211,7 +211,7 @@ def test_the_diacritics_are_those_of_the_protocol() -> None:
 # -- iTerm2 --------------------------------------------------------------------------------------
 
 
-def pasted(drawing: Parts, cell: tuple[int, int], parts: list[Image.Image]) -> Image.Image:
+def pasted(drawing: Parts, cell: tuple[int, int], parts: Sequence[Image.Image]) -> Image.Image:
     """The parts of a picture put together, without the blank cells around it."""
     left = min(part.column for part in drawing.parts)
     top = min(part.row for part in drawing.parts)
@@ -452,9 +452,9 @@ async def silence(pilot: Pilot[int], written: list[str]) -> None:
 
 @pytest.mark.parametrize("protocol", ["iterm2", "sixel"])
 async def test_a_picture_is_drawn_again_where_text_was_over_it(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch, protocol: str
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, protocol: Protocol
 ) -> None:
-    terminal = Terminal(protocol, "truecolor")  # type: ignore[arg-type]
+    terminal = Terminal(protocol, "truecolor")
     async with interface(run, terminal=terminal) as (app, pilot):
         await until(pilot, lambda: all_complete(app))
         drawn = [

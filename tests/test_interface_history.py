@@ -76,8 +76,8 @@ async def test_the_rounds_are_gone_through_with_their_labels(
         await until(pilot, lambda: "Round 0: 2 good of 12 (17%), the best is 5" in outcome(app))
         assert "✓ good" in caption(app, "2")
         assert "★ best" in caption(app, "w")
-        tile = history(app).grid.query("Picture").first()
-        assert tile.path == run.image(0, 0)  # type: ignore[attr-defined]
+        tile = history(app).grid.query(Picture).first()
+        assert tile.path == run.image(0, 0)
         await pilot.press("left", "space")
         await until(pilot, lambda: "page 2/2" in outcome(app))
         await pilot.press("right", "right", "escape")
@@ -92,10 +92,10 @@ async def test_an_earlier_picture_is_zoomed_and_nothing_about_it_changes(
     async with interface(run) as (app, pilot):
         await pilot.press("h", "left", "e")
         await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
-        picture = app.screen.query_one("Picture")
-        assert picture.path == run.image(0, 6)  # type: ignore[attr-defined]
+        picture = app.screen.query_one(Picture)
+        assert picture.path == run.image(0, 6)
         await pilot.press("g", "b", "n", "right")
-        assert picture.path == run.image(0, 7)  # type: ignore[attr-defined]
+        assert picture.path == run.image(0, 7)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
         await pilot.press("h")

@@ -118,7 +118,8 @@ async def test_enter_does_so_from_the_cursor_and_the_page_follows(
         await zoomed(app, pilot, 3)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
-        assert app.screen.grid.image == 3  # type: ignore[attr-defined]
+        assert isinstance(app.screen, LabelingScreen)
+        assert app.screen.grid.image == 3
         await until(pilot, lambda: record.labels(0) == Labels.of([1]))
 
 
@@ -188,7 +189,7 @@ async def test_judging_again_the_best_as_bad_leaves_no_best(run: RunFolder, reco
         for key, labels in (("g", [[0], 0]), ("n", [[], None, [0]]), ("b", [[], None])):
             await pilot.press("left")
             await judge(app, pilot, key)
-            await until(pilot, lambda labels=labels: record.labels(0) == Labels.of(*labels))  # type: ignore[misc]
+            await until(pilot, lambda labels=labels: record.labels(0) == Labels.of(*labels))
 
 
 async def test_after_the_last_picture_come_those_that_were_not_seen(

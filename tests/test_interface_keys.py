@@ -15,6 +15,7 @@ from hero_tui.preview.terminal import Terminal
 from hero_tui.screens.compare import CompareScreen
 from hero_tui.screens.help import HelpScreen
 from hero_tui.screens.labeling import LabelingScreen
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.tile import Tile
 from tests.interface_runs import interface, make_sampled_run, notices, until
 
@@ -111,7 +112,7 @@ async def test_an_azerty_keyboard_labels_with_its_own_block(run: RunFolder) -> N
         assert [caption[1] for caption in captions] == ["&", "é", "a"]
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        text = str(app.screen.query_one("Static").render())  # type: ignore[attr-defined]
+        text = str(app.screen.query_one("Static").render())
         assert "& é \" ' a z e r q s d f w x c" in text
 
 
@@ -141,7 +142,9 @@ async def test_where_pictures_are_off_the_key_in_force_opens_them(run: RunFolder
         await until(pilot, lambda: said().count("press f5") == 1)
         await pilot.press("escape", "equals_sign")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await until(pilot, lambda: app.screen.query_one("Vertical:last-child Picture").complete)  # type: ignore[attr-defined]
+        await until(
+            pilot, lambda: app.screen.query_one("Vertical:last-child Picture", Picture).complete
+        )
         assert "press" not in said()
 
 

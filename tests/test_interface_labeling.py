@@ -21,6 +21,7 @@ from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.zoom import ZoomScreen
 from hero_tui.widgets.grid import PictureGrid, page_shapes, picture_side, small_tiles
+from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import StatusLine
 from hero_tui.widgets.tile import Tile
 from tests import fake_engine
@@ -185,6 +186,7 @@ async def test_a_click_toggles_and_a_double_click_zooms(run: RunFolder) -> None:
         await until(pilot, lambda: recorded(run) == Labels.of([6]))
         await pilot.click("#tile-q", times=2)
         await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        assert isinstance(app.screen, ZoomScreen)
         assert app.screen.image == 4
         assert recorded(run) == Labels.of([6])
 
@@ -619,10 +621,10 @@ async def test_compare_shows_the_reigning_best_beside_a_picture(second_round: Ru
     async with interface(second_round) as (app, pilot):
         await pilot.press("2", "r", "1", "equals_sign")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        left, right = app.screen.query("Picture")
-        assert left.path == second_round.image(0, 5)  # type: ignore[attr-defined]
+        left, right = app.screen.query(Picture)
+        assert left.path == second_round.image(0, 5)
         await pilot.press("right")
-        assert right.path == second_round.image(1, 1)  # type: ignore[attr-defined]
+        assert right.path == second_round.image(1, 1)
         await pilot.press("right", "b")
         await until(pilot, lambda: recorded(second_round, 1) == Labels.of([0, 1, 7], 7))
         await pilot.press("k")

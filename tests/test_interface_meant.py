@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.labels import Labels
@@ -148,10 +149,12 @@ async def test_what_another_script_types_is_typed(run: RunFolder) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("p")
         await until(pilot, lambda: app.focused is not None)
-        app.focused.value = ""  # type: ignore[union-attr]
+        field = app.focused
+        assert isinstance(field, Input)
+        field.value = ""
         typed = [KeyPress("к", "к", "r"), KeyPress("ш", "ш", "i"), KeyPress("q", "Q")]
         await send(pilot, *typed)
-        assert app.focused.value == "кшQ"  # type: ignore[union-attr]
+        assert field.value == "кшQ"
 
 
 async def test_caps_lock_is_noticed(run: RunFolder) -> None:
@@ -258,9 +261,7 @@ async def test_who_leaves_loses_no_click(run: RunFolder) -> None:
         await until(pilot, lambda: is_drawn(app))
         tile = app.screen.query(Tile)[2].region
         for kind in (events.MouseDown, events.MouseUp):
-            app.post_message(
-                kind(None, *tile.center, 0, 0, 1, False, False, False, *tile.center)  # type: ignore
-            )
+            app.post_message(kind(None, *tile.center, 0, 0, 1, False, False, False, *tile.center))
         app.post_message(key("ctrl+q"))
         await until(pilot, lambda: not app.is_running)
     with closing(run.open_record()) as record:

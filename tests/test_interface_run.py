@@ -12,7 +12,7 @@ from textual.geometry import Size
 from hero_engine.errors import EngineError, InputError
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
-from hero_engine.run.record import Record
+from hero_engine.run.record import Record, RunState
 from hero_tui.app import HeroApp
 from hero_tui.parting import leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
@@ -238,13 +238,13 @@ async def test_a_failed_engine_shows_its_error_and_the_end_of_its_log(run: RunFo
 
 
 @pytest.mark.parametrize("state", ["sampling", "training"])
-async def test_an_engine_that_is_killed_is_noticed(run: RunFolder, state: str) -> None:
+async def test_an_engine_that_is_killed_is_noticed(run: RunFolder, state: RunState) -> None:
     run.log_file.write_text("the last line of the log\n")
     with closing(run.open_record()) as record:
         async with interface(run, engine=False, start_engine=lambda f: FakeEngine(-9)) as (app, p):
             with engine_lock(run):
                 await until(p, lambda: app.view.engine == "running")
-                record.set_state(state)  # type: ignore[arg-type]
+                record.set_state(state)
             await until(p, lambda: "The engine is gone" in said(app))
             assert "the last line of the log" in said(app)
             assert leaving_code(app.view) == 4
@@ -425,7 +425,7 @@ async def test_markup_and_escapes_in_a_task_are_shown_not_obeyed(tmp_path: Path)
 
 
 async def test_the_task_screen_says_what_is_hard(tmp_path: Path) -> None:
-    run = make_sampled_run(tmp_path, images=8, categories=("counting", "\x1b[31mred"))  # type: ignore[arg-type]
+    run = make_sampled_run(tmp_path, images=8, categories=("counting", "\x1b[31mred"))
     async with interface(run) as (app, pilot):
         await pilot.press("t")
         await until(pilot, lambda: "counting, \\x1b[31mred" in said(app))

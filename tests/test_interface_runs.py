@@ -13,8 +13,8 @@ from textual.widgets import Static
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
 from hero_engine.run.task import Task
 from hero_tui.config import Config
+from hero_tui.keys import key_table
 from hero_tui.runlist import read_runs
-from hero_tui.screens.help import key_table
 from hero_tui.screens.runs import HEADER, RunList, RunsApp, age, cells, lines
 from hero_tui.theme import THEMES
 from tests.interface_runs import sample_round, submit_round, until
@@ -63,7 +63,7 @@ def listed(app: RunsApp) -> list[list[str]]:
 
 async def test_the_latest_run_is_first_with_what_it_came_to(app: RunsApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         assert listed(app) == [
             ["damaged", "damaged", "1", "min"],
             ["finished", "black-cat", "finished", "1", "of", "4", "0/32", "2", "h"],
@@ -75,14 +75,14 @@ async def test_the_latest_run_is_first_with_what_it_came_to(app: RunsApp) -> Non
 
 async def test_enter_chooses_the_run_under_the_cursor(app: RunsApp, runs_dir: Path) -> None:
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press("down", "down", "enter")
     assert app.return_value == RunFolder(runs_dir / "started")
 
 
 async def test_a_click_chooses_a_run(app: RunsApp, runs_dir: Path) -> None:
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.click(RunList, offset=(5, 1))
     assert app.return_value == RunFolder(runs_dir / "finished")
 
@@ -90,7 +90,7 @@ async def test_a_click_chooses_a_run(app: RunsApp, runs_dir: Path) -> None:
 @pytest.mark.parametrize("key", ["escape", "q", "ctrl+q", "ctrl+d"])
 async def test_leaving_chooses_none(app: RunsApp, key: str) -> None:
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press(key)
     assert app.return_value is None
     assert app.return_code == 0
@@ -101,7 +101,7 @@ async def test_the_preferences_hold_before_a_run_is_chosen(runs_dir: Path) -> No
     app = RunsApp(runs_dir, Config(theme="colour-blind", keys=keys), clock=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         assert app.current_theme == THEMES["colour-blind"]
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press("j", "down", "enter")  # the last two mean nothing any more
         assert app.is_running
         assert app.screen.query_one(RunList).highlighted == 1
@@ -111,9 +111,9 @@ async def test_the_preferences_hold_before_a_run_is_chosen(runs_dir: Path) -> No
 
 async def test_a_run_that_cannot_be_read_says_why_and_is_not_chosen(app: RunsApp) -> None:
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press("enter")
-        await until(pilot, lambda: app._notifications)  # type: ignore[arg-type]
+        await until(pilot, lambda: app._notifications)
         (notice,) = app._notifications
         assert "run.sqlite: it is not a hero-tui record" in notice.message
         assert app.is_running
@@ -124,15 +124,15 @@ async def test_the_list_keeps_up_and_the_cursor_stays_on_its_run(
 ) -> None:
     monkeypatch.setattr("hero_tui.screens.runs.REFRESH_SECONDS", 0.01)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press("end")
         with closing(RunFolder(runs_dir / "started").open_record()) as record:
             submit_round(record, 1, good=[1, 2, 3, 4], best=2)
-        await until(pilot, lambda: "50%" in listed(app)[2])  # type: ignore[arg-type]
+        await until(pilot, lambda: "50%" in listed(app)[2])
         add_run(runs_dir, "new", 0)
-        await until(pilot, lambda: listed(app)[0][0] == "new")  # type: ignore[arg-type]
+        await until(pilot, lambda: listed(app)[0][0] == "new")
         shutil.rmtree(runs_dir / "finished")
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         await pilot.press("enter")
     assert app.return_value == RunFolder(runs_dir / "started")
 
@@ -142,9 +142,9 @@ async def test_a_folder_that_was_emptied_shows_no_runs(
 ) -> None:
     monkeypatch.setattr("hero_tui.screens.runs.REFRESH_SECONDS", 0.01)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: len(listed(app)) == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: len(listed(app)) == 3)
         shutil.rmtree(runs_dir)
-        await until(pilot, lambda: listed(app) == [])  # type: ignore[arg-type]
+        await until(pilot, lambda: listed(app) == [])
         await pilot.press("enter")
         assert app.is_running
 
@@ -180,7 +180,7 @@ async def test_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     add_run(tmp_path, "plain", 0).path.rename(tmp_path / "[bold red]c[reverse]\x1b[31m\u202e")
     app = RunsApp(tmp_path, clock=lambda: NOW)
     async with app.run_test(size=(120, 24)) as pilot:
-        await until(pilot, lambda: listed(app))  # type: ignore[arg-type]
+        await until(pilot, lambda: listed(app))
         await pilot.pause()
         strips = app.screen._compositor.render_strips()
         said = "".join(segment.text for strip in strips for segment in strip)

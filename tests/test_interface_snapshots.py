@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from hero_engine.run.folder import RunFolder, create_run, engine_lock
-from hero_engine.run.record import Record
+from hero_engine.run.record import Record, RunState
 from hero_engine.run.record.evaluations import PERSON, Kind
 from hero_engine.run.sources import evaluated
 from hero_engine.run.task import Task
@@ -84,15 +84,16 @@ def test_runs(snap_compare: Compare, record: Record) -> None:
     two_rounds(folder, record)
     sample_round(folder, record, 2)
     settings = folder.task().model_dump()
-    for name, state, ago in (("failed", "failed", 30 * 3600), ("finished", "finished", 9 * 86400)):
-        other = create_run(Path("runs"), Task.model_validate({**settings, "name": name}), name)
+    ages: dict[RunState, int] = {"failed": 30 * 3600, "finished": 9 * 86400}
+    for state, ago in ages.items():
+        other = create_run(Path("runs"), Task.model_validate({**settings, "name": state}), state)
         with closing(other.open_record()) as others:
-            others.set_state(state)  # type: ignore[arg-type]
+            others.set_state(state)
         os.utime(other.task_file, (NOW - ago, NOW - ago))
     os.utime(folder.task_file, (NOW - 300, NOW - 300))
 
     async def listed(pilot: Pilot[RunFolder]) -> None:
-        await until(pilot, lambda: pilot.app.screen.query_one(RunList).option_count == 3)  # type: ignore[arg-type]
+        await until(pilot, lambda: pilot.app.screen.query_one(RunList).option_count == 3)
         await pilot.pause()
 
     with engine_lock(folder):
@@ -238,7 +239,7 @@ def test_finished(snap_compare: Compare, record: Record, size: tuple[int, int]) 
 
 def test_finished_without_rounds(snap_compare: Compare, record: Record) -> None:
     for noise in ("pi", "fresh", "base"):
-        record.set_figures(noise, {"images": 100, "good": 28, "diversity": 0.2})  # type: ignore[arg-type]
+        record.set_figures(noise, {"images": 100, "good": 28, "diversity": 0.2})
     record.set_state("finished")
     assert looks_the_same(snap_compare, (80, 24), lambda pilot: pilot.pause())
 

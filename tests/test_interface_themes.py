@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from rich.color import Color, ColorSystem
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
+from textual.widget import Widget
 
 from hero_engine.run.folder import RunFolder
 from hero_tui.config import Config, ThemeName
@@ -64,14 +65,14 @@ async def test_the_preferences_choose_a_theme(run: RunFolder, name: ThemeName) -
     async with interface(run, config=Config(theme=name)) as (app, pilot):
         assert app.current_theme == THEMES[name]
         await pilot.press("1", "ctrl+s")
-        for node in app.screen.walk_children():
-            node.render()  # type: ignore[attr-defined]
+        for node in app.screen.walk_children(Widget):
+            node.render()
 
 
 async def test_the_palette_changes_the_theme(run: RunFolder) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("colon", *"high-contrast")
-        await until(pilot, lambda: app.screen.query("CommandList").first().option_count == 1)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.query(CommandList).first().option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: app.theme == "high-contrast")
         await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
@@ -80,7 +81,7 @@ async def test_the_palette_changes_the_theme(run: RunFolder) -> None:
 async def test_the_palette_does_what_a_key_does(run: RunFolder) -> None:
     async with interface(run) as (app, pilot):
         await pilot.press("ctrl+backslash", *"criteria")
-        await until(pilot, lambda: app.screen.query("CommandList").first().option_count == 1)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.query(CommandList).first().option_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TaskScreen))
 
@@ -89,9 +90,9 @@ async def test_the_palette_lists_each_meaning_once_and_nothing_of_textual(run: R
     async with interface(run) as (app, pilot):
         await pilot.press("colon")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
-        options = app.screen.query("CommandList").first()
-        await until(pilot, lambda: options.option_count > len(THEMES))  # type: ignore[attr-defined]
-        texts = [str(option.prompt) for option in options.options]  # type: ignore[attr-defined]
+        options = app.screen.query(CommandList).first()
+        await until(pilot, lambda: options.option_count > len(THEMES))
+        texts = [str(option.prompt) for option in options.options]
         assert len(texts) == len(set(texts))
         assert any("keep the reigning best" in text for text in texts)
         assert not any("good, or not\n" in text or "Screenshot" in text for text in texts)

@@ -23,6 +23,7 @@ from hero_tui.widgets.warning import WarningLine
 from tests.interface_runs import (
     FakeEngine,
     interface,
+    is_drawn,
     make_run,
     sample_round,
     submit_round,
@@ -86,9 +87,11 @@ async def test_its_round_says_so_in_the_history(run: RunFolder, record: Record) 
     async with interface(run) as (app, pilot):
         await pilot.press("h")
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
-        assert app.screen.round == 0, "the round to go back to"
+        history = app.screen
+        assert isinstance(history, HistoryScreen)
+        assert history.round == 0, "the round to go back to"
         await pilot.press("right", "right")
-        await until(pilot, lambda: app.screen.round == 2)
+        await until(pilot, lambda: history.round == 2)
         assert WORDS in str(app.screen.query_one("#outcome").render())
 
 
@@ -115,8 +118,9 @@ async def test_two_keys_and_a_confirmation_go_back(run: RunFolder, record: Recor
         # The engine draws round 1 anew; what is shown of it is not what was kept.
         app._client._attached.place = (0, 1, 7)  # where its person was in the one that was left
         sample_round(run, record, 1)
-        await until(pilot, lambda: isinstance(app.screen, LabelingScreen))
-        assert app.screen.grid.image == 0  # type: ignore[attr-defined]
+        await until(pilot, lambda: isinstance(app.screen, LabelingScreen) and is_drawn(app))
+        assert isinstance(app.screen, LabelingScreen)
+        assert app.screen.grid.image == 0
         submit_round(record, 1, good=[7], best=7)
         await until(pilot, lambda: len(app.view.outcomes) == 2)
         assert app.view.outcomes[1].labels.best == 7
@@ -141,7 +145,7 @@ def test_who_leaves_before_the_engine_has_stopped_goes_back_all_the_same(
     run: RunFolder, record: Record
 ) -> None:
     with engine_lock(run):
-        client = RunClient(run, lambda folder: FakeEngine())  # type: ignore
+        client = RunClient(run, lambda folder: FakeEngine())
         client.follow(lambda update: None)
         client.roll_back(0)
         leaving = threading.Thread(target=client.close)
@@ -157,7 +161,7 @@ def test_of_an_engine_that_never_stops_one_is_told(
 ) -> None:
     monkeypatch.setattr(run_client, "STOP_SECONDS", 0.0)
     with engine_lock(run):
-        client = RunClient(run, lambda folder: FakeEngine())  # type: ignore
+        client = RunClient(run, lambda folder: FakeEngine())
         client.follow(lambda update: None)
         client.roll_back(0)
         assert client.close() == ("round 0 to go back to: the engine has not stopped yet",)
@@ -201,6 +205,7 @@ async def test_over_training_is_told_with_three_keys(run: RunFolder) -> None:
             assert "^g: go on by half the step." in line(app)
             await pilot.press("h")
             await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+            assert isinstance(app.screen, HistoryScreen)
             assert app.screen.round == 0
             assert len(app.screen.query(PictureGrid)) == 2, "today's pictures beside it"
             await pilot.press("escape")

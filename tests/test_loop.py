@@ -3,22 +3,25 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from hero_engine.engine import learning, loop, measuring, training, waiting
+from hero_engine.engine import learning, loop, measuring, sampling, waiting
 from hero_engine.engine.context import Run
 from hero_engine.engine.interrupts import Stop
 from hero_engine.engine.team import Team
 from hero_engine.errors import EngineError, InputError
+from hero_engine.method import embedding
 from hero_engine.method.batch import Batch
 from hero_engine.method.ddpo import items_of_steps
 from hero_engine.method.lesson import Lesson
 from hero_engine.method.reward import Reward
 from hero_engine.method.rollout import Rollout
+from hero_engine.method.state import TrainingState
 from hero_engine.run import labelfile
 from hero_engine.run.diversity import diversity
 from hero_engine.run.folder import RunFolder
@@ -28,17 +31,17 @@ from hero_engine.run.record import Record
 from hero_engine.run.task import Task
 from tests.engine_runs import final_hashes, new_run, run_here, wait_until
 
+Finished = Callable[..., tuple[RunFolder, Record]]
+
 USUAL = [Labels.of([0, 3], 3), Labels.of([1, 2, 6], 2), Labels.of([4], KEEP)]
 
 
 @pytest.fixture
-def run(
-    tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder]
-) -> Callable[..., tuple[RunFolder, Record]]:
+def run(tiny_task: Callable[..., Task], finished_run: Callable[..., RunFolder]) -> Finished:
     """A finished run by its script and settings; who asks for the same gets the same, to read."""
 
-    def go(script: list[Labels], **changes: object) -> tuple[RunFolder, Record]:
-        feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))  # type: ignore[call-overload]
+    def go(script: list[Labels], **changes: Any) -> tuple[RunFolder, Record]:
+        feedback = {"rounds": len(script)} | dict(changes.pop("feedback", {}))
         task = tiny_task(feedback=feedback, **changes)
         folder = finished_run(task, script)
         return folder, folder.open_record()
@@ -52,7 +55,10 @@ def lora(folder: RunFolder, round_number: int) -> torch.Tensor:
 
 
 def pool(folder: RunFolder, round_number: int) -> dict[str, torch.Tensor]:
-    return load_file(folder.checkpoint(round_number) / "noise_pool.safetensors")
+    tensors: dict[str, torch.Tensor] = load_file(
+        folder.checkpoint(round_number) / "noise_pool.safetensors"
+    )
+    return tensors
 
 
 def rollout(folder: RunFolder, round_number: int) -> Rollout:
@@ -67,7 +73,7 @@ def near(z_T: torch.Tensor, mean: torch.Tensor) -> bool:
     return bool((z_T - mean).norm() / z_T.norm() < 0.2)
 
 
-def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Callable) -> None:
+def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Finished) -> None:
     folder, record = run(USUAL)
     assert record.state() == ("finished", "")
     assert outcomes(record) == ["", "", ""]
@@ -84,17 +90,19 @@ def test_a_usual_run_learns_every_round_and_leaves_its_exports(run: Callable) ->
         good = [folder.image(r, image) for image in sorted(record.labels(r).good)]
         if len(good) > 1:
             pictures = np.stack([read_picture(path) for path in good])
-            assert metrics["good_diversity"] == [(0, pytest.approx(diversity(pictures)))]
+            ((step, value),) = metrics["good_diversity"]
+            assert step == 0
+            assert value == pytest.approx(diversity(pictures))
 
 
-def test_the_next_round_starts_near_the_noise_of_the_best_and_the_goods(run: Callable) -> None:
+def test_the_next_round_starts_near_the_noise_of_the_best_and_the_goods(run: Finished) -> None:
     folder, _ = run(USUAL)
     before, after = rollout(folder, 0), rollout(folder, 1)
     assert all(near(after.z_T[n], before.z_T[3]) for n in range(4))
     assert all(near(after.z_T[n], before.z_T[0]) for n in range(4, 8))
 
 
-def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> None:
+def test_from_the_first_best_on_pictures_come_with_a_guess(run: Finished) -> None:
     _, record = run(USUAL)
     assert record.scores(0) == {}
     for r in (1, 2):
@@ -103,7 +111,7 @@ def test_from_the_first_best_on_pictures_come_with_a_guess(run: Callable) -> Non
 
 
 def test_pictures_on_the_side_change_nothing_in_the_run(
-    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path
+    run: Finished, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     plain, _ = run(USUAL)
     tried = new_run(tmp_path, tiny_task(feedback={"rounds": 3}))
@@ -119,7 +127,7 @@ def test_pictures_on_the_side_change_nothing_in_the_run(
     assert {p: h for p, h in hashes.items() if not p.startswith("tries")} == final_hashes(plain)
 
 
-def test_keep_carries_the_reigning_best_over(run: Callable) -> None:
+def test_keep_carries_the_reigning_best_over(run: Finished) -> None:
     folder, record = run(USUAL)
     second = rollout(folder, 1)
     assert record.reigning_best(3) == (1, 2)
@@ -128,13 +136,13 @@ def test_keep_carries_the_reigning_best_over(run: Callable) -> None:
     assert torch.equal(pool(folder, 2)["good_z_T"], rollout(folder, 2).z_T[[4]])
 
 
-def test_goods_without_a_best_keep_the_reigning_one(run: Callable) -> None:
+def test_goods_without_a_best_keep_the_reigning_one(run: Finished) -> None:
     folder, record = run([USUAL[0], Labels.of([1, 2])])
     assert record.labels(1) == Labels.of([1, 2], KEEP)
     assert torch.equal(pool(folder, 1)["best_z_T"], rollout(folder, 0).z_T[3])
 
 
-def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Callable) -> None:
+def test_a_first_round_without_goods_changes_nothing_and_starts_afresh(run: Finished) -> None:
     folder, record = run([Labels(), USUAL[0]])
     assert outcomes(record)[0] == (
         "No good picture: nothing is learned, the next round starts from fresh noise."
@@ -162,11 +170,10 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
     measured = iter([0.3, 0.25, 0.05])
     monkeypatch.setattr(measuring, "MEASURES", {"diversity": lambda batch: next(measured)})
     told = []
-    learn = loop.learn
 
-    def note_and_learn(run: Run, *args: object) -> None:
+    def note_and_learn(run: Run, *args: Any) -> None:
         told.append(run.record.rounds()[-1].collapse)
-        learn(run, *args)  # type: ignore[arg-type]
+        learning.learn(run, *args)
 
     monkeypatch.setattr(loop, "learn", note_and_learn)
     run_here(new_run(tmp_path, tiny_task()), USUAL)
@@ -174,7 +181,7 @@ def test_pictures_that_have_become_one_are_told_before_they_are_trained_on(
     assert "diversity 0.05, in round 0 it was 0.3" in told[2]
 
 
-def test_a_later_round_without_goods_keeps_model_and_pool(run: Callable) -> None:
+def test_a_later_round_without_goods_keeps_model_and_pool(run: Finished) -> None:
     folder, record = run([USUAL[0], Labels(), USUAL[1]])
     assert "the same noise pool" in outcomes(record)[1]
     assert torch.equal(lora(folder, 0), lora(folder, 1))
@@ -182,7 +189,7 @@ def test_a_later_round_without_goods_keeps_model_and_pool(run: Callable) -> None
     assert near(rollout(folder, 2).z_T[0], rollout(folder, 0).z_T[3])
 
 
-def test_all_good_updates_with_the_embedding_as_it_is(run: Callable) -> None:
+def test_all_good_updates_with_the_embedding_as_it_is(run: Finished) -> None:
     folder, record = run([USUAL[0], Labels.of(range(8), 5)])
     assert outcomes(record)[1].startswith("All good: there are no triplets")
     embedder = [load_file(folder.checkpoint(r) / "embedder.safetensors") for r in (0, 1)]
@@ -190,20 +197,20 @@ def test_all_good_updates_with_the_embedding_as_it_is(run: Callable) -> None:
     assert not torch.equal(lora(folder, 0), lora(folder, 1))
 
 
-def test_all_good_with_a_binary_reward_has_nothing_to_learn(run: Callable) -> None:
+def test_all_good_with_a_binary_reward_has_nothing_to_learn(run: Finished) -> None:
     folder, record = run([USUAL[0], Labels.of(range(8), 5)], reward={"name": "binary"})
     assert "the model is unchanged" in outcomes(record)[1]
     assert torch.equal(lora(folder, 0), lora(folder, 1))
 
 
-def test_the_best_alone_is_enough(run: Callable) -> None:
+def test_the_best_alone_is_enough(run: Finished) -> None:
     folder, record = run([Labels.of([3], 3), USUAL[1]])
     assert outcomes(record)[0] == ""
     assert torch.equal(pool(folder, 0)["good_z_T"], rollout(folder, 0).z_T[[3]])
     assert all(near(z, rollout(folder, 0).z_T[3]) for z in rollout(folder, 1).z_T)
 
 
-def test_the_best_has_its_own_share_unless_that_share_is_zero(run: Callable) -> None:
+def test_the_best_has_its_own_share_unless_that_share_is_zero(run: Finished) -> None:
     with_share, _ = run([USUAL[0]])
     without, _ = run([USUAL[0]], noise={"best_ratio": 0.0})
     drawn = rollout(without, 0)
@@ -212,14 +219,14 @@ def test_the_best_has_its_own_share_unless_that_share_is_zero(run: Callable) -> 
 
 
 @pytest.mark.parametrize("name", ["similarity-to-positives", "binary", "no-embedding"])
-def test_every_reward_trains(run: Callable, name: str) -> None:
+def test_every_reward_trains(run: Finished, name: str) -> None:
     folder, record = run(USUAL[:1], reward={"name": name})
     assert lora(folder, 0).abs().sum() > 0
     assert record.metrics(0)["reward_std"][0][1] > 0
 
 
 @pytest.mark.parametrize("name", ["binary", "no-embedding"])
-def test_a_reward_without_the_embedding_does_not_train_it(run: Callable, name: str) -> None:
+def test_a_reward_without_the_embedding_does_not_train_it(run: Finished, name: str) -> None:
     """Nor is it spoken of, and nobody is shown guesses of what has learned nothing."""
     folder, record = run([USUAL[0], Labels.of(range(8), 5)], reward={"name": name})
     first, second = (load_file(folder.checkpoint(r) / "embedder.safetensors") for r in (0, 1))
@@ -245,7 +252,7 @@ def test_a_round_can_be_submitted_before_its_pictures_are_measured(
 
 
 def test_what_was_not_measured_when_the_engine_ended_is_by_the_next(
-    run: Callable, tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Finished, tiny_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, undisturbed = run(USUAL[:1])
     folder = new_run(tmp_path, tiny_task(feedback={"rounds": 1}))
@@ -273,14 +280,14 @@ def test_a_reward_that_is_no_number_is_said_with_a_way_out(
         run_here(folder, USUAL[:1])
 
 
-def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Callable) -> None:
+def test_advantages_of_each_prompt_teach_otherwise_than_those_of_the_batch(run: Finished) -> None:
     several = {"prompts": ["a cat", "b"]}
     batch, _ = run(USUAL[:1], **several)
     prompt, _ = run(USUAL[:1], **several, update={"advantages": "prompt"})
     assert not torch.equal(lora(batch, 0), lora(prompt, 0))
 
 
-def test_the_embedding_can_learn_from_all_rounds(run: Callable) -> None:
+def test_the_embedding_can_learn_from_all_rounds(run: Finished) -> None:
     """Round 1 is all good, so only round 0's bad pictures give triplets."""
     script = [USUAL[0], Labels.of(range(8), 5)]
     _, record = run(script, embedding={"data": "all"})
@@ -294,20 +301,21 @@ UNSURE = Labels.of([0, 3, 6], 3, unsure=[1, 4])
 
 
 def test_an_unsure_picture_is_in_neither_triplets_nor_update_nor_pool(
-    run: Callable, monkeypatch: pytest.MonkeyPatch, tiny_task: Callable[..., Task], tmp_path: Path
+    run: Finished, monkeypatch: pytest.MonkeyPatch, tiny_task: Callable[..., Task], tmp_path: Path
 ) -> None:
-    triplets, updates = [], []
-    train, update = training.embedding.train, Team.update
+    triplets: list[Any] = []
+    updates: list[Lesson] = []
+    train, update = embedding.train, Team.update
 
-    def note_triplets(*args: object) -> object:
+    def note_triplets(*args: Any) -> object:
         triplets.append(args[3:5])
-        return train(*args)  # type: ignore[arg-type]
+        return train(*args)
 
-    def note_update(team: object, lesson: Lesson, *args: object) -> None:
+    def note_update(team: Team, lesson: Lesson, *args: Any) -> None:
         updates.append(lesson)
-        update(team, lesson, *args)  # type: ignore[arg-type]
+        update(team, lesson, *args)
 
-    monkeypatch.setattr(training.embedding, "train", note_triplets)
+    monkeypatch.setattr(embedding, "train", note_triplets)
     monkeypatch.setattr(Team, "update", note_update)
     folder = new_run(tmp_path, tiny_task(feedback={"rounds": 2}))
     record = run_here(folder, [UNSURE, USUAL[1]])
@@ -339,16 +347,19 @@ def test_what_is_learned_does_not_depend_on_what_an_unsure_picture_shows(
     usual = finished_run(task, [UNSURE])
     wait = waiting.wait_for_labels
 
-    def exchanged(run: Run, learned: object, number: int) -> Labels:
-        labels = wait(run, learned, number)  # type: ignore[arg-type]
+    def exchanged(run: Run, learned: TrainingState, number: int) -> Labels:
+        labels = wait(run, learned, number)
         for tensor in drawn[-1].__dict__.values():
             if tensor.is_floating_point():
                 tensor[[1, 4]] = 17.0
         return labels
 
-    drawn = []
-    collect = loop.collect
-    monkeypatch.setattr(loop, "collect", lambda *args: drawn.append(collect(*args)) or drawn[-1])
+    def collected(*args: Any) -> Rollout:
+        drawn.append(sampling.collect(*args))
+        return drawn[-1]
+
+    drawn: list[Rollout] = []
+    monkeypatch.setattr(loop, "collect", collected)
     monkeypatch.setattr(waiting, "wait_for_labels", exchanged)
     other = new_run(tmp_path, task)
     run_here(other, [UNSURE]).close()
@@ -357,7 +368,7 @@ def test_what_is_learned_does_not_depend_on_what_an_unsure_picture_shows(
         assert all(torch.equal(tensor, second[key]) for key, tensor in first.items()), name
 
 
-def test_rewards_without_an_unsure_picture_are_those_of_a_batch_without_it(run: Callable) -> None:
+def test_rewards_without_an_unsure_picture_are_those_of_a_batch_without_it(run: Finished) -> None:
     """Against a float64 reference over the pictures that are left."""
     folder, record = run([UNSURE], update={"deviation_floor": 0.0}, reward={"name": "no-embedding"})
     z_0 = rollout(folder, 0).z_0.double().flatten(1)
@@ -374,8 +385,8 @@ def test_later_rounds_that_learn_from_all_leave_out_what_was_unsure(
     found = []
     latents = learning.triplet_latents
 
-    def note(*args: object) -> object:
-        found.append(latents(*args))  # type: ignore[arg-type]
+    def note(*args: Any) -> object:
+        found.append(latents(*args))
         return found[-1]
 
     monkeypatch.setattr(learning, "triplet_latents", note)
@@ -399,7 +410,7 @@ def test_later_rounds_that_learn_from_all_leave_out_what_was_unsure(
     ids=["all", "no good", "one left", "none bad", "fewer than a step"],
 )
 def test_every_round_with_unsure_pictures_has_an_outcome(
-    run: Callable, labels: Labels, said: str, learns: bool
+    run: Finished, labels: Labels, said: str, learns: bool
 ) -> None:
     folder, record = run([labels, USUAL[1]])
     assert said in outcomes(record)[0]
@@ -424,7 +435,7 @@ def test_where_all_are_good_labels_alone_teach_nothing(
         assert torch.equal(lora(folder, 0), lora(folder, 1)) != learns
 
 
-def test_unsure_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
+def test_unsure_labels_replay_to_the_same_tensors(run: Finished, tmp_path: Path) -> None:
     script = [UNSURE, Labels.of([1], 1, unsure=[0])]
     first, record = run(script)
     (tmp_path / "labels.yaml").write_text(
@@ -435,7 +446,7 @@ def test_unsure_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path)
     assert final_hashes(first) == final_hashes(second)
 
 
-def test_the_model_card_counts_labels_without_the_unsure_ones(run: Callable) -> None:
+def test_the_model_card_counts_labels_without_the_unsure_ones(run: Finished) -> None:
     folder, _ = run([UNSURE, USUAL[1]])
     card = (folder.exports / "README.md").read_text()
     assert "after 14 labels in 2 rounds (2 unsure left out)" in card
@@ -449,7 +460,7 @@ def test_finish_ends_the_run_early(tiny_task: Callable[..., Task], tmp_path: Pat
     assert run_here(folder, []).state()[0] == "finished"
 
 
-def test_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> None:
+def test_labels_replay_to_the_same_tensors(run: Finished, tmp_path: Path) -> None:
     first, record = run(USUAL)
     replayed = [record.labels(r) for r in range(3)]
     second = new_run(tmp_path, first.task())
@@ -457,7 +468,7 @@ def test_labels_replay_to_the_same_tensors(run: Callable, tmp_path: Path) -> Non
     assert final_hashes(first) == final_hashes(second)
 
 
-def test_another_seed_is_another_run(run: Callable) -> None:
+def test_another_seed_is_another_run(run: Finished) -> None:
     first, _ = run(USUAL[:1])
     second, _ = run(USUAL[:1], seed=1)
     assert final_hashes(first) != final_hashes(second)

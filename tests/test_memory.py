@@ -85,7 +85,8 @@ def test_a_shortage_within_an_optimizer_step_begins_the_step_again(
     start = weights(undisturbed)
     expected = train(undisturbed, drawn, task)
     model = diffusion.load(task)
-    backward, calls = torch.Tensor.backward, []
+    backward: Callable[[torch.Tensor], None] = torch.Tensor.backward
+    calls = []
 
     def failing(loss: torch.Tensor) -> None:
         calls.append(loss)

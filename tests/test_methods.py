@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -153,9 +153,9 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
     noted: list[Lesson] = []
     update = Team.update
 
-    def note(team: Team, lesson: Lesson, *others: object) -> None:
+    def note(team: Team, lesson: Lesson, *others: Any) -> None:
         noted.append(lesson)
-        update(team, lesson, *others)  # type: ignore[arg-type]
+        update(team, lesson, *others)
 
     monkeypatch.setattr(Team, "update", note)
     return noted
@@ -198,11 +198,11 @@ def test_dreambooth_learns_from_what_there_is_when_the_person_is_satisfied(
         if phase == "waiting for labels" and record.rounds()[-1].number == waits:
             record.send("finish")
 
-    def end(record: Record, number: int, *others: object) -> None:
+    def end(record: Record, number: int, *others: Any) -> None:
         if number not in left:
             raise Stop
         left.remove(number)
-        finish_training(record, number, *others)  # type: ignore[arg-type]
+        finish_training(record, number, *others)
 
     monkeypatch.setattr(Record, "set_progress", tell)
     monkeypatch.setattr(Record, "finish_training", end)
@@ -294,9 +294,9 @@ def test_every_method_is_a_task_of_every_shipped_subject(method: str) -> None:
         ({"overrides": ["reward.name=function"]}, "reward: the reward `function` and"),
     ],
 )
-def test_what_there_is_not_is_refused_by_name(wrong: dict[str, object], said: str) -> None:
+def test_what_there_is_not_is_refused_by_name(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        resolve("black-cat", model="embedded", **wrong)  # type: ignore[arg-type]
+        resolve("black-cat", model="embedded", **wrong)
 
 
 def test_the_embedded_model_was_taught_the_enhanced_prompts() -> None:

@@ -92,7 +92,7 @@ def taught(task: Task, export: Path) -> tuple[diffusion.Model, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.lora().values():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     tensors = lora.diffusers_state_dict(
         lora.peft_state_dict(model.lora()), LoraBase.of(model.pipeline)
     )

@@ -70,8 +70,8 @@ def test_sextants_and_quadrants_are_the_parts_that_their_names_say() -> None:
         name = unicodedata.name(character)
         if name.startswith("BLOCK SEXTANT-"):
             named += 1
-            parts = name.removeprefix("BLOCK SEXTANT-")
-            assert pattern == sum(1 << int(part) - 1 for part in parts)
+            numbers = name.removeprefix("BLOCK SEXTANT-")
+            assert pattern == sum(1 << int(number) - 1 for number in numbers)
     assert named == 30
 
 

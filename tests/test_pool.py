@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -53,7 +54,9 @@ def test_best_ratio_is_the_share_of_the_batch(ratio: float, around_best: int) ->
     assert sum(torch.equal(mean, pool.best) for mean in means) == around_best
 
 
-def generations(pool_kind: str, s: float, rounds: int) -> list[float]:
+def generations(
+    pool_kind: Literal["variance-preserving", "additive"], s: float, rounds: int
+) -> list[float]:
     """||z_T|| / sqrt(D) by round, when each round's goods are a random eighth of its pictures."""
     settings = Noise(pool=pool_kind, s=s)
     generator = torch.Generator().manual_seed(0)

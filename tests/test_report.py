@@ -28,6 +28,7 @@ from hero_engine.results.report.write import write_comparison, write_report
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.intervals import wilson
 from hero_engine.run.labels import Labels
+from hero_engine.run.record import Noise
 from hero_engine.run.resolve import resolve
 from hero_tui.theme import COLOUR_BLIND
 from tests.chromium import CHROMIUM, Browser, chromium
@@ -61,8 +62,9 @@ def made_up_run(where: Path, name: str = "run", **task: object) -> RunFolder:
         train_round(record, 1)
         sample_round(folder, record, 2)
         record.label(2, Labels.of([3], 3))
-        for noise, good in (("pi", 5), ("fresh", 3)):
-            record.set_figures(noise, {"images": 6, "good": good, "diversity": 0.2})  # type: ignore[arg-type]
+        found: dict[Noise, int] = {"pi": 5, "fresh": 3}
+        for noise, good in found.items():
+            record.set_figures(noise, {"images": 6, "good": good, "diversity": 0.2})
             add_finals(folder, noise)
     return folder
 

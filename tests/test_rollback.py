@@ -17,6 +17,7 @@ from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, engine_lock, find_run, write_complete
 from hero_engine.run.labelfile import submitted_labels
 from hero_engine.run.labels import KEEP, Labels
+from hero_engine.run.options import DEFAULT_OPTIONS
 from hero_engine.run.record import Record
 from hero_engine.run.resolve import with_changes
 from hero_engine.run.status import status
@@ -153,7 +154,7 @@ class KilledError(BaseException):
 
 
 MOMENTS = {
-    "while the line that is left is copied": (rollback.shutil, "copy2"),
+    "while the line that is left is copied": (shutil, "copy2"),
     "before it has its name": (Path, "replace"),
     "before the record changes": (Record, "roll_back"),
     "before the files are put in order": (rollback, "remove"),
@@ -180,7 +181,7 @@ def test_killed_in_the_middle_it_is_as_before_or_as_asked_for(
 
     monkeypatch.setattr(loop, "run_to_the_end", lambda run: started.append(run.task))
     started: list[Task] = []
-    engine.run_main(folder, engine.DEFAULT_OPTIONS)
+    engine.run_main(folder, DEFAULT_OPTIONS)
     with closing(folder.open_record()) as record:
         if record.line() == 0:
             assert started == []  # it is finished, as before

@@ -1,6 +1,7 @@
 """Which labels are worth a second look, and what comes of it."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_labels_that_have_been_learned_from_stay_and_the_answer_is_counted(recor
     record.label(0, Labels.of([1, 2], 1))
     record.submit(0)
     for label in ("bad", "unsure"):
-        record.look_again(0, 2, lambda labels, label=label: labels.marked([2], label))
+        record.look_again(0, 2, partial(Labels.marked, images=[2], label=label))
         assert record.labels(0) == Labels.of([1, 2], 1)
         assert record.second_looks() == [SecondLook(0, 2, "good", label)]
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,7 @@ from hero_engine.run import process, rollback
 from hero_engine.run.folder import RunFolder, create_run, engine_holder
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.options import EngineOptions
-from hero_engine.run.record import START
+from hero_engine.run.record import START, Record, Start
 from hero_engine.run.startpictures import start_pictures
 from hero_engine.run.status import status
 from hero_engine.run.task import Task
@@ -87,7 +88,14 @@ def lora_of(folder: RunFolder, number: int) -> torch.Tensor:
 
 
 def embedder_of(folder: RunFolder, number: int) -> dict[str, torch.Tensor]:
-    return load_file(folder.checkpoint(number) / "embedder.safetensors")
+    tensors: dict[str, torch.Tensor] = load_file(folder.checkpoint(number) / "embedder.safetensors")
+    return tensors
+
+
+def start_of(record: Record) -> Start:
+    start = record.start()
+    assert start is not None
+    return start
 
 
 def outcome_of(folder: RunFolder, number: int) -> str:
@@ -119,7 +127,7 @@ def test_encoding_is_the_mode_of_the_posterior_and_as_decoding_has_it() -> None:
 def test_each_familys_latents_come_back_from_the_vaes(name: Architecture) -> None:
     random = torch.Generator().manual_seed(0)
     mean, deviation = torch.randn(16, generator=random), torch.rand(16, generator=random) + 0.5
-    config = {"scaling_factor": 0.3, "shift_factor": 0.1, "batch_norm_eps": 1e-4}
+    config: dict[str, object] = {"scaling_factor": 0.3, "shift_factor": 0.1, "batch_norm_eps": 1e-4}
     config |= {"latents_mean": mean.tolist(), "latents_std": deviation.tolist()}
     statistics = SimpleNamespace(running_mean=mean, running_var=deviation)
     vae = SimpleNamespace(config=SimpleNamespace(**config), bn=statistics)
@@ -217,7 +225,7 @@ def test_without_a_best_round_0_has_to_name_one(
     with closing(run.open_record()) as record:
         assert record.reigning_best(0) is None
         assert record.scores(0) == {}
-        assert record.start().labels.best is None  # type: ignore[union-attr]
+        assert start_of(record).labels.best is None
     assert not lora_of(run, START).eq(0).all()
     assert load_file(run.checkpoint(START) / "noise_pool.safetensors") == {}
 
@@ -286,26 +294,27 @@ def test_killed_at_any_phase_it_ends_in_the_same_bits(
     undisturbed = finished(tmp_path, wanted, pictures, name="undisturbed")
     folder = begun(tmp_path, wanted, pictures, name="killed")
     with closing(folder.open_record()) as record:
+
+        def is_at(phase: str) -> bool:
+            return engine_holder(folder) is not None and record.progress().phase == phase
+
         for phase in PHASES:
             engine = start_engine(folder)
-            wait_until(
-                lambda phase=phase: engine_holder(folder) and record.progress().phase == phase,
-                phase,
-            )
+            wait_until(partial(is_at, phase), phase)
             engine.kill()
             engine.wait()
-            assert record.start().learned is None  # type: ignore[union-attr]
+            assert start_of(record).learned is None
             assert status(folder)["state"] == "paused"
         engine = start_engine(folder)
         wait_until(lambda: record.state()[0] == "labeling", "round 0")
-        learned = record.start().learned  # type: ignore[union-attr]
+        learned = start_of(record).learned
         engine.kill()
         engine.wait()
         engine = start_engine(folder)
         wait_until(lambda: label_open_round(record, SCRIPT), "round 0, again")
         wait_until(lambda: label_open_round(record, SCRIPT), "round 1")
         assert engine.wait(timeout=120) == 0, folder.log_file.read_text()
-        assert record.start().learned == learned, "it is not learned twice"  # type: ignore[union-attr]
+        assert start_of(record).learned == learned, "it is not learned twice"
     assert final_hashes(folder) == final_hashes(undisturbed)
 
 
@@ -334,7 +343,7 @@ def test_going_back_keeps_them(task: Callable[..., Task], pictures: Path, tmp_pa
         assert folder.rollout(START).is_file()
         assert (folder.checkpoint(START) / "lora.safetensors").is_file()
         with closing(folder.open_record()) as record:
-            assert record.start().learned is not None  # type: ignore[union-attr]
+            assert start_of(record).learned is not None
     run_here(run, SCRIPT).close()
     assert status(run)["state"] == "finished"
 
@@ -394,6 +403,7 @@ def test_the_interface_says_what_is_learned_and_whose_best_reigns(
             assert view.reigning_best_image == folder.image(START, 6)
             record.label(number, labels)
             record.submit(number)
+        assert view.reigning_best is not None
         assert of_round(*view.reigning_best) == "6 of those begun with"
         assert reader.read("running").as_of(1).reigning_best == (START, 6)
         assert reader.read("running").labels_used == 16

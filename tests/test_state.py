@@ -52,7 +52,10 @@ def test_a_loaded_checkpoint_makes_the_same_next_update(
     loaded = new(task)
     state.load(loaded, folder, 0)
     assert loaded.best_z_0 is not None
+    assert original.best_z_0 is not None
     assert torch.equal(loaded.best_z_0, original.best_z_0)
+    assert loaded.pool is not None
+    assert original.pool is not None
     assert torch.equal(loaded.pool.goods, original.pool.goods)
     assert torch.equal(train_a_round(loaded, task, 1), train_a_round(original, task, 1))
 

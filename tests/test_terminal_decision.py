@@ -7,7 +7,7 @@ import pytest
 from hero_tui.preview.decision import Signs, Tmux, decide, tell_textual, why_not_utf8
 from hero_tui.preview.glyphs import finest_drawn
 from hero_tui.preview.replies import Replies
-from hero_tui.preview.terminal import Mosaic, Terminal
+from hero_tui.preview.terminal import Colours, Mosaic, Terminal
 
 SIZE = (200, 50)
 XTERM = {"TERM": "xterm-256color"}
@@ -371,7 +371,8 @@ def test_no_color_is_for_text_and_pictures_keep_theirs() -> None:
 
 
 def test_textual_is_told_the_colours_in_its_own_words() -> None:
-    for colours, system in (("truecolor", "truecolor"), ("256", "256"), ("16", "standard")):
+    words: dict[Colours, str] = {"truecolor": "truecolor", "256": "256", "16": "standard"}
+    for colours, system in words.items():
         environ: dict[str, str] = {}
         tell_textual(Terminal("quadrants", colours).colours, environ)
         assert environ == {"TEXTUAL_COLOR_SYSTEM": system}

@@ -80,9 +80,9 @@ class Clock:
 def read(feed: Iterable[tuple[str, float]], patient: bool = False) -> list[object]:
     """The events that come of texts, each with the seconds that pass after it."""
     clock = Clock()
-    before, driver.time = driver.time, clock  # type: ignore[assignment]
     found: list[object] = []
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "time", clock)
         parser = InputParser()
         if patient:
             parser.cutter.delay = 1.0
@@ -92,8 +92,6 @@ def read(feed: Iterable[tuple[str, float]], patient: bool = False) -> list[objec
             found += parser.tick()
         clock.now += 2 * STALE
         found += parser.tick()
-    finally:
-        driver.time = before
     return found
 
 

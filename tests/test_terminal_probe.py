@@ -90,7 +90,7 @@ def test_replies_that_somebody_else_asked_for_are_dropped(mute: Path) -> None:
 
 
 def test_a_key_that_is_half_read_when_the_answer_is_there_is_read_to_its_end(mute: Path) -> None:
-    answers = KITTY | {rb"\x1b\[c": b"\x1b[?62;c\x1b["}
+    answers = {**KITTY, rb"\x1b\[c": b"\x1b[?62;c\x1b["}
     with FakeTerminal(answers) as terminal:
         rest = threading.Timer(0.02, terminal.type, [b"B"])
         rest.start()
@@ -226,9 +226,15 @@ def test_keys_typed_while_the_terminal_is_asked_move_and_label_nothing(tmp_path:
         process = started(terminal, folder, tmp_path)
         until(lambda: b"Nothing was changed" in terminal.said)
         assert labels(folder) == Labels()
-        # The cursor is where a key would have labelled; M labels it as often as it is pressed. At
-        # this pace it is not held down.
-        until(lambda: terminal.type(b"M") or time.sleep(0.5) or labels(folder) == Labels.of([14]))
+
+        def labelled() -> bool:
+            # The cursor is where a key would have labelled; M labels it as often as it is pressed.
+            # At this pace it is not held down.
+            terminal.type(b"M")
+            time.sleep(0.5)
+            return labels(folder) == Labels.of([14])
+
+        until(labelled)
         terminal.type(b"\x11")
         assert process.wait(60) == 0
         assert b"38;2;" in terminal.said  # true colour, though TERM and COLORTERM do not say so

@@ -12,6 +12,7 @@ from hero_engine.engine import tryout
 from hero_engine.errors import EngineError, InputError
 from hero_engine.model.diffusion import Model
 from hero_engine.run.folder import RunFolder
+from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Try
 from hero_engine.run.task import Task
 from tests.engine_runs import new_run
@@ -64,12 +65,10 @@ def test_one_that_fails_does_so_alone_and_is_not_tried_again(
 def test_a_disk_that_is_full_leaves_no_half_of_a_try(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = tryout.save_picture
-
     def second_fails(path: Path, picture: np.ndarray) -> None:
         if path.name == "001.png":
             raise OSError(28, "No space left on device", str(path))
-        save(path, picture)
+        save_picture(path, picture)
 
     monkeypatch.setattr(tryout, "pictures_of", draw_two)
     monkeypatch.setattr(tryout, "save_picture", second_fails)

@@ -439,7 +439,7 @@ def _read_holder(folder: RunFolder) -> Holder:
         return Holder(0, "an unknown host")
 
 
-def write_complete(path: Path, write: Callable[[Path], None]) -> None:
+def write_complete(path: Path, write: Callable[[Path], object]) -> None:
     """Makes `path` appear only when it is whole: written beside, synced, then renamed.
 
     `write` is given the temporary path, which it may make a file or a folder; an old file or

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from hero_engine.errors import EngineError
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
@@ -25,6 +26,13 @@ STOP_SECONDS = 60.0
 
 FULL = 1 << 20
 """With less than this much of a disk free, in bytes, an engine cannot even say that it is full."""
+
+
+class Started(Protocol):
+    """The process of an engine that was started here: all that is asked of it."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
 
 
 def start_engine(
@@ -62,7 +70,7 @@ def start_detached(command: Sequence[str], log_file: Path) -> "subprocess.Popen[
         raise EngineError(f"{log_file}: cannot start the engine: {error.strerror}") from None
 
 
-def is_running(folder: RunFolder, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+def is_running(folder: RunFolder, process: Started | None = None) -> bool:
     """Whether an engine works on the run: `process`, if given, or any that holds the lock."""
     started_here = process is not None and process.poll() is None
     return started_here or engine_holder(folder) is not None
@@ -86,7 +94,7 @@ def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") ->
 
 def stop_engine(
     folder: RunFolder,
-    process: "subprocess.Popen[bytes] | None" = None,
+    process: Started | None = None,
     seconds: float = math.inf,
 ) -> bool:
     """Asks the run's engine to stop and waits until it has finished the write it is in.

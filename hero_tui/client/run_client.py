@@ -6,7 +6,6 @@ that the interface can show an edit before that and take it back if it fails.
 """
 
 import queue
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run import rollback
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
+from hero_engine.run.process import Started
 from hero_engine.run.record import Record
 from hero_tui.client.attached import Attached, Place
 from hero_tui.client.runview import Engine, RunReader, RunView
@@ -29,7 +29,7 @@ STOP_SECONDS = 60.0
 ENDED_WELL = (0, 3)
 
 Operation = Callable[[Record], object]
-StartEngine = Callable[[RunFolder], "subprocess.Popen[bytes]"]
+StartEngine = Callable[[RunFolder], Started]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RunClient:
         self._published: Update | None = None
         # The record's data version at the last reading; None: it has to be read.
         self._changes: int | None = None
-        self._started: subprocess.Popen[bytes] | None = None
+        self._started: Started | None = None
         self._stopping = False
         self._back_to: int | None = None
         self._smaller_step = False

@@ -269,7 +269,8 @@ def full_size(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         pipelines = importlib.import_module("pipelines")
     size = "sd15" if device == "cuda" else "tiny"
-    return pipelines.save_pipeline(size, tmp_path_factory.mktemp("size") / size)  # type: ignore[no-any-return]
+    folder: Path = pipelines.save_pipeline(size, tmp_path_factory.mktemp("size") / size)
+    return folder
 
 
 @pytest.mark.parametrize("memory", [None, "8"])

@@ -75,7 +75,7 @@ def test_each_cell_of_a_picture_passes_through_tmux(
         tmux.configure("set -as terminal-features ',*:RGB'")
     inside = [sys.executable, "-m", "hero_tui", "attach", str(run.path)]
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "USER") if name in os.environ}
-    with FakeTerminal(KITTY | {rb"\x1b\[6n": b"\x1b[1;1R"}) as terminal:
+    with FakeTerminal({**KITTY, rb"\x1b\[6n": b"\x1b[1;1R"}) as terminal:
         process = subprocess.Popen(
             tmux.around(inside),
             stdin=terminal.theirs,

@@ -32,7 +32,7 @@ class Program:
         larger: the keys that make its font larger; "" where there are none.
     """
 
-    server: type[Server]
+    server: type[X] | type[Sway]
     command: tuple[str, ...]
     larger: str = ""
 
@@ -114,7 +114,7 @@ class Shown:
 @pytest.fixture
 def opened(tmp_path: Path, run: RunFolder) -> Iterator[Callable[..., Shown]]:
     """Opens the run's interface in a terminal; `around` makes another command of the command."""
-    servers = []
+    servers: list[Server] = []
 
     def opened(
         program: Program, around: Callable[[list[str]], list[str]] = lambda command: command
