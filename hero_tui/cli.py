@@ -385,7 +385,7 @@ def rollback(
         f"{folder.name} is as it was after round {number}, and paused. The rounds after it are a "
         f"run of their own now: {left.reference}\n"
         f"Go on with `hero-tui attach {folder.reference}`, or without a terminal with `hero-tui "
-        "resume` and --labels FILE, --oracle or --labeler module:function."
+        f"resume {folder.reference}` and --labels FILE, --oracle or --labeler module:function."
     )
 
 
@@ -856,12 +856,14 @@ def _start_in_background(
     options: EngineOptions,
 ) -> None:
     from hero_engine.run.process import start_engine, wait_until_running
-    from hero_tui.headless.drive import start_in_background
+    from hero_tui.headless.drive import log_of, start_in_background
 
+    # Before it runs, `hero-tui stop` would find nothing to stop.
     if labels is None and not oracle and function is None:
         wait_until_running(folder, start_engine(folder, options))
     else:
-        start_in_background(folder, labels, oracle, function, options)
+        labeler = start_in_background(folder, labels, oracle, function, options)
+        wait_until_running(folder, labeler, log_of(folder))
     print(plain(folder.name))
     message(f"Running. Look at it with `hero-tui attach {folder.reference}`.")
 

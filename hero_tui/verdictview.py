@@ -13,6 +13,7 @@ from hero_engine.run.verdict import (
     conclusions,
     pairs_in_words,
     score_of,
+    standing,
 )
 
 HEADER = ["judge", "pictures", "good", "result", "diversity"]
@@ -43,7 +44,7 @@ def latest(record: Record, what: Evaluated) -> list[Evaluation]:
 class _Lines:
     def __init__(self, what: Evaluated, record: Record) -> None:
         self._what, self._record = what, record
-        self._judges: set[str] = set()
+        self._judged: set[tuple[str, int]] = set()
         self.rows: list[Row] = []
         self.words: list[str] = []
 
@@ -88,13 +89,15 @@ class _Lines:
                     " -> ".join(f"{each.rate.share:.0%}" for each in pair),
                 )
         else:
-            self._judges.add(evaluation.judge)
+            self._judged.add((evaluation.judge, evaluation.images))
         self._say(evaluation.judge, conclusions(self._what, tallies))
 
     def at_the_end(self) -> None:
-        """What the engine's own evaluation at the end of the run found, if nobody did after it."""
-        judge = self._record.judge()
-        if not self._what.final or judge in self._judges:
+        """The run's verdict, if it is none of these: the engine's own evaluation at the end of the
+        run, or a judge's that is of more pictures than the latest.
+        """
+        judge, images = standing(self._record)
+        if not self._what.final or (judge, images) in self._judged:
             return
         tallies: dict[Source, Tally] = {}
         figures = self._record.figures()
@@ -106,6 +109,8 @@ class _Lines:
                     judge, self._what.name(noise), counted(tallies[noise]), rate.percent, diversity
                 )
         self._say(judge, conclusions(self._what, tallies))
+        if any(judge == other for other, _ in self._judged):
+            self._say(judge, [f"the run's verdict is that of {images} pictures of each."])
 
     def scored(self) -> None:
         scores = self._record.evaluations.scores(self._what.round)

@@ -526,6 +526,17 @@ def test_a_labeler_in_the_background_ends_the_run(hero_tui: Cli) -> None:
         time.sleep(0.05)
 
 
+def test_a_run_that_has_just_gone_into_the_background_can_be_stopped(hero_tui: Cli) -> None:
+    given = ["--labels", "labels.yaml", "--detach", "--name", "away"]
+    assert hero_tui("run", "task.yaml", *given)[0] == 0
+    assert "Stopped away" in hero_tui("stop", "away")[2]
+    deadline = time.monotonic() + 60
+    while "Continue with" not in (said := Path("runs/away/headless.log").read_text()):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.05)
+    assert engine_holder(the_run()) is None
+
+
 # -- looking ---------------------------------------------------------------------------------
 
 

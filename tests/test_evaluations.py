@@ -25,6 +25,7 @@ from hero_tui import cli, evaluate, statusview
 from hero_tui.evaluate import Asked
 from hero_tui.headless.drive import summary
 from hero_tui.headless.judging import function_judge, record_verdicts
+from hero_tui.verdictview import rows_and_words
 from tests.interface_runs import make_finished_run
 
 HIKERS = ("hiker on a hill", "hiker in a valley")
@@ -201,6 +202,30 @@ def test_what_a_judge_found_of_the_final_model_is_the_runs_verdict(
     assert final["base"]["success_rate"] == 0.0
     assert final["base"]["good_diversity"] is None
     json.dumps(final)
+
+
+def test_a_judge_who_looks_at_fewer_pictures_does_not_change_the_verdict(
+    run: RunFolder, record: Record
+) -> None:
+    def judge(name: str, images: int | None, said: Verdict) -> None:
+        what = evaluated(run, None, images)
+        for source in SOURCES:
+            record.evaluations.add_measured(0, source, what.count, "diversity", 0.2)
+        begun = record.evaluations.begin(0, "pictures", name, what.count)
+        record.evaluations.say(begun.number, dict.fromkeys(order(what, "pictures"), said))
+        verdict.close(record, what, begun)
+
+    judge("oracle", None, "bad")
+    judge("oracle", 2, "good")
+    final = status(run)["final"]
+    assert (final["pi"]["images"], final["pi"]["success_rate"]) == (4, 0.0)
+    rows, words = rows_and_words(evaluated(run, None, 2))
+    assert [row[2] for row in rows] == ["2 of 2", "2 of 2", "2 of 2", "0 of 4", "0 of 4", "0 of 4"]
+    assert words[-1] == "oracle: the run's verdict is that of 4 pictures of each."
+    judge("oracle", None, "unsure")
+    assert verdict.standing(record) == ("oracle", 4)
+    judge(PERSON, 2, "good")
+    assert verdict.standing(record) == (PERSON, 2), "another judge's, of fewer or not"
 
 
 def test_an_earlier_rounds_or_pairs_verdict_is_not_the_runs(

@@ -76,10 +76,15 @@ def is_running(folder: RunFolder, process: Started | None = None) -> bool:
     return started_here or engine_holder(folder) is not None
 
 
-def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") -> None:
-    """Waits until `process`, or another engine, holds the run.
+def wait_until_running(
+    folder: RunFolder, process: "subprocess.Popen[bytes]", log_file: Path | None = None
+) -> None:
+    """Waits until `process`, what it starts, or another engine holds the run.
 
     Returns when `process` has ended well, too: a run with nothing left to do is over quickly.
+
+    Args:
+        log_file: where what it prints goes; None: into the engine's.
 
     Raises:
         EngineError: it ended with an error before.
@@ -87,7 +92,8 @@ def wait_until_running(folder: RunFolder, process: "subprocess.Popen[bytes]") ->
     while engine_holder(folder) is None:
         if process.poll() is not None:
             if process.returncode not in (0, 3):
-                raise EngineError(failure(folder, f"the engine {ending(process.returncode)}"))
+                reason = f"the engine {ending(process.returncode)}"
+                raise EngineError(failure(folder, reason, log_file))
             return
         time.sleep(POLL_SECONDS)
 
@@ -145,11 +151,11 @@ def ending(returncode: int) -> str:
     return f"ended with exit code {returncode}"
 
 
-def log_end(folder: RunFolder, lines: int = 15) -> str:
-    """The last lines of the engine's log, or "" if there is none."""
+def log_end(log_file: Path, lines: int = 15) -> str:
+    """The last lines of a log, or "" if there is none."""
     try:
-        with folder.log_file.open("rb") as log:
-            log.seek(max(0, folder.log_file.stat().st_size - 16_384))
+        with log_file.open("rb") as log:
+            log.seek(max(0, log_file.stat().st_size - 16_384))
             text = log.read().decode("utf-8", "replace")
     except OSError:
         return ""
@@ -163,10 +169,11 @@ def _is_full(folder: RunFolder) -> bool:
         return False
 
 
-def failure(folder: RunFolder, reason: str) -> str:
+def failure(folder: RunFolder, reason: str, log_file: Path | None = None) -> str:
     """The message for an engine that failed: the reason, the log's end and where the log is."""
-    end = log_end(folder)
+    log_file = log_file or folder.log_file
+    end = log_end(log_file)
     said = f"its log ends with:\n{end}" if end else "its log is empty"
     if _is_full(folder):
         reason = f"{reason}; the disk is full: free some space, then continue the run"
-    return f"{folder.path}: {reason}; {said}\nThe whole log: {folder.log_file}"
+    return f"{folder.path}: {reason}; {said}\nThe whole log: {log_file}"

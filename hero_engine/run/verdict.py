@@ -102,10 +102,17 @@ def pairs_in_words(tally: Tally) -> str:
     )
 
 
+def standing(record: Record) -> tuple[str, int]:
+    """Whose the run's verdict is, and of how many pictures of each source; of 0: there is none."""
+    of_each = (of["images"] + of.get("unsure", 0) for of in record.figures().values())
+    return record.judge(), int(max(of_each, default=0))
+
+
 def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
     """Ends an evaluation of which every picture is judged.
 
-    If it is of the final model's pictures one by one, it is the run's verdict from now on.
+    If it is of the final model's pictures one by one, it is the run's verdict from now on, unless
+    the same judge's verdict is of more of them.
 
     Raises:
         InputError: it is closed already, or a picture is not judged.
@@ -117,6 +124,9 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
             raise InputError(f"{len(missing)} pictures or pairs are not judged yet")
         record.evaluations.close(evaluation.number)
         if evaluation.kind != "pictures" or not what.final:
+            return
+        judge, images = standing(record)
+        if judge == evaluation.judge and images > evaluation.images:
             return
         tallies = by_source(verdicts)
         measured = record.evaluations.measured(evaluation.round, evaluation.images)

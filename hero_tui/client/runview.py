@@ -279,7 +279,7 @@ class RunReader:
             verdicts={} if judging is None else record.evaluations.verdicts(judging),
             finishing=record.is_pending("finish"),
             others=others,
-            log=log_end(self._folder) if gone else "",
+            log=log_end(self._folder.log_file) if gone else "",
             problem="",
         )
 

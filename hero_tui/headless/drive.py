@@ -271,7 +271,7 @@ def start_in_background(
     oracle: bool,
     function: str | None,
     options: EngineOptions = DEFAULT_OPTIONS,
-) -> None:
+) -> "subprocess.Popen[bytes]":
     """Goes on with the run in a process of its own, whose messages go to headless.log."""
     command = [sys.executable, "-P", "-m", "hero_tui", "resume", str(folder.path.absolute())]
     if labels is not None:
@@ -281,4 +281,9 @@ def start_in_background(
     if function is not None:
         command += ["--labeler", function]
     command += options.arguments()
-    process.start_detached(command, folder.path / "headless.log")
+    return process.start_detached(command, log_of(folder))
+
+
+def log_of(folder: RunFolder) -> Path:
+    """What a labeler in the background prints."""
+    return folder.path / "headless.log"
