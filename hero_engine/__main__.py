@@ -26,6 +26,7 @@ from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.record import Record
+from hero_engine.run.text import plain, plain_lines
 
 USAGE = (
     "usage: python -m hero_engine run FOLDER [OPTIONS] | export FOLDER DESTINATION [ROUND] | "
@@ -158,7 +159,7 @@ def export(folder: RunFolder, destination: Path, wanted: int | None) -> int:
     with _importing():
         from hero_engine.results.export import export as export_run
 
-    print(*export_run(folder, destination, wanted), sep="\n")
+    print(*map(plain, export_run(folder, destination, wanted)), sep="\n")
     return 0
 
 
@@ -167,7 +168,8 @@ def generate(folder: RunFolder, request: str, destination: Path | None) -> int:
     with _importing():
         from hero_engine.results.generate import generate as draw_pictures
 
-    print(draw_pictures(folder, PictureRequest.model_validate_json(request), destination))
+    drawn = draw_pictures(folder, PictureRequest.model_validate_json(request), destination)
+    print(plain(drawn))
     return 0
 
 
@@ -205,8 +207,8 @@ def _quiet_matplotlib() -> None:
 
 def _written(file: Path, left_out: list[str]) -> int:
     for picture in left_out:
-        print(f"left out: {picture}", file=sys.stderr)
-    print(file)
+        print(f"left out: {plain(picture)}", file=sys.stderr)
+    print(plain(file))
     return 0
 
 
@@ -235,7 +237,7 @@ def doctor(model: str) -> int:
 
 def _try_to_record(record: Record, failure: HeroError) -> None:
     try:
-        record.set_state("failed", str(failure))
+        record.set_state("failed", plain_lines(str(failure)))
     except HeroError as also:
         log.error("the failure could not be recorded: %s", also)
 

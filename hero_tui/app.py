@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from hero_engine.run.record import Record
+from hero_engine.run.text import plain, plain_lines
 from hero_tui.cells import Cells, Change, erases_to_background
 from hero_tui.client.edits import make
 from hero_tui.client.run_client import Operation, RunClient, Update
@@ -42,7 +43,6 @@ from hero_tui.preview.window import cell_in, window
 from hero_tui.screens.run_screen import RunFollower, RunScreen
 from hero_tui.screens.too_small import is_too_small, too_small
 from hero_tui.terminalapp import TerminalApp
-from hero_tui.text import plain, plain_lines
 from hero_tui.textual_private import CompositorUpdate, Frame, FrameApp
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.status import Clock

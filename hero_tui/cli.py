@@ -15,11 +15,11 @@ import typer
 
 from hero_engine.errors import HeroError, InputError
 from hero_engine.run.options import EngineOptions, memory_of
+from hero_engine.run.text import plain
 from hero_tui import completion
 from hero_tui.output import message, table
 from hero_tui.preview.terminal import Images, Keep
 from hero_tui.streams import keep_numbers, plain_streams
-from hero_tui.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,7 @@ from hero_engine import __version__
 from hero_engine.cartoons.drawing import draw
 from hero_engine.errors import InputError
 from hero_engine.run.filesystem import shared_file_system
+from hero_engine.run.text import plain, plain_lines
 from hero_tui.choices import keep_mosaic, load_choices
 from hero_tui.config import Config, config_file, load_config
 from hero_tui.outside.opener import over_ssh
@@ -39,7 +40,6 @@ from hero_tui.preview.terminal import (
 )
 from hero_tui.screens.too_small import LEAST
 from hero_tui.streams import drawn, write_utf8
-from hero_tui.text import plain, plain_lines
 
 # From here on the grid has four rows of pictures, and the reigning best beside it.
 ROOMY = (150, 50)

@@ -15,8 +15,8 @@ from typing import IO, TextIO
 
 from hero_engine.errors import EngineError
 from hero_engine.run.process import ending
+from hero_engine.run.text import plain
 from hero_tui.streams import drawn
-from hero_tui.text import plain
 
 
 def run_engine_command(*arguments: str) -> int:

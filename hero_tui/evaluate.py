@@ -16,6 +16,7 @@ from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.record.evaluations import PERSON, Kind, Source
 from hero_engine.run.sheet import contact_sheet
 from hero_engine.run.sources import SOURCES, TRANSFERRED, UNTAUGHT, Evaluated, evaluated, most_of
+from hero_engine.run.text import plain
 from hero_tui.enginecommand import run_engine_command
 from hero_tui.headless.judging import (
     Judge,
@@ -26,7 +27,6 @@ from hero_tui.headless.judging import (
 )
 from hero_tui.output import message, table
 from hero_tui.preview.terminal import Images
-from hero_tui.text import plain
 from hero_tui.verdictview import HEADER, rows_and_words
 
 FOR_A_PERSON = 64

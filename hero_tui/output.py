@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from hero_engine.run.text import plain
 from hero_tui.streams import drawn
-from hero_tui.text import plain
 
 
 def message(text: str) -> None:

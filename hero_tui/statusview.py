@@ -7,8 +7,8 @@ from hero_engine.run.record import start_words
 from hero_engine.run.second_look import LabelNoise
 from hero_engine.run.status import Status
 from hero_engine.run.task import Task
+from hero_engine.run.text import plain
 from hero_tui.output import table
-from hero_tui.text import plain
 
 
 def show(status: Status, task: Task, error: str, run: str) -> None:

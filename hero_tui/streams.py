@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from hero_tui.text import plain_lines
+from hero_engine.run.text import plain_lines
 
 if TYPE_CHECKING:
     from rich.console import Console

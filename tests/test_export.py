@@ -1,5 +1,6 @@
 """What a run leaves behind, read back as its user would."""
 
+import ast
 import errno
 import json
 import re
@@ -22,7 +23,7 @@ from hero_engine.model import diffusion
 from hero_engine.model.lora import LoraBase
 from hero_engine.results.export import export
 from hero_engine.results.generate import generate
-from hero_engine.results.modelcard import plain, use
+from hero_engine.results.modelcard import _literal, markdown, use
 from hero_engine.run.folder import RunFolder, write_complete
 from hero_engine.run.labels import Labels
 from hero_engine.run.picture_request import PictureRequest
@@ -208,7 +209,16 @@ def test_text_of_the_task_is_shown_on_the_card_and_not_obeyed(run: RunFolder) ->
     taught = sections(card)["What it was taught"]
     assert r"  - 1\. a \`cat\` \</b\> \| \[x\](y) \\x1b\[31m" in taught
     assert r"  - \- a cat is seen" in taught
-    assert plain("2 cats, #1 & *two*") == r"2 cats, #1 \& \*two\*"
+    assert markdown("2 cats, #1 & *two*") == r"2 cats, #1 \& \*two\*"
+
+
+@pytest.mark.parametrize(
+    "text", ["a \U0001f469\u200d\U0001f680 waves", '\u3000\u202e\x1b\n"\\', "猫"]
+)
+def test_text_in_the_cards_lines_is_what_it_was_and_nothing_in_it_is_hidden(text: str) -> None:
+    line = _literal(text)
+    assert ast.literal_eval(line) == text
+    assert line.isprintable()
 
 
 def test_a_name_on_the_hub_is_the_cards_base_model(tmp_path: Path) -> None:

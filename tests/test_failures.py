@@ -19,7 +19,7 @@ from hero_engine.engine.failures import explained
 from hero_engine.engine.interrupts import Finish, Interrupts
 from hero_engine.errors import EngineError, InputError
 from hero_engine.model import tensorfile
-from hero_engine.run import process
+from hero_engine.run import filesystem, process
 from hero_engine.run.folder import RunFolder, engine_lock, write_complete
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.record import Record
@@ -92,7 +92,7 @@ def test_a_disk_too_full_for_the_log_is_named(
 ) -> None:
     folder = new_run(tmp_path, tiny_task())
     assert "disk is full" not in process.failure(folder, "the engine ended with exit code 4")
-    monkeypatch.setattr(process, "FULL", 1 << 62)
+    monkeypatch.setattr(filesystem, "FULL", 1 << 62)
     said = process.failure(folder, "the engine ended with exit code 4")
     assert "the disk is full: free some space" in said
 

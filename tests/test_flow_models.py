@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hero_engine.errors import InputError
 from hero_engine.method import rollout, state
-from hero_engine.model import diffusion, lora, seeds
+from hero_engine.model import diffusion, lora, pretrained, seeds
 from hero_engine.model.diffusion import Model
 from hero_engine.model.families import flux_2, z_image
 from hero_engine.results.generate import generate
@@ -163,8 +163,19 @@ def test_distilled_models_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"its steps and its guidance are distilled .*-base"):
             refuses(str(klein))
     turbo = save_tiny_z_image(tmp_path / "z").rename(tmp_path / "Z-Image-Turbo")
-    with pytest.raises(InputError, match=r"distilled to few steps \('Turbo'\)"):
-        diffusion.load(tiny_task_of(turbo))
+    (link := tmp_path / "link").symlink_to(turbo)
+    for model in (turbo, link):
+        with pytest.raises(InputError, match=r"distilled to few steps \('Turbo'\)"):
+            check_local_model(str(model))
+
+
+def test_a_distilled_model_of_the_hub_is_refused_before_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = save_tiny_z_image(tmp_path / "0123abcd") / "model_index.json"
+    monkeypatch.setattr(pretrained, "hf_hub_download", lambda *_, **__: str(index))
+    with pytest.raises(ValueError, match=r"distilled to few steps \('Turbo'\)"):
+        pretrained.find_pipeline("Tongyi-MAI/Z-Image-Turbo", None, None)
 
 
 def test_stable_diffusion_3_without_t5_reads_what_its_clips_read(tmp_path: Path) -> None:

@@ -427,3 +427,13 @@ def test_a_folder_in_a_files_place_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="place"):
         write_complete(tmp_path / "place", lambda path: path.write_text("a file"))
     assert [path.name for path in tmp_path.rglob("*")] == ["place", "somebodys"]
+
+
+def test_a_place_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(InputError, match=r"caf\\udce9/runs: .* not valid UTF-8.*--runs-dir"):
+        create_run(place / "runs", TASK)
+    assert not place.exists()
+    create_run(tmp_path / "runs", TASK, "mine").path.rename(place)  # moved there
+    with pytest.raises(InputError, match=r"caf\\udce9: "), engine_lock(RunFolder(place)):
+        pass

@@ -13,6 +13,7 @@ from hero_engine.errors import EngineError, InputError
 from hero_engine.run.folder import RunFolder, engine_lock
 from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record, RunState
+from hero_engine.run.text import plain
 from hero_tui.app import HeroApp
 from hero_tui.parting import leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
@@ -24,7 +25,6 @@ from hero_tui.screens.submit import SubmitScreen
 from hero_tui.screens.task import TaskScreen
 from hero_tui.screens.tryout import TryScreen
 from hero_tui.screens.working import WorkingScreen
-from hero_tui.text import plain
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.picture import Picture
 from tests.interface_runs import (

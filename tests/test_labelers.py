@@ -165,6 +165,14 @@ def test_an_error_in_a_function_is_shown_with_its_line(
         label(view(task, drawings))
 
 
+def test_a_function_that_would_end_the_command_is_named(
+    module: str, task: Task, drawings: list[Path]
+) -> None:
+    label = define(module, "import sys; sys.exit(7)")
+    with pytest.raises(InputError, match=rf"{module}\.py:3: SystemExit: 7"):
+        label(view(task, drawings))
+
+
 def test_an_error_while_importing_is_shown_with_its_line(module: str) -> None:
     with pytest.raises(InputError, match=rf"cannot import {module}: .*{module}\.py:3"):
         define(module, "return (")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from hero_engine.run.folder import RunFolder
 from hero_engine.run.record import Round
+from hero_engine.run.text import plain, plain_lines
 from hero_tui.headless.progress import seconds_left
 from hero_tui.output import table
-from hero_tui.text import plain, plain_lines
 
 
 @given(text=st.text() | st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from hero_engine.run import labelfile
 from hero_engine.run.folder import RunFolder, create_run
 from hero_engine.run.labels import KEEP, Labels
 from hero_engine.run.record import Progress, Record, Try
+from hero_engine.run.record.database import _explained
 from hero_engine.run.resolve import resolve
 from hero_engine.run.status import status
 from tests.mangling import refusal
@@ -318,6 +320,17 @@ def test_writing_to_a_record_that_cannot_be_written_says_so(path: Path) -> None:
         record._database._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(InputError, match="cannot be written"):
             record.set_state("sampling")
+
+
+def test_a_disk_too_full_to_read_a_record_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for free, why in ((0, "the disk is full"), (1 << 30, "the disk reports an error")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: Mock(free=free))
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+        with pytest.raises(InputError, match=why), _explained(path):
+            raise error
 
 
 def test_a_record_that_was_removed_is_not_written_to(path: Path, record: Record) -> None:

@@ -1,8 +1,10 @@
 """Settling a task: the layers, where values come from, and what is refused."""
 
+import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -229,6 +231,17 @@ def test_a_wrong_override_is_named(text: str, task_file: Path) -> None:
     with pytest.raises(InputError, match="--set") as refused:
         resolve(str(task_file), overrides=[text])
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [("method", "hero", "hero+"), ("seed", 1, 2)])
+def test_what_is_said_twice_must_be_the_same(
+    name: str, one: Any, other: Any, task_file: Path
+) -> None:
+    with pytest.raises(
+        InputError, match=rf"--{name} {one} and --set {name}={re.escape(str(other))}"
+    ):
+        resolve(str(task_file), **{name: one}, overrides=[f"{name}={other}"])
+    resolve(str(task_file), **{name: one}, overrides=[f"{name}={one}"])
 
 
 @pytest.mark.parametrize("name", ["no-such-task", "x" * 5000, "a/b/c.yaml", "", ".", "\x00"])

@@ -274,6 +274,9 @@ def test_links_are_followed_to_files_and_not_out_of_a_label_file(
         ("good: [", "labels.yaml, line"),
         ("good: [good/1.png]", "expected good and bad pictures, found 1 good and 0 bad"),
         ("prompt: a horse", "'a horse' is none of the task's"),
+        ("unsure: [1.png]", "unsure: 1.png: there is no such file"),
+        (f"prompt: {{{TASK.prompts[0]}: [gone.png]}}", "prompt: gone.png: there is no such file"),
+        (f"prompt: {{{TASK.prompts[0]}: [../a.png]}}", r"../a.png: there is no such .*folder"),
     ],
 )
 def test_a_label_file_that_is_wrong_is_refused(folder: Path, text: str, why: str) -> None:
@@ -289,6 +292,13 @@ def test_a_label_file_names_pictures_and_those_it_does_not_name_are_left_out(fol
     found = start_pictures([folder], TASK)
     assert names(found) == {0: ("b.png", True), 1: ("1.png", True), 2: ("10.png", False)}
     assert found.best == 0
+    assert any("1 unsure, left out" in remark for remark in found.remarks)
+
+
+def test_a_picture_of_a_subfolder_can_be_left_out_as_unsure(folder: Path) -> None:
+    (folder / "labels.yaml").write_text("unsure: [./bad/a.png]")
+    found = start_pictures([folder], TASK)
+    assert "a.png" not in [name for name, _ in names(found).values()]
     assert any("1 unsure, left out" in remark for remark in found.remarks)
 
 
@@ -331,6 +341,10 @@ def test_a_label_file_can_say_the_prompt_of_each(folder: Path) -> None:
     text = "prompt: {a cat: [good/1.png, bad/a.png], a dog: [good/2.png, bad/b.png]}\n"
     (folder / "labels.yaml").write_text(text)
     assert "of which good/10.png is" in refused(folder, task=TWO_PROMPTS)
+    twice = "prompt: {a cat: [good/1.png], a dog: [bad/b.png, ./good/1.png]}\n"
+    (folder / "labels.yaml").write_text(twice)
+    assert "./good/1.png: it is of two prompts" in refused(folder, task=TWO_PROMPTS)
+    (folder / "labels.yaml").write_text(text)
     (folder / "good" / "10.png").unlink()
     found = start_pictures([folder], TWO_PROMPTS)
     assert {n: name for n, (name, _) in names(found).items()} == {

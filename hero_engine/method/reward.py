@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hero_engine.errors import InputError
 from hero_engine.method.batch import Batch, LabelledBatch
-from hero_engine.run.functions import load_function, where
+from hero_engine.run.functions import USERS_ERRORS, load_function, where
 from hero_engine.run.task import RewardName
 
 DELTA = 1e-8
@@ -49,7 +49,7 @@ def by_function(name: str, batch: Batch) -> Tensor:
     function = load_function(name, "reward.function")
     try:
         returned = function(batch.pictures, list(batch.prompts))
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise InputError(f"{said}: {where(error)}") from error
     try:
         rewards = torch.as_tensor(returned, dtype=torch.float32).detach().cpu()

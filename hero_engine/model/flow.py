@@ -6,17 +6,12 @@ adds to the ODE's step, of z_0 and epsilon, only -g^2 |dt| / (2 t) epsilon, and 
 g sqrt(|dt|), with g = eta sqrt(t / (1 - t)).
 """
 
-import re
-from pathlib import PurePath
 from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from hero_engine.model.schedule import Levels, Schedule
-
-_DISTILLED = re.compile(r"turbo|schnell|lightning|distill\w*", re.IGNORECASE)
-"""Nothing but the name says of Z-Image and Stable Diffusion 3 which is which."""
 
 
 def make_schedule(scheduler: Any, eta: float) -> Schedule:
@@ -50,13 +45,7 @@ def make_schedule(scheduler: Any, eta: float) -> Schedule:
 
 def why_not(pipeline: Any) -> str:
     """Why a flow model's steps cannot be taken here; "" if they can."""
-    name = PurePath(str(pipeline.config.get("_name_or_path", ""))).name
     scheduler = pipeline.scheduler
-    if distilled := _DISTILLED.search(name):
-        return (
-            f"it is distilled to few steps ('{distilled[0]}'), and what it was distilled to do is "
-            "lost when it learns; take the base model that it was made from"
-        )
     if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
         return f"its scheduler is a {type(scheduler).__name__}, expected flow matching by Euler's"
     if scheduler.config.get("stochastic_sampling") or scheduler.config.get("invert_sigmas"):

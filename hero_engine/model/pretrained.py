@@ -95,7 +95,7 @@ def find_pipeline(model: str, revision: str | None, variant: str | None) -> Pipe
     source = find_source(model)
     local = source.is_dir()
     folder = source if local else Path(hf_hub_download(model, INDEX, revision=revision)).parent
-    index = read_index(folder)
+    index = read_index(folder, model)
     on_hub = None if local else _sizes_on_hub(model, revision)
     sizes = on_hub or {file: (folder / file).stat().st_size for file in files_in(folder)}
     parts, family = used_parts(index), family_named(index["_class_name"])
@@ -135,7 +135,7 @@ def variant_here(model: str, revision: str | None, variant: str | None) -> str |
         if not isinstance(index, str | Path):
             return None
         folder = Path(index).parent
-        return choose_variant(used_parts(read_index(folder)), files_in(folder), None)
+        return choose_variant(used_parts(read_index(folder, model)), files_in(folder), None)
     except (OSError, ValueError):
         return None
 

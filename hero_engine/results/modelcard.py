@@ -3,7 +3,6 @@
 Text of the task is data here: it can neither format the page nor end its YAML.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from hero_engine.run.methods import CLEAN_LATENTS
 from hero_engine.run.record import Record, Round
 from hero_engine.run.second_look import label_noise
 from hero_engine.run.task import Task
+from hero_engine.run.text import plain
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 CARD_FILE = "README.md"
@@ -68,15 +68,15 @@ def model_card(
             )
     sections = [
         f"---\n{yamlfile.dump(front_matter(task))}---",
-        f"# {plain(task.name)}: a LoRA taught by {teacher}",
-        f"{plain(_base_name(task))} {how}.",
+        f"# {markdown(task.name)}: a LoRA taught by {teacher}",
+        f"{markdown(_base_name(task))} {how}.",
         "## What it was taught",
         "\n".join(
             [
-                *(f"- Prompt: {plain(prompt)}" for prompt in task.taught_prompts),
-                *([f"- Not: {plain(task.negative_prompt)}"] if task.negative_prompt else []),
+                *(f"- Prompt: {markdown(prompt)}" for prompt in task.taught_prompts),
+                *([f"- Not: {markdown(task.negative_prompt)}"] if task.negative_prompt else []),
                 "- A picture is good if:",
-                *(f"  - {plain(criterion)}" for criterion in task.criteria),
+                *(f"  - {markdown(criterion)}" for criterion in task.criteria),
             ]
         ),
         "## Success",
@@ -226,11 +226,9 @@ def _eta(task: Task, base: LoraBase) -> str:
     return f"{BELOW_ONE},  # at 1, the first step would take the root of a negative rounding error"
 
 
-def plain(text: str) -> str:
+def markdown(text: str) -> str:
     """`text` as one line of Markdown that shows it as it is."""
-    line = " ".join(text.split())
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    shown = _MARKUP.sub(r"\\\1", shown)
+    shown = _MARKUP.sub(r"\\\1", plain(" ".join(text.split())))
     return _LIST_OR_HEADING.sub(r"\1\\\2", shown)
 
 
@@ -287,10 +285,10 @@ def _success(record: Record, task: Task, round_number: int) -> str:
                 f"| {model} | {noise} | {count} | {good} | {rate.share:.0%} | "
                 f"{low:.0%} to {high:.0%} |"
             )
-    judge = (
-        [f"\nThe evaluation's pictures were judged by: {plain(record.judge())}."] if judged else []
-    )
-    return "\n".join([*table, *judge])
+    if judged:
+        judge = markdown(record.judge())
+        table.append(f"\nThe evaluation's pictures were judged by: {judge}.")
+    return "\n".join(table)
 
 
 def _label_noise(record: Record, round_number: int) -> list[str]:
@@ -304,8 +302,9 @@ def _rounds(count: int) -> str:
 
 
 def _literal(text: str) -> str:
-    """`text` as a Python string in double quotes."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    """`text` as a Python string in double quotes, with nothing in it that cannot be seen."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{plain(escaped)}"'
 
 
 def _fenced(text: str, language: str) -> str:

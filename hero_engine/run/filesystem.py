@@ -1,4 +1,5 @@
-"""What kind of file system a path is on, and whether other machines may be writing there, too.
+"""The file system that a path is on: its kind, whether other machines may be writing there, too,
+and whether it is full.
 
 Between machines nothing is shared that only one kernel knows: SQLite's WAL index is memory, and a
 lock may be known to the machine alone that took it.
@@ -6,6 +7,7 @@ lock may be known to the machine alone that took it.
 
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -67,3 +69,15 @@ def parse_mounts(table: str) -> list[tuple[str, str]]:
         (re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), at), kind)
         for _, at, kind, *_ in lines
     ]
+
+
+FULL = 1 << 20
+"""With less than this much of a disk free, in bytes, an engine cannot even say that it is full."""
+
+
+def is_full(path: Path) -> bool:
+    """Whether there is no room left where `path` is."""
+    try:
+        return shutil.disk_usage(path).free < FULL
+    except OSError:
+        return False

@@ -23,6 +23,7 @@ from hero_engine.run.filesystem import shared_file_system
 from hero_engine.run.record import START, Record
 from hero_engine.run.resolve import load_frozen
 from hero_engine.run.task import Task
+from hero_engine.run.text import plain
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def create_run(
         InputError: the name is taken or unusable, the folder cannot be made, or nothing can be
             locked in it.
     """
+    _check_encoding(runs_dir)
     called = name or f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if called in {".", ".."} or Path(called).name != called or not called.isprintable():
         raise InputError(f"--name {called!r}: expected a plain folder name")
@@ -215,6 +217,18 @@ def create_run(
             "choose another place with --runs-dir"
         ) from None
     return RunFolder(final)
+
+
+def _check_encoding(path: Path) -> None:
+    """Raises InputError where a LoRA cannot be written: safetensors takes UTF-8 names only."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{plain(path.absolute())}: the name of this folder, or of one that it is in, is not "
+            "valid UTF-8, and no LoRA can be kept there; rename it, or choose another place with "
+            "--runs-dir"
+        ) from None
 
 
 def _take_name(making: Path, names: Iterable[str]) -> Path:
@@ -335,8 +349,10 @@ def engine_lock(folder: RunFolder) -> Iterator[None]:
 
     Raises:
         InputError: another engine holds it, or may hold it on another machine; names the process.
-            Or the file cannot be written, or the file system has no locks.
+            Or the file cannot be written, or the file system has no locks, or it has a name in
+            which nothing can be learned.
     """
+    _check_encoding(folder.path)
     try:
         lock = folder.lock_file.open("a+", encoding="utf-8")
     except OSError as error:

@@ -10,6 +10,9 @@ from typing import Any
 
 from hero_engine.errors import InputError
 
+USERS_ERRORS = (Exception, SystemExit)
+"""What a user's own code may raise: a `sys.exit` in it ends neither an engine nor a command."""
+
 
 def load_function(name: str, asked_by: str) -> Callable[..., Any]:
     """What `name`, a `module:name`, stands for; modules of the current folder are found, too.
@@ -25,7 +28,7 @@ def load_function(name: str, asked_by: str) -> Callable[..., Any]:
         sys.path.insert(0, "")
     try:
         function: Any = getattr(importlib.import_module(module_name), function_name, None)
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise InputError(
             f"{asked_by} {name}: cannot import {module_name}: {where(error)}"
         ) from None
@@ -47,7 +50,7 @@ def check_module(name: str, asked_by: str) -> None:
     sys.path.insert(0, "")
     try:
         found = importlib.util.find_spec(module_name)
-    except Exception as error:  # of what the module belongs to
+    except USERS_ERRORS as error:  # of what the module belongs to
         raise InputError(
             f"{asked_by} {name}: cannot import {module_name}: {where(error)}"
         ) from None
@@ -67,7 +70,7 @@ def _parts(name: str, asked_by: str) -> tuple[str, str]:
     return module_name, function_name
 
 
-def where(error: Exception) -> str:
+def where(error: BaseException) -> str:
     """The error, with the line of the user's code that it came from."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hero_engine.cartoons import WEIGHTS, is_embedded
@@ -60,6 +60,9 @@ _WEIGHTS = re.compile(
     r"(?P<part>\w+)/(diffusion_pytorch_model|model)(\.(?P<variant>\w+))?(-\d{5}-of-\d{5})?"
     r"(\.(?P<old_style>\w+))?\.safetensors"
 )
+_DISTILLED = re.compile(r"turbo|schnell|lightning|distill\w*", re.IGNORECASE)
+"""Nothing but the name says of Z-Image and Stable Diffusion 3 which is which."""
+
 _LFS = b"version https://git-lfs"
 _MOST_HEADER = 100_000_000
 
@@ -121,8 +124,11 @@ def check_local_model(model: str, config: str | None = None, variant: str | None
         raise InputError(f"model {model}: cannot be read: {error.strerror or error}") from error
 
 
-def read_index(folder: Path) -> Mapping[str, Any]:
+def read_index(folder: Path, model: str) -> Mapping[str, Any]:
     """A pipeline's model_index.json, of a class that can be taught.
+
+    Args:
+        model: the name that it is known by.
 
     Raises:
         ValueError: it cannot be understood, names another class, or a distilled model.
@@ -138,6 +144,13 @@ def read_index(folder: Path) -> Mapping[str, Any]:
         raise ValueError(
             "its steps and its guidance are distilled (klein without base), and what it was "
             "distilled to do is lost when it learns; take black-forest-labs/FLUX.2-klein-base-4B"
+        )
+    names = PurePath(model).name, folder.resolve().name
+    distilled = list(filter(None, map(_DISTILLED.search, names)))
+    if distilled and "transformer" in index:
+        raise ValueError(
+            f"it is distilled to few steps ('{distilled[0][0]}'), and what it was distilled to do "
+            "is lost when it learns; take the base model that it was made from"
         )
     return index
 
@@ -342,7 +355,7 @@ def _check_single_file(path: Path, config: str | None) -> None:
     if not folder.is_dir():
         return
     try:
-        pipeline = read_index(folder)["_class_name"]
+        pipeline = read_index(folder, config)["_class_name"]
         unet = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
         context = unet["cross_attention_dim"]
     except FileNotFoundError as error:
@@ -360,7 +373,7 @@ def _check_folder(folder: Path, model: str, variant: str | None) -> None:
     if not (folder / INDEX).is_file():
         raise InputError(f"model {model}: {_why_no_pipeline(folder)}")
     try:
-        index = read_index(folder)
+        index = read_index(folder, model)
         parts, files = used_parts(index), files_in(folder)
         check_settings(index, files)
         variant = choose_variant(parts, files, variant)

@@ -5,7 +5,6 @@ reach it. What it prints goes to the run's engine.log.
 """
 
 import math
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hero_engine.errors import EngineError
+from hero_engine.run.filesystem import is_full
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
 from hero_engine.run.record import Record
@@ -23,9 +23,6 @@ POLL_SECONDS = 0.05
 
 STOP_SECONDS = 60.0
 """How long `hero-tui stop` waits: on a GPU, an engine looks more often than that."""
-
-FULL = 1 << 20
-"""With less than this much of a disk free, in bytes, an engine cannot even say that it is full."""
 
 
 class Started(Protocol):
@@ -162,18 +159,11 @@ def log_end(log_file: Path, lines: int = 15) -> str:
     return "\n".join(text.rstrip().split("\n")[-lines:])
 
 
-def _is_full(folder: RunFolder) -> bool:
-    try:
-        return shutil.disk_usage(folder.path).free < FULL
-    except OSError:
-        return False
-
-
 def failure(folder: RunFolder, reason: str, log_file: Path | None = None) -> str:
     """The message for an engine that failed: the reason, the log's end and where the log is."""
     log_file = log_file or folder.log_file
     end = log_end(log_file)
     said = f"its log ends with:\n{end}" if end else "its log is empty"
-    if _is_full(folder):
+    if is_full(folder.path):
         reason = f"{reason}; the disk is full: free some space, then continue the run"
     return f"{folder.path}: {reason}; {said}\nThe whole log: {log_file}"

@@ -102,18 +102,18 @@ def resolve(
     for text in overrides:
         dotted, value = _parse_override(text)
         options[dotted] = value
-    if model is not None:
-        options["model"] = model
+    given = {"model": model, "method": method, "seed": seed}
+    for name, value in given.items():
+        if value is not None and options.setdefault(name, value) != value:
+            raise InputError(
+                f"--{name} {value} and --set {name}={options[name]}: expected one of them"
+            )
     for field in ("model", "config"):
         # The engine, and who continues the run, may be in another folder.
         where = "" if field in options else f"{path}: "
         local = _local_path(options.get(field, written.get(field)), field, where)
         if local is not None:
             (options if field in options else written)[field] = local
-    if seed is not None:
-        options["seed"] = seed
-    if method is not None:
-        options["method"] = method
 
     # The file alone is checked first, so that its mistakes are reported as its own.
     _check_oracle(_validate(written, str(path)), str(path))

@@ -23,6 +23,7 @@ from hero_engine.run.folder import RunFolder
 from hero_engine.run.record import START, Record
 from hero_engine.run.resolve import describe
 from hero_engine.run.task import Task
+from hero_engine.run.text import plain
 
 LABELS_FILE = "labels.yaml"
 MOST_ENTRIES = 20_000
@@ -64,20 +65,13 @@ class _Labels(BaseModel):
     unsure: list[StrictStr] = []
 
 
-def shown(name: str | Path) -> str:
-    """A file's name on one line, in which nothing that a terminal would obey is left."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name)
-    )
-
-
 def listing_of(folder: Path, task: Task) -> Listing:
     """The labelled pictures that `folder` names for `task`."""
     found = Listing()
     try:
         if not folder.is_dir():
             why = "it is no folder" if folder.exists() else "there is no such folder"
-            raise InputError(f"{shown(folder)}: {why}; expected one with labelled pictures")
+            raise InputError(f"{plain(folder)}: {why}; expected one with labelled pictures")
         if (folder / "run.sqlite").is_file():
             _list_run(folder, task, found)
         else:
@@ -85,7 +79,7 @@ def listing_of(folder: Path, task: Task) -> Listing:
     except InputError as error:
         found.problems.append(str(error))
     except OSError as error:
-        where = shown(error.filename or folder)
+        where = plain(error.filename or folder)
         found.problems.append(f"{where}: cannot be read: {error.strerror}")
     return found
 
@@ -109,14 +103,14 @@ def _list_folder(folder: Path, task: Task, found: Listing) -> None:
                 found.problems.append(str(error))
             continue
         full = folder / name
-        found.pictures.append(Named(full, shown(full), labels[name], name == best, prompt))
+        found.pictures.append(Named(full, plain(full), labels[name], name == best, prompt))
 
 
 def _read_labels(file: Path) -> _Labels:
     try:
         return _Labels.model_validate(yamlfile.read_mapping(file))
     except ValidationError as error:
-        raise InputError(describe(error, shown(file))) from None
+        raise InputError(describe(error, plain(file))) from None
 
 
 def _with_subfolders(folder: Path, said: _Labels, found: Listing) -> _Labels:
@@ -126,21 +120,22 @@ def _with_subfolders(folder: Path, said: _Labels, found: Listing) -> _Labels:
     )
     if not good and not bad and not (folder / "good").is_dir() and not (folder / "bad").is_dir():
         raise InputError(
-            f"{shown(folder)}: expected subfolders good/ and bad/ with pictures, a {LABELS_FILE} "
+            f"{plain(folder)}: expected subfolders good/ and bad/ with pictures, a {LABELS_FILE} "
             "that names them, or a run's folder"
         )
     bests = [f"best/{each}" for each in _pictures_in(folder / "best", found)]
     bests += [f"best{suffix}" for suffix in SUFFIXES if os.path.lexists(folder / f"best{suffix}")]
     bests += [] if said.best is None else [said.best]
     if len(bests) > 1:
-        listed = ", ".join(map(shown, bests[:3]))
-        raise InputError(f"{shown(folder)}: expected one best picture, found {listed}")
+        listed = ", ".join(map(plain, bests[:3]))
+        raise InputError(f"{plain(folder)}: expected one best picture, found {listed}")
     best = bests[0] if bests else None
     good += [best] if best is not None and best not in good else []
+    unsure = {_inside(name) for name in said.unsure}
     return said.model_copy(
         update={
-            "good": [name for name in good if name not in said.unsure],
-            "bad": [name for name in bad if name not in said.unsure],
+            "good": [name for name in good if name not in unsure],
+            "bad": [name for name in bad if name not in unsure],
             "best": best,
         }
     )
@@ -154,7 +149,7 @@ def _pictures_in(folder: Path, found: Listing) -> list[str]:
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             if number == MOST_ENTRIES:
-                raise InputError(f"{shown(folder)}: it has more than {MOST_ENTRIES:,} files")
+                raise InputError(f"{plain(folder)}: it has more than {MOST_ENTRIES:,} files")
             suffix = Path(entry.name).suffix.lower()
             if entry.name.startswith("."):
                 continue
@@ -164,7 +159,7 @@ def _pictures_in(folder: Path, found: Listing) -> list[str]:
                 others += 1
     if others:
         found.remarks.append(
-            f"{shown(folder)}: {others} of its files and folders are not looked at: no name of a "
+            f"{plain(folder)}: {others} of its files and folders are not looked at: no name of a "
             "PNG, JPEG or WebP file"
         )
     return names
@@ -177,6 +172,8 @@ def _label_by_name(said: _Labels, file: Path, found: Listing) -> dict[str, bool]
     for name in said.unsure:
         if (inside := _inside(name)) is None:
             found.problems.append(_outside(file, name))
+        elif not os.path.lexists(file.parent / inside):
+            found.problems.append(f"{plain(file)}: unsure: {plain(name)}: there is no such file")
         else:
             unsure.add(inside)
     for names, good in ((said.good or [], True), (said.bad or [], False)):
@@ -185,20 +182,20 @@ def _label_by_name(said: _Labels, file: Path, found: Listing) -> dict[str, bool]
             if inside is None:
                 found.problems.append(_outside(file, name))
             elif labels.get(inside, good) != good:
-                found.problems.append(f"{shown(file)}: {shown(name)} is both good and bad")
+                found.problems.append(f"{plain(file)}: {plain(name)} is both good and bad")
             elif inside in unsure:
-                found.problems.append(f"{shown(file)}: {shown(name)} is unsure, too")
+                found.problems.append(f"{plain(file)}: {plain(name)} is unsure, too")
             else:
                 labels[inside] = good
     if said.best is not None and not labels.get(_inside(said.best) or "", False):
-        found.problems.append(f"{shown(file)}: best: {shown(said.best)} is not one of the good")
+        found.problems.append(f"{plain(file)}: best: {plain(said.best)} is not one of the good")
     if unsure:
-        found.remarks.append(f"{shown(file)}: {len(unsure)} unsure, left out")
+        found.remarks.append(f"{plain(file)}: {len(unsure)} unsure, left out")
     return labels
 
 
 def _outside(file: Path, name: str) -> str:
-    return f"{shown(file)}: {shown(name)}: expected the name of a file in this folder"
+    return f"{plain(file)}: {plain(name)}: expected the name of a file in this folder"
 
 
 def _inside(name: str) -> str | None:
@@ -223,18 +220,29 @@ class _Prompts:
     """
 
     def __init__(self, said: _Labels, task: Task, folder: Path) -> None:
-        """Raises InputError if `prompt` is none of the task's."""
+        """Raises InputError if `prompt` is none of the task's, or says what cannot be so."""
         self._task, self._folder = task, folder
-        by_name = said.prompt if isinstance(said.prompt, dict) else {}
-        self._by_name = {
-            _inside(name): self._number(text) for text, names in by_name.items() for name in names
-        }
+        self._by_name: dict[str | None, int] = {}
+        for text, names in said.prompt.items() if isinstance(said.prompt, dict) else ():
+            number = self._number(text)
+            for name in names:
+                self._add(name, number)
         self._of_all = self._number(said.prompt) if isinstance(said.prompt, str) else None
+
+    def _add(self, name: str, number: int) -> None:
+        inside = _inside(name)
+        if inside is None or not os.path.lexists(self._folder / inside):
+            problem = "there is no such file in this folder"
+        elif self._by_name.setdefault(inside, number) != number:
+            problem = "it is of two prompts"
+        else:
+            return
+        raise InputError(f"{plain(self._folder / LABELS_FILE)}: prompt: {plain(name)}: {problem}")
 
     def _number(self, text: str) -> int:
         if text.strip() not in self._task.prompts:
             raise InputError(
-                f"{shown(self._folder / LABELS_FILE)}: prompt: '{shown(text)}' is none of the "
+                f"{plain(self._folder / LABELS_FILE)}: prompt: '{plain(text)}' is none of the "
                 f"task's: {_listed(self._task.prompts)}"
             )
         return self._task.prompts.index(text.strip())
@@ -248,15 +256,15 @@ class _Prompts:
             return 0
         file = self._folder / LABELS_FILE
         raise InputError(
-            f"{shown(self._folder)}: the task has {len(self._task.prompts)} prompts, and nothing "
-            f"says of which {'these pictures are' if not self._by_name else shown(name) + ' is'}; "
-            f"write `prompt: {self._task.prompts[0]}`, say, into {shown(file)}: one folder for "
+            f"{plain(self._folder)}: the task has {len(self._task.prompts)} prompts, and nothing "
+            f"says of which {'these pictures are' if not self._by_name else plain(name) + ' is'}; "
+            f"write `prompt: {self._task.prompts[0]}`, say, into {plain(file)}: one folder for "
             "each prompt, or `prompt:` with the names of each (docs/start-from.md)"
         )
 
 
 def _listed(prompts: Iterable[str]) -> str:
-    return ", ".join(f"'{shown(prompt)}'" for prompt in prompts)
+    return ", ".join(f"'{plain(prompt)}'" for prompt in prompts)
 
 
 # -- a run's folder --------------------------------------------------------------------------
@@ -271,7 +279,7 @@ def _list_run(path: Path, task: Task, found: Listing) -> None:
         best = record.reigning_best(rounds[-1].number + 1) if rounds else None
     if not earlier.asks_for_labels or not rounds:
         why = "has submitted no round" if earlier.asks_for_labels else "was labelled by nobody"
-        raise InputError(f"{shown(path)}: this run {why}, so there is nothing to begin with")
+        raise InputError(f"{plain(path)}: this run {why}, so there is nothing to begin with")
     unsure = 0
     for r in rounds:
         unsure += len(labels[r.number].unsure)
@@ -280,19 +288,19 @@ def _list_run(path: Path, task: Task, found: Listing) -> None:
             of = earlier.prompts[image % len(earlier.prompts)]
             if len(task.prompts) > 1 and of not in task.prompts:
                 raise InputError(
-                    f"{shown(path)}: its prompt '{shown(of)}' is none of the task's: "
+                    f"{plain(path)}: its prompt '{plain(of)}' is none of the task's: "
                     f"{_listed(task.prompts)}"
                 )
             prompt = task.prompts.index(of) if len(task.prompts) > 1 else 0
             good = image in labels[r.number].good
             is_best = (r.number, image) == best
-            found.pictures.append(Named(file, shown(file), good, is_best, prompt))
+            found.pictures.append(Named(file, plain(file), good, is_best, prompt))
     if unsure:
-        found.remarks.append(f"{shown(path)}: {unsure} unsure, left out")
+        found.remarks.append(f"{plain(path)}: {unsure} unsure, left out")
     if best is not None and best[0] == START:
         found.remarks.append(
-            f"{shown(path)}: its best is one of the pictures that it began with itself, which are "
-            f"not taken; name {shown(folder.round(START))}, too, to begin with them"
+            f"{plain(path)}: its best is one of the pictures that it began with itself, which are "
+            f"not taken; name {plain(folder.round(START))}, too, to begin with them"
         )
 
 
@@ -314,6 +322,6 @@ def _record_of(folder: RunFolder) -> Iterator[Record]:
             with closing(source), closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
         except sqlite3.Error as error:
-            raise InputError(f"{shown(path)}: cannot be read: {error}") from None
+            raise InputError(f"{plain(path)}: cannot be read: {error}") from None
         with closing(Record.open(copy)) as record:
             yield record

@@ -20,8 +20,9 @@ from hero_engine.run.methods import CLEAN_LATENTS, NO_UPDATE
 from hero_engine.run.pictures import save_picture
 from hero_engine.run.picturesize import picture_size
 from hero_engine.run.record import START, Record, start_words
-from hero_engine.run.startfolder import LABELS_FILE, Listing, Named, listing_of, shown
+from hero_engine.run.startfolder import LABELS_FILE, Listing, Named, listing_of
 from hero_engine.run.task import Task
+from hero_engine.run.text import plain
 
 MOST_PICTURES = 1000
 """The embedding learns from all of them at once in every step."""
@@ -186,7 +187,7 @@ def _numbered(
     best = next((n for n, each in pictures.items() if bests and each.named.path == bests[-1]), None)
     if len(bests) > 1:
         remarks.append(
-            f"of {len(bests)} bests, that of the last folder is the best: {shown(bests[-1])}"
+            f"of {len(bests)} bests, that of the last folder is the best: {plain(bests[-1])}"
         )
     return StartPictures(pictures, best, size, task.prompts, remarks)
 

@@ -17,11 +17,11 @@ import psutil
 from rich.text import Text
 
 from hero_engine.errors import HeroError
+from hero_engine.run.text import plain_lines
 from hero_tui.bench.cell import Cell
 from hero_tui.bench.estimate import clock, done_of, left_of, passes
 from hero_tui.bench.work import Outcome, Workshop
 from hero_tui.headless.progress import console_and_bar
-from hero_tui.text import plain_lines
 
 LOOK_SECONDS = 1.0
 CELL_BYTES = 2 * 1024**3

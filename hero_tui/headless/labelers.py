@@ -9,7 +9,7 @@ from typing import Any
 
 from hero_engine.errors import InputError
 from hero_engine.run import labelfile
-from hero_engine.run.functions import load_function, where
+from hero_engine.run.functions import USERS_ERRORS, load_function, where
 from hero_engine.run.judges import why_no_oracle
 from hero_engine.run.labels import KEEP, Labels, problem_with
 from hero_engine.run.task import Task
@@ -101,7 +101,7 @@ def from_function(name: str) -> Labeler:
         more = {"view": view} if wants_view else {}
         try:
             returned = function(list(view.paths), view.task, **more)
-        except Exception as error:
+        except USERS_ERRORS as error:
             raise InputError(f"--labeler {name}: {where(error)}") from error
         labels = _understood(returned)
         problem = (

@@ -15,8 +15,8 @@ from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP
 from hero_engine.run.overtraining import find_overtraining, ways_out
 from hero_engine.run.record import Noise, Record, Round
+from hero_engine.run.text import plain_lines
 from hero_tui.streams import drawn
-from hero_tui.text import plain_lines
 
 
 def console_and_bar() -> tuple[Console, Progress]:

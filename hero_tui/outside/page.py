@@ -9,8 +9,8 @@ from PIL import Image
 
 from hero_engine.run.labels import Labels
 from hero_engine.run.sheet import LEAST_SIDE
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
-from hero_tui.text import plain
 
 REFRESH_SECONDS = 5
 

@@ -6,11 +6,11 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.messages import RollbackAsked
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
-from hero_tui.text import plain
 
 
 class ConfirmRollbackScreen(RunDialog):

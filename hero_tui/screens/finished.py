@@ -9,10 +9,10 @@ from textual.widgets import Footer, Static
 from hero_engine.run.intervals import Rate
 from hero_engine.run.record import Noise
 from hero_engine.run.second_look import label_noise
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
 from hero_tui.screens.working import best_so_far
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture

@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.labels import Labels
+from hero_engine.run.text import plain
 from hero_tui.client.judging import Judging
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
@@ -16,7 +17,6 @@ from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.labeling import LabelingScreen
 from hero_tui.screens.run_screen import RunDialog
 from hero_tui.screens.zoom import ZoomScreen
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.grid import PictureGrid
 from hero_tui.widgets.header import SEPARATOR, RunHeader, TaskLine

@@ -7,11 +7,11 @@ from textual.content import Content
 from textual.style import Style
 from textual.widgets import Footer, Static
 
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.outside.opener import Served
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 
 

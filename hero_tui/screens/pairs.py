@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Footer, Static
 
+from hero_engine.run.text import plain
 from hero_tui.client.judging import Judging
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
@@ -14,7 +15,6 @@ from hero_tui.messages import PairJudged
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.judging import END, EndScreen, JudgingHeader
 from hero_tui.screens.run_screen import UNDO, RunScreen
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.header import TaskLine
 from hero_tui.widgets.picture import Picture

@@ -13,11 +13,11 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from hero_engine.run.folder import RunFolder
+from hero_engine.run.text import plain
 from hero_tui.config import DEFAULTS, Config
 from hero_tui.preview.asked import Asked
 from hero_tui.runlist import ListedRun, read_runs
 from hero_tui.terminalapp import TerminalApp
-from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.status import Clock
 

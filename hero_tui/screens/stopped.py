@@ -6,10 +6,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.text import plain, plain_lines
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
-from hero_tui.text import plain, plain_lines
 from hero_tui.theme import QUIET
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.plot import SuccessPlot

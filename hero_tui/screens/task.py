@@ -6,8 +6,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from hero_engine.run.text import plain
 from hero_tui.screens.run_screen import RunDialog
-from hero_tui.text import plain
 from hero_tui.widgets.side import task_text
 
 

@@ -9,11 +9,11 @@ from textual.reactive import reactive
 from textual.widgets import Footer, Input, Static
 
 from hero_engine.run.record import Try
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.messages import TryAsked
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunDialog
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.picture import Picture
 

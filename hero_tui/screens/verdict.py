@@ -7,12 +7,12 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from hero_engine.run.sources import SOURCES, TRANSFERRED
+from hero_engine.run.text import plain
 from hero_engine.run.verdict import Tally, by_prompt, by_source, conclusions, pairs_in_words
 from hero_tui.client.judging import Judging
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
 from hero_tui.screens.run_screen import RunScreen
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.status import Clock
 

@@ -11,9 +11,9 @@ from textual.widgets import Footer, Static
 from hero_engine.run.judges import is_evaluated
 from hero_engine.run.labels import KEEP
 from hero_engine.run.record import START
+from hero_engine.run.text import plain
 from hero_tui.client.runview import Outcome, RunView
 from hero_tui.screens.run_screen import EARLIER_ROUNDS, RunScreen
-from hero_tui.text import plain
 from hero_tui.widgets.curves import Curves
 from hero_tui.widgets.header import RunHeader
 from hero_tui.widgets.picture import Picture

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.plot import curve
 from hero_tui.widgets.run_widget import RunWidget

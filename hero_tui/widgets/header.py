@@ -2,8 +2,8 @@
 
 from textual.content import Content
 
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
-from hero_tui.text import plain
 from hero_tui.theme import FAINT, QUIET
 from hero_tui.widgets.run_widget import RunWidget
 

@@ -7,9 +7,9 @@ from textual.widgets import Static
 
 from hero_engine.run.labels import KEEP
 from hero_engine.run.record import START
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
-from hero_tui.text import plain
 from hero_tui.widgets.picture import Picture
 from hero_tui.widgets.plot import SuccessPlot
 from hero_tui.widgets.run_widget import RunWidget

@@ -6,9 +6,9 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.timer import Timer
 
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
-from hero_tui.text import plain
 from hero_tui.theme import QUIET
 from hero_tui.widgets.run_widget import RunWidget
 

@@ -3,9 +3,9 @@
 from textual.content import Content
 
 from hero_engine.run.record import Round
+from hero_engine.run.text import plain
 from hero_tui.client.runview import RunView
 from hero_tui.keys import key_shown
-from hero_tui.text import plain
 from hero_tui.widgets.run_widget import RunWidget
 
 

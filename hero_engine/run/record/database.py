@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hero_engine.errors import InputError
+from hero_engine.run.filesystem import is_full
 from hero_engine.run.record.journal import begin_journal, keep_journal
 from hero_engine.run.record.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
 
@@ -150,6 +151,9 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = (getattr(error, "sqlite_errorname", None) or "").removeprefix("SQLITE_")
         kind = code.split("_")[0]
+        # What a reader needs beside the file has no room then, and SQLite says no more than that.
+        if kind in ("IOERR", "CANTOPEN") and is_full(path.parent):
+            kind = "FULL"
         advice = {
             "FULL": "the disk is full; free some space and run the same command again",
             "READONLY": "it cannot be written; check the folder's owner and mode",
