@@ -23,6 +23,7 @@ from hero_engine.errors import HeroError
 from hero_engine.run import rollback
 from hero_engine.run.evaluation_request import EvaluationRequest
 from hero_engine.run.folder import RunFolder, engine_lock
+from hero_engine.run.functions import USERS_ERRORS
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions, parse
 from hero_engine.run.picture_request import PictureRequest
 from hero_engine.run.record import Record
@@ -132,7 +133,7 @@ def run_main(folder: RunFolder, options: EngineOptions) -> int:
         except Stop:
             _say_paused(folder, record)
             return PAUSED
-        except Exception as error:
+        except USERS_ERRORS as error:
             failure = explained(error)
             if not isinstance(error, HeroError):
                 log.exception("the engine failed")

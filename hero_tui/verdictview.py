@@ -14,6 +14,7 @@ from hero_engine.run.verdict import (
     pairs_in_words,
     score_of,
     standing,
+    stays,
 )
 
 HEADER = ["judge", "pictures", "good", "result", "diversity"]
@@ -33,12 +34,20 @@ def rows_and_words(what: Evaluated) -> tuple[list[Row], list[str]]:
 
 
 def latest(record: Record, what: Evaluated) -> list[Evaluation]:
-    """Each judge's latest evaluation of each kind that is closed."""
+    """Each judge's latest evaluation of each kind that is closed, and that of the run's verdict."""
     found: dict[tuple[str, str], Evaluation] = {}
+    verdict = None
     for each in record.evaluations.all():
         if each.round == what.round and each.closed is not None:
             found[each.judge, each.kind] = each
-    return list(found.values())
+            if each.kind == "pictures" and (each.judge, each.images) == _standing(record):
+                verdict = each
+    shown = list(found.values())
+    return shown if verdict is None or verdict in shown else [*shown, verdict]
+
+
+def _standing(record: Record) -> tuple[str, int]:
+    return standing(record.judge(), record.figures())
 
 
 class _Lines:
@@ -90,13 +99,14 @@ class _Lines:
                 )
         else:
             self._judged.add((evaluation.judge, evaluation.images))
-        self._say(evaluation.judge, conclusions(self._what, tallies))
+        said = conclusions(self._what, tallies)
+        if evaluation.kind == "pictures" and self._what.final:
+            said += filter(None, [stays(_standing(self._record), evaluation)])
+        self._say(evaluation.judge, said)
 
     def at_the_end(self) -> None:
-        """The run's verdict, if it is none of these: the engine's own evaluation at the end of the
-        run, or a judge's that is of more pictures than the latest.
-        """
-        judge, images = standing(self._record)
+        """What the engine's own evaluation at the end of the run found, if it is the verdict."""
+        judge, images = _standing(self._record)
         if not self._what.final or (judge, images) in self._judged:
             return
         tallies: dict[Source, Tally] = {}
@@ -109,8 +119,6 @@ class _Lines:
                     judge, self._what.name(noise), counted(tallies[noise]), rate.percent, diversity
                 )
         self._say(judge, conclusions(self._what, tallies))
-        if any(judge == other for other, _ in self._judged):
-            self._say(judge, [f"the run's verdict is that of {images} pictures of each."])
 
     def scored(self) -> None:
         scores = self._record.evaluations.scores(self._what.round)

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -215,17 +216,17 @@ def test_a_judge_who_looks_at_fewer_pictures_does_not_change_the_verdict(
         record.evaluations.say(begun.number, dict.fromkeys(order(what, "pictures"), said))
         verdict.close(record, what, begun)
 
-    judge("oracle", None, "bad")
-    judge("oracle", 2, "good")
-    final = status(run)["final"]
-    assert (final["pi"]["images"], final["pi"]["success_rate"]) == (4, 0.0)
-    rows, words = rows_and_words(evaluated(run, None, 2))
-    assert [row[2] for row in rows] == ["2 of 2", "2 of 2", "2 of 2", "0 of 4", "0 of 4", "0 of 4"]
-    assert words[-1] == "oracle: the run's verdict is that of 4 pictures of each."
-    judge("oracle", None, "unsure")
-    assert verdict.standing(record) == ("oracle", 4)
+    for said, counted in ("bad", "0 of 4"), ("unsure", "0 of 0, 4 unsure"):
+        judge("oracle", None, cast(Verdict, said))
+        judge("oracle", 2, "good")
+        final = status(run)["final"]
+        assert final["pi"]["images"] == (4 if said == "bad" else 0)
+        rows, words = rows_and_words(evaluated(run, None, 2))
+        assert [row[2] for row in rows] == [*["2 of 2"] * 3, *[counted] * 3]
+        stays = "oracle: The run's verdict stays that of 4 pictures of each, not of 2."
+        assert words.count(stays) == 1
     judge(PERSON, 2, "good")
-    assert verdict.standing(record) == (PERSON, 2), "another judge's, of fewer or not"
+    assert record.judge() == PERSON, "another judge's, of fewer or not"
 
 
 def test_an_earlier_rounds_or_pairs_verdict_is_not_the_runs(

@@ -164,9 +164,15 @@ def test_distilled_models_are_refused(tmp_path: Path) -> None:
             refuses(str(klein))
     turbo = save_tiny_z_image(tmp_path / "z").rename(tmp_path / "Z-Image-Turbo")
     (link := tmp_path / "link").symlink_to(turbo)
-    for model in (turbo, link):
+    cached = tmp_path / "models--Tongyi-MAI--Z-Image-Turbo" / "snapshots" / "0123abcd"
+    cached.parent.mkdir(parents=True)
+    turbo.rename(cached)
+    turbo.symlink_to(cached)
+    for model in (turbo, link, cached):
         with pytest.raises(InputError, match=r"distilled to few steps \('Turbo'\)"):
             check_local_model(str(model))
+    free = cached.rename(tmp_path / "Z-Image-De-Turbo")
+    check_local_model(str(free))
 
 
 def test_a_distilled_model_of_the_hub_is_refused_before_it_is_fetched(

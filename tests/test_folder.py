@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hero_engine.errors import EngineError, InputError
+from hero_engine.errors import EngineError, HeroError, InputError
 from hero_engine.run import folder as folders
 from hero_engine.run import process
 from hero_engine.run.folder import (
@@ -360,15 +360,19 @@ def test_a_lock_file_of_nonsense_still_says_that_an_engine_runs(runs_dir: Path) 
             assert engine_holder(folder) is not None
 
 
-def test_an_engine_that_ends_before_it_holds_the_run_is_reported(runs_dir: Path) -> None:
+@pytest.mark.parametrize("kind", [InputError, EngineError])
+def test_an_engine_that_ends_before_it_holds_the_run_is_reported(
+    kind: type[HeroError], runs_dir: Path
+) -> None:
     folder = create_run(runs_dir, TASK, "mine")
-    engine = process.start_detached(
-        [sys.executable, "-c", "print('no such model'); raise SystemExit(4)"], folder.log_file
-    )
-    with pytest.raises(EngineError, match="exit code 4") as failed:
-        process.wait_until_running(folder, engine)
-    assert "no such model" in str(failed.value)
-    assert str(folder.log_file) in str(failed.value)
+    code = f"print('no such model'); raise SystemExit({kind.exit_code})"
+    for log_file in (None, folder.path / "headless.log"):
+        there = log_file or folder.log_file
+        engine = process.start_detached([sys.executable, "-c", code], there)
+        with pytest.raises(kind, match=f"exit code {kind.exit_code}") as failed:
+            process.wait_until_running(folder, engine, log_file)
+        assert "no such model" in str(failed.value)
+        assert str(there) in str(failed.value)
 
 
 def test_starting_in_a_removed_folder_is_an_error_that_says_so(runs_dir: Path) -> None:

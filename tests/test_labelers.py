@@ -168,9 +168,11 @@ def test_an_error_in_a_function_is_shown_with_its_line(
 def test_a_function_that_would_end_the_command_is_named(
     module: str, task: Task, drawings: list[Path]
 ) -> None:
-    label = define(module, "import sys; sys.exit(7)")
-    with pytest.raises(InputError, match=rf"{module}\.py:3: SystemExit: 7"):
-        label(view(task, drawings))
+    bodies = "import sys; sys.exit(7)", "import sys; return (sys.exit(7) for _ in '1'), 0"
+    for number, body in enumerate(bodies):
+        name = f"{module}{number}"  # a module is imported once
+        with pytest.raises(InputError, match=rf"{name}\.py:3: SystemExit: 7"):
+            define(name, body)(view(task, drawings))
 
 
 def test_an_error_while_importing_is_shown_with_its_line(module: str) -> None:

@@ -275,6 +275,7 @@ def test_links_are_followed_to_files_and_not_out_of_a_label_file(
         ("good: [good/1.png]", "expected good and bad pictures, found 1 good and 0 bad"),
         ("prompt: a horse", "'a horse' is none of the task's"),
         ("unsure: [1.png]", "unsure: 1.png: there is no such file"),
+        ("unsure: [good]", "unsure: good: there is no such file"),
         (f"prompt: {{{TASK.prompts[0]}: [gone.png]}}", "prompt: gone.png: there is no such file"),
         (f"prompt: {{{TASK.prompts[0]}: [../a.png]}}", r"../a.png: there is no such .*folder"),
     ],

@@ -5,7 +5,7 @@ import errno
 from hero_engine.errors import EngineError, HeroError
 
 
-def explained(error: Exception) -> HeroError:
+def explained(error: BaseException) -> HeroError:
     """The error as a message that is never empty; a HeroError with one is returned as it is."""
     if isinstance(error, HeroError) and str(error):
         return error

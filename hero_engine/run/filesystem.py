@@ -76,7 +76,7 @@ FULL = 1 << 20
 
 
 def is_full(path: Path) -> bool:
-    """Whether there is no room left where `path` is."""
+    """Whether less than `FULL` is free where `path` is."""
     try:
         return shutil.disk_usage(path).free < FULL
     except OSError:

@@ -62,6 +62,9 @@ _WEIGHTS = re.compile(
 )
 _DISTILLED = re.compile(r"turbo|schnell|lightning|distill\w*", re.IGNORECASE)
 """Nothing but the name says of Z-Image and Stable Diffusion 3 which is which."""
+_UNDONE = re.compile(r"(?<![a-z])(de|un)[-_]?(turbo|distill)\w*", re.IGNORECASE)
+"""Made from such a model so that it can be taught."""
+_CACHED = "models--"
 
 _LFS = b"version https://git-lfs"
 _MOST_HEADER = 100_000_000
@@ -145,8 +148,10 @@ def read_index(folder: Path, model: str) -> Mapping[str, Any]:
             "its steps and its guidance are distilled (klein without base), and what it was "
             "distilled to do is lost when it learns; take black-forest-labs/FLUX.2-klein-base-4B"
         )
-    names = PurePath(model).name, folder.resolve().name
-    distilled = list(filter(None, map(_DISTILLED.search, names)))
+    place = folder.resolve()
+    # As the hub's cache has it: models--owner--name/snapshots/revision.
+    names = [PurePath(model).name, place.name, *(p for p in place.parts if p.startswith(_CACHED))]
+    distilled = list(filter(None, (_DISTILLED.search(_UNDONE.sub("", n)) for n in names)))
     if distilled and "transformer" in index:
         raise ValueError(
             f"it is distilled to few steps ('{distilled[0][0]}'), and what it was distilled to do "

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from hero_engine.errors import EngineError
+from hero_engine.errors import EngineError, InputError
 from hero_engine.run.filesystem import is_full
 from hero_engine.run.folder import RunFolder, check_no_engine_elsewhere, engine_holder
 from hero_engine.run.options import DEFAULT_OPTIONS, EngineOptions
@@ -84,13 +84,15 @@ def wait_until_running(
         log_file: where what it prints goes; None: into the engine's.
 
     Raises:
-        EngineError: it ended with an error before.
+        InputError, EngineError: it ended with an error before, by its exit code.
     """
+    who = "the engine" if log_file is None else "what was to start the engine"
     while engine_holder(folder) is None:
         if process.poll() is not None:
             if process.returncode not in (0, 3):
-                reason = f"the engine {ending(process.returncode)}"
-                raise EngineError(failure(folder, reason, log_file))
+                wrong = process.returncode == InputError.exit_code
+                said = failure(folder, f"{who} {ending(process.returncode)}", log_file)
+                raise InputError(said) if wrong else EngineError(said)
             return
         time.sleep(POLL_SECONDS)
 

@@ -172,7 +172,7 @@ def _label_by_name(said: _Labels, file: Path, found: Listing) -> dict[str, bool]
     for name in said.unsure:
         if (inside := _inside(name)) is None:
             found.problems.append(_outside(file, name))
-        elif not os.path.lexists(file.parent / inside):
+        elif not (file.parent / inside).is_file():
             found.problems.append(f"{plain(file)}: unsure: {plain(name)}: there is no such file")
         else:
             unsure.add(inside)
@@ -231,7 +231,7 @@ class _Prompts:
 
     def _add(self, name: str, number: int) -> None:
         inside = _inside(name)
-        if inside is None or not os.path.lexists(self._folder / inside):
+        if inside is None or not (self._folder / inside).is_file():
             problem = "there is no such file in this folder"
         elif self._by_name.setdefault(inside, number) != number:
             problem = "it is of two prompts"

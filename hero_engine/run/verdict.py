@@ -102,10 +102,22 @@ def pairs_in_words(tally: Tally) -> str:
     )
 
 
-def standing(record: Record) -> tuple[str, int]:
-    """Whose the run's verdict is, and of how many pictures of each source; of 0: there is none."""
-    of_each = (of["images"] + of.get("unsure", 0) for of in record.figures().values())
-    return record.judge(), int(max(of_each, default=0))
+def standing(judge: str, figures: Mapping[Noise, Mapping[str, float]]) -> tuple[str, int]:
+    """Whose the run's verdict is, and of how many pictures of each source; of 0: there is none.
+
+    Args:
+        judge, figures: the record's.
+    """
+    of_each = (of["images"] + of.get("unsure", 0) for of in figures.values())
+    return judge, int(max(of_each, default=0))
+
+
+def stays(verdict: tuple[str, int], evaluation: Evaluation) -> str:
+    """Why an evaluation by the same judge, of fewer pictures, is not the run's verdict; else ""."""
+    judge, images = verdict
+    if judge != evaluation.judge or images <= evaluation.images:
+        return ""
+    return f"The run's verdict stays that of {images} pictures of each, not of {evaluation.images}."
 
 
 def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
@@ -125,8 +137,7 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
         record.evaluations.close(evaluation.number)
         if evaluation.kind != "pictures" or not what.final:
             return
-        judge, images = standing(record)
-        if judge == evaluation.judge and images > evaluation.images:
+        if stays(standing(record.judge(), record.figures()), evaluation):
             return
         tallies = by_source(verdicts)
         measured = record.evaluations.measured(evaluation.round, evaluation.images)

@@ -101,16 +101,16 @@ def from_function(name: str) -> Labeler:
         more = {"view": view} if wants_view else {}
         try:
             returned = function(list(view.paths), view.task, **more)
+            labels, shown = _understood(returned), _shortened(returned)
         except USERS_ERRORS as error:
             raise InputError(f"--labeler {name}: {where(error)}") from error
-        labels = _understood(returned)
         problem = (
             "expected (numbers of the good pictures, best), or with the unsure ones after them"
             if labels is None
             else problem_with(labels, len(view.paths), has_best(view))
         )
         if labels is None or problem:
-            raise InputError(f"--labeler {name}: it returned {_shortened(returned)}: {problem}")
+            raise InputError(f"--labeler {name}: it returned {shown}: {problem}")
         return labels
 
     return label

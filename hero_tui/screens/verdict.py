@@ -8,7 +8,15 @@ from textual.widgets import Footer, Static
 
 from hero_engine.run.sources import SOURCES, TRANSFERRED
 from hero_engine.run.text import plain
-from hero_engine.run.verdict import Tally, by_prompt, by_source, conclusions, pairs_in_words
+from hero_engine.run.verdict import (
+    Tally,
+    by_prompt,
+    by_source,
+    conclusions,
+    pairs_in_words,
+    standing,
+    stays,
+)
 from hero_tui.client.judging import Judging
 from hero_tui.client.runview import RunView
 from hero_tui.preview.pictures import Pictures
@@ -31,6 +39,8 @@ def found(view: RunView, judging: Judging) -> Content:
             if source in tallies:
                 parts += _line(judging.what.name(source), tallies[source])
         parts.append("\n" + "\n".join(conclusions(judging.what, tallies)))
+        if judging.what.final and not judging.of_transfer:
+            parts.append("\n" + stays(standing(view.judge, view.figures), judging.evaluation))
     if judging.of_transfer:
         sources = TRANSFERRED[-1:] if judging.of_pairs else TRANSFERRED
         prompts = [by_prompt(judging.what, source, verdicts) for source in sources]
