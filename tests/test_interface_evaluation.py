@@ -187,6 +187,19 @@ async def test_the_end_tells_the_rates_once_every_picture_is_judged(run: RunFold
     assert status(run)["final"]["pi"]["success_rate"] == 1.0
 
 
+async def test_the_end_says_that_an_earlier_verdict_of_more_pictures_stays(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.set_verdict(PERSON, {"pi": {"images": 3, "unsure": 2, "good": 1, "diversity": 0.1}})
+    async with judging(run) as (app, pilot):
+        await pilot.press("space", "space", "ctrl+s")
+        await until(pilot, lambda: "All 12 pictures are judged" in shown_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, VerdictScreen))
+        assert "The run's verdict stays that of 5 pictures of each, not of 4" in shown_text(app)
+    with closing(run.open_record()) as record:
+        assert record.figures()["pi"]["images"] == 3
+
+
 @pytest.mark.parametrize("kind", ["pictures", "pairs"])
 async def test_the_end_leads_to_what_is_still_to_be_judged(run: RunFolder, kind: Kind) -> None:
     async with judging(run, kind) as (app, pilot):
