@@ -10,6 +10,7 @@ from hero_engine.run.verdict import (
     Tally,
     by_prompt,
     by_source,
+    can_be_verdict,
     conclusions,
     pairs_in_words,
     score_of,
@@ -25,34 +26,31 @@ Row = list[str]
 def rows_and_words(what: Evaluated) -> tuple[list[Row], list[str]]:
     """The rows of everything that judges and scorers found of a model, and what they come to."""
     with closing(what.folder.open_record()) as record:
-        lines = _Lines(what, record)
-        for each in latest(record, what):
+        verdict = standing(record.judge(), record.figures())
+        lines = _Lines(what, record, verdict)
+        for each in latest(record, what, verdict):
             lines.judged(each)
         lines.at_the_end()
         lines.scored()
         return lines.rows, lines.words
 
 
-def latest(record: Record, what: Evaluated) -> list[Evaluation]:
+def latest(record: Record, what: Evaluated, verdict: tuple[str, int]) -> list[Evaluation]:
     """Each judge's latest evaluation of each kind that is closed, and that of the run's verdict."""
     found: dict[tuple[str, str], Evaluation] = {}
-    verdict = None
+    of_verdict: list[Evaluation] = []
     for each in record.evaluations.all():
         if each.round == what.round and each.closed is not None:
             found[each.judge, each.kind] = each
-            if each.kind == "pictures" and (each.judge, each.images) == _standing(record):
-                verdict = each
+            if can_be_verdict(what, each) and (each.judge, each.images) == verdict:
+                of_verdict = [each]
     shown = list(found.values())
-    return shown if verdict is None or verdict in shown else [*shown, verdict]
-
-
-def _standing(record: Record) -> tuple[str, int]:
-    return standing(record.judge(), record.figures())
+    return [*shown, *(each for each in of_verdict if each not in shown)]
 
 
 class _Lines:
-    def __init__(self, what: Evaluated, record: Record) -> None:
-        self._what, self._record = what, record
+    def __init__(self, what: Evaluated, record: Record, verdict: tuple[str, int]) -> None:
+        self._what, self._record, self._verdict = what, record, verdict
         self._judged: set[tuple[str, int]] = set()
         self.rows: list[Row] = []
         self.words: list[str] = []
@@ -99,15 +97,13 @@ class _Lines:
                 )
         else:
             self._judged.add((evaluation.judge, evaluation.images))
-        said = conclusions(self._what, tallies)
-        if evaluation.kind == "pictures" and self._what.final:
-            said += filter(None, [stays(_standing(self._record), evaluation)])
-        self._say(evaluation.judge, said)
+        said = stays(self._what, evaluation, self._verdict)
+        self._say(evaluation.judge, [*conclusions(self._what, tallies), *said])
 
     def at_the_end(self) -> None:
         """What the engine's own evaluation at the end of the run found, if it is the verdict."""
-        judge, images = _standing(self._record)
-        if not self._what.final or (judge, images) in self._judged:
+        judge, _ = self._verdict
+        if not self._what.final or self._verdict in self._judged:
             return
         tallies: dict[Source, Tally] = {}
         figures = self._record.figures()

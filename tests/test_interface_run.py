@@ -15,6 +15,7 @@ from hero_engine.run.labels import Labels
 from hero_engine.run.record import Record, RunState
 from hero_engine.run.text import plain
 from hero_tui.app import HeroApp
+from hero_tui.client.run_client import StartEngine
 from hero_tui.parting import leaving_code, parting_words
 from hero_tui.screens.confirm_finish import ConfirmFinishScreen
 from hero_tui.screens.finished import FinishedScreen, result
@@ -143,16 +144,21 @@ async def test_an_engine_is_started_when_none_runs(tmp_path: Path) -> None:
     assert leaving_code(app.view) == 0
 
 
-async def test_a_paused_run_says_so_and_enter_continues_it(run: RunFolder) -> None:
-    with closing(run.open_record()) as record:
-        record.set_state("paused")
-    engines: list[FakeEngine] = []
+def starting(engines: list[FakeEngine]) -> StartEngine:
+    """Starts engines, of which the first has paused the run and the next ones run."""
 
     def start(folder: RunFolder) -> FakeEngine:
         engines.append(FakeEngine(returncode=None if engines else 3))
         return engines[-1]
 
-    async with interface(run, engine=False, start_engine=start) as (app, pilot):
+    return start
+
+
+async def test_a_paused_run_says_so_and_enter_continues_it(run: RunFolder) -> None:
+    with closing(run.open_record()) as record:
+        record.set_state("paused")
+    engines: list[FakeEngine] = []
+    async with interface(run, engine=False, start_engine=starting(engines)) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
         await until(pilot, lambda: "Paused" in said(app))
         assert leaving_code(app.view) == 3
@@ -300,12 +306,7 @@ async def test_a_paused_run_is_finished_by_an_engine_that_is_started_for_it(run:
     with closing(run.open_record()) as record:
         record.set_state("paused")
         engines: list[FakeEngine] = []
-
-        def start(folder: RunFolder) -> FakeEngine:
-            engines.append(FakeEngine(returncode=None if engines else 3))
-            return engines[-1]
-
-        async with interface(run, engine=False, start_engine=start) as (app, pilot):
+        async with interface(run, engine=False, start_engine=starting(engines)) as (app, pilot):
             await until(pilot, lambda: isinstance(app.screen, StoppedScreen))
             await pilot.press("ctrl+f")
             await until(pilot, lambda: isinstance(app.screen, ConfirmFinishScreen))

@@ -22,7 +22,7 @@ def train_on_examples(
     run: Run, learned: TrainingState, rollout: Rollout, round_number: int
 ) -> tuple[dict[str, float], str]:
     """Trains the LoRA on the best pictures of all rounds, and on that which the run began with,
-    after the last round, or when the person is satisfied; returns as `train`.
+    after the last round, or when the person is satisfied; returns as `learning.train`.
     """
     if round_number < run.task.feedback.rounds - 1 and not run.record.is_pending("finish"):
         return {}, "Nothing is learned before the best picture of the last round is known."

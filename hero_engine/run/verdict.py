@@ -112,12 +112,24 @@ def standing(judge: str, figures: Mapping[Noise, Mapping[str, float]]) -> tuple[
     return judge, int(max(of_each, default=0))
 
 
-def stays(verdict: tuple[str, int], evaluation: Evaluation) -> str:
-    """Why an evaluation by the same judge, of fewer pictures, is not the run's verdict; else ""."""
+def can_be_verdict(what: Evaluated, evaluation: Evaluation) -> bool:
+    """Whether it is of the final model's pictures one by one."""
+    return evaluation.kind == "pictures" and what.final
+
+
+def stays(what: Evaluated, evaluation: Evaluation, verdict: tuple[str, int]) -> list[str]:
+    """Why an evaluation by the same judge, of fewer pictures, is not the run's; nothing if it is.
+
+    Args:
+        verdict: as `standing` has it.
+    """
     judge, images = verdict
-    if judge != evaluation.judge or images <= evaluation.images:
-        return ""
-    return f"The run's verdict stays that of {images} pictures of each, not of {evaluation.images}."
+    is_fewer = judge == evaluation.judge and evaluation.images < images
+    if not (is_fewer and can_be_verdict(what, evaluation)):
+        return []
+    return [
+        f"The run's verdict stays that of {images} pictures of each, not of {evaluation.images}."
+    ]
 
 
 def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
@@ -135,9 +147,9 @@ def close(record: Record, what: Evaluated, evaluation: Evaluation) -> None:
         if missing:
             raise InputError(f"{len(missing)} pictures or pairs are not judged yet")
         record.evaluations.close(evaluation.number)
-        if evaluation.kind != "pictures" or not what.final:
+        if not can_be_verdict(what, evaluation):
             return
-        if stays(standing(record.judge(), record.figures()), evaluation):
+        if stays(what, evaluation, standing(record.judge(), record.figures())):
             return
         tallies = by_source(verdicts)
         measured = record.evaluations.measured(evaluation.round, evaluation.images)

@@ -38,10 +38,9 @@ def found(view: RunView, judging: Judging) -> Content:
         for source in (*SOURCES, *TRANSFERRED):
             if source in tallies:
                 parts += _line(judging.what.name(source), tallies[source])
+        verdict = standing(view.judge, view.figures)
         said = conclusions(judging.what, tallies)
-        if judging.what.final and not judging.of_transfer:
-            said += filter(None, [stays(standing(view.judge, view.figures), judging.evaluation)])
-        parts.append("\n" + "\n".join(said))
+        parts.append("\n" + "\n".join([*said, *stays(judging.what, judging.evaluation, verdict)]))
     if judging.of_transfer:
         sources = TRANSFERRED[-1:] if judging.of_pairs else TRANSFERRED
         prompts = [by_prompt(judging.what, source, verdicts) for source in sources]
